@@ -1,0 +1,136 @@
+#include "base/files.hpp"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+namespace upwell {
+namespace {
+
+namespace fs = std::filesystem;
+
+tl::unexpected<Error> cannot_write(const fs::path& path, int error) {
+  return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(error));
+}
+
+/// A name in the target's directory that no other process uses: a rename across file systems would
+/// not be atomic.
+fs::path temporary_name(const fs::path& target) {
+  static std::atomic<unsigned> counter{0};
+  fs::path directory = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  return directory / ("." + target.filename().string() + ".tmp-" + std::to_string(::getpid()) +
+                      "-" + std::to_string(counter++));
+}
+
+fs::path without_trailing_slash(const fs::path& path) {
+  return path.has_filename() ? path : path.parent_path();
+}
+
+Result<> sync_path(const fs::path& path) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return cannot_write(path, errno);
+  int status = ::fsync(fd);
+  int error = errno;
+  ::close(fd);
+  if (status != 0 && error != EINVAL) return cannot_write(path, error);
+  return {};
+}
+
+Result<> sync_parent(const fs::path& path) {
+  return sync_path(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(fs::path target, fs::path temporary, int fd)
+    : target_(std::move(target)), temporary_(std::move(temporary)), fd_(fd) {}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : target_(std::move(other.target_)),
+      temporary_(std::move(other.temporary_)),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+Result<AtomicFile> AtomicFile::create(const fs::path& target) {
+  fs::path temporary = temporary_name(target);
+  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return cannot_write(target, errno);
+  return AtomicFile(target, std::move(temporary), fd);
+}
+
+Result<> AtomicFile::write(ByteSpan bytes) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return cannot_write(target_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<> AtomicFile::commit() {
+  if (::fsync(fd_) != 0) return cannot_write(target_, errno);
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) return cannot_write(target_, errno);
+  ::close(std::exchange(fd_, -1));
+  return sync_parent(target_);
+}
+
+AtomicDirectory::AtomicDirectory(fs::path target, fs::path temporary)
+    : target_(std::move(target)), temporary_(std::move(temporary)) {}
+
+AtomicDirectory::AtomicDirectory(AtomicDirectory&& other) noexcept
+    : target_(std::move(other.target_)), temporary_(std::exchange(other.temporary_, {})) {}
+
+AtomicDirectory::~AtomicDirectory() {
+  if (temporary_.empty()) return;
+  std::error_code ignored;
+  fs::remove_all(temporary_, ignored);
+}
+
+Result<AtomicDirectory> AtomicDirectory::create(const fs::path& target) {
+  fs::path clean = without_trailing_slash(target);
+  fs::path temporary = temporary_name(clean);
+  if (::mkdir(temporary.c_str(), 0777) != 0) return cannot_write(clean, errno);
+  return AtomicDirectory(std::move(clean), std::move(temporary));
+}
+
+Result<> AtomicDirectory::commit() {
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(temporary_, error), end; !error && it != end;
+       it.increment(error)) {
+    UPWELL_CHECK(sync_path(it->path()));
+  }
+  if (error) return cannot_write(target_, error.value());
+  UPWELL_CHECK(sync_path(temporary_));
+  if (::rename(temporary_.c_str(), target_.c_str()) == 0) {
+    temporary_.clear();
+    return sync_parent(target_);
+  }
+  // The target is a directory with content: swap the two in one step, then drop the old one (now
+  // under the temporary name).
+  if (errno != ENOTEMPTY && errno != EEXIST) return cannot_write(target_, errno);
+  if (::syscall(SYS_renameat2, AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(),
+                RENAME_EXCHANGE) != 0) {
+    return cannot_write(target_, errno);
+  }
+  return sync_parent(target_);
+}
+
+Result<> write_file_atomically(const fs::path& target, ByteSpan bytes) {
+  UPWELL_TRY(AtomicFile file, AtomicFile::create(target));
+  UPWELL_CHECK(file.write(bytes));
+  return file.commit();
+}
+
+}  // namespace upwell

@@ -1,0 +1,51 @@
+#pragma once
+// Local outputs that are either whole or not there.
+
+#include <filesystem>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace upwell {
+
+/// A file under a temporary name beside its target; `commit` syncs and renames it. Destroyed
+/// without commit: nothing is left.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> create(const std::filesystem::path& target);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  Result<> write(ByteSpan bytes);
+  /// fsync, rename over the target, fsync the directory.
+  Result<> commit();
+
+ private:
+  AtomicFile(std::filesystem::path target, std::filesystem::path temporary, int fd);
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+  int fd_ = -1;
+};
+
+/// A directory under a temporary name beside its target; `commit` syncs every file and exchanges it
+/// with the target.
+class AtomicDirectory {
+ public:
+  static Result<AtomicDirectory> create(const std::filesystem::path& target);
+  AtomicDirectory(AtomicDirectory&& other) noexcept;
+  AtomicDirectory& operator=(AtomicDirectory&&) = delete;
+  ~AtomicDirectory();
+
+  const std::filesystem::path& path() const { return temporary_; }
+  Result<> commit();
+
+ private:
+  AtomicDirectory(std::filesystem::path target, std::filesystem::path temporary);
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+};
+
+Result<> write_file_atomically(const std::filesystem::path& target, ByteSpan bytes);
+
+}  // namespace upwell

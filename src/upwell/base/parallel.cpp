@@ -1,0 +1,75 @@
+#include "base/parallel.hpp"
+
+#include <oneapi/tbb/info.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace upwell {
+namespace {
+
+/// Keeps the first error and tells the others to stop.
+class FirstError {
+ public:
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+  void set(Error error) {
+    std::lock_guard lock(mutex_);
+    if (!stopped_.exchange(true)) error_ = std::move(error);
+  }
+  Result<> take() {
+    if (!stopped_) return {};
+    return fail(std::move(error_));
+  }
+
+ private:
+  std::atomic<bool> stopped_{false};
+  std::mutex mutex_;
+  Error error_;
+};
+
+}  // namespace
+
+size_t core_count() {
+  return static_cast<size_t>(std::max(1, oneapi::tbb::info::default_concurrency()));
+}
+
+Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_t max_threads) {
+  if (n == 0) return {};
+  if (n == 1) return fn(0);
+  FirstError first;
+  auto body = [&](size_t i) {
+    if (first.stopped()) return;
+    if (auto result = fn(i); !result) first.set(std::move(result).error());
+  };
+  auto run = [&] { oneapi::tbb::parallel_for(size_t{0}, n, body); };
+  if (max_threads == 0) {
+    run();
+  } else {
+    oneapi::tbb::task_arena(static_cast<int>(max_threads)).execute(run);
+  }
+  return first.take();
+}
+
+Result<> blocking_for(size_t n, size_t threads, const std::function<Result<>(size_t)>& fn) {
+  if (n == 0) return {};
+  FirstError first;
+  std::atomic<size_t> next{0};
+  auto worker = [&] {
+    for (size_t i = next++; i < n && !first.stopped(); i = next++) {
+      if (auto result = fn(i); !result) first.set(std::move(result).error());
+    }
+  };
+  size_t extra = std::min(std::max<size_t>(threads, 1), n) - 1;
+  std::vector<std::jthread> pool;
+  for (size_t t = 0; t < extra; ++t) pool.emplace_back(worker);
+  worker();
+  pool.clear();
+  return first.take();
+}
+
+}  // namespace upwell

@@ -1,0 +1,21 @@
+#pragma once
+// CPU work on all cores. The only place that knows oneTBB.
+
+#include <cstddef>
+#include <functional>
+
+#include "base/result.hpp"
+
+namespace upwell {
+
+/// Calls fn(i) for i in [0, n) on all cores, in no order. The first error stops what has not begun
+/// and is returned. `max_threads` 0: all cores. Nested calls are fine.
+Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_t max_threads = 0);
+
+/// Calls fn(i) for i in [0, n) on up to `threads` threads that may block (I/O). Errors as above.
+Result<> blocking_for(size_t n, size_t threads, const std::function<Result<>(size_t)>& fn);
+
+/// Number of cores this process may use.
+size_t core_count();
+
+}  // namespace upwell

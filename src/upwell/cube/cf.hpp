@@ -1,0 +1,63 @@
+#pragma once
+// CF conventions: packing, missing values, time coordinates (CF 1.11 sections 2.5.1, 4.4, 8.1).
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cube/dataset.hpp"
+
+namespace upwell::cf {
+
+enum class Calendar { kStandard, kProlepticGregorian, kJulian, kNoLeap, kAllLeap, k360Day, kNone };
+
+struct DateTime {
+  int64_t year = 1970;
+  int month = 1, day = 1, hour = 0, minute = 0, second = 0;
+  int64_t nanosecond = 0;
+};
+
+/// "days since 2000-01-01 12:00:00 +01:00" with a calendar. Units: those of UDUNITS that CF allows
+/// for time (days, hours, minutes, seconds, milliseconds, microseconds, nanoseconds, weeks;
+/// "months" and "years" only as cftime takes them).
+struct TimeUnits {
+  int64_t unit_ns = 0;  ///< nanoseconds of one unit
+  DateTime epoch;       ///< in UTC
+  Calendar calendar = Calendar::kStandard;
+  std::string text;  ///< as written
+};
+
+Result<Calendar> parse_calendar(const std::string& name);
+std::string to_string(Calendar calendar);
+Result<TimeUnits> parse_time_units(const std::string& units,
+                                   const std::string& calendar = "standard");
+/// Exact for integers; for doubles rounded to the nearest nanosecond that the double resolves.
+Result<DateTime> decode_time(const TimeUnits& units, double value);
+Result<DateTime> decode_time(const TimeUnits& units, int64_t value);
+Result<double> encode_time(const TimeUnits& units, const DateTime& time);
+/// Exact integer count of units, when the time falls on one.
+std::optional<int64_t> encode_time_exact(const TimeUnits& units, const DateTime& time);
+/// "2020-01", "2020-01-31T12", "2020-01-31 12:30:00Z": the first and the last instant that it
+/// covers.
+Result<std::pair<DateTime, DateTime>> parse_time_span(const std::string& text, Calendar calendar);
+std::string format_time(const DateTime& time);  ///< ISO 8601, seconds, fraction only when not zero
+int compare(const DateTime& a, const DateTime& b);
+
+/// How an array's stored values become physical ones.
+struct Decoding {
+  std::optional<double> scale_factor, add_offset;
+  std::vector<double> missing;                 ///< _FillValue, missing_value
+  std::optional<double> valid_min, valid_max;  ///< reported, not applied (xarray does not either)
+  bool unsigned_integers = false;              ///< _Unsigned = "true"
+  bool to_float = false;                       ///< result is floating (packing or missing values)
+  uint32_t float_size = 8;                     ///< 4 or 8, by the rule xarray uses
+};
+Decoding decoding_of(const Array& array);
+/// Applies it: masked values become NaN, packed ones are scaled. Integers without either stay as
+/// they are.
+Result<Values> decode(const Decoding& decoding, Values raw);
+
+/// Time units and calendar, when the array is a CF time coordinate (units contain "since").
+std::optional<Result<TimeUnits>> time_units_of(const Array& array);
+
+}  // namespace upwell::cf

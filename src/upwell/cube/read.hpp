@@ -1,0 +1,53 @@
+#pragma once
+// The read path: plan (which segments, which stored chunks) ▸ fetch in one batch ▸ decode on all
+// cores ▸ place.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cube/dataset.hpp"
+#include "io/session.hpp"
+
+namespace upwell {
+
+/// A box of an array with steps, in elements. Empty vectors: everything.
+struct Selection {
+  Shape origin;
+  Shape shape;  ///< number of elements taken along each axis
+  Shape step;   ///< {} is ones
+};
+
+struct ReadOptions {
+  uint64_t memory_budget = 512ULL << 20;  ///< stored and decoded chunks in flight
+};
+
+/// The whole selection as plain values, as stored (no CF decoding), missing chunks filled.
+/// kInvalidArgument when the selection lies outside; errors name array, chunk and granule.
+Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Array& array,
+                        const Selection& selection = {}, const ReadOptions& options = {});
+
+/// Called with a decoded piece: `piece` holds the box at `origin` (in elements of the array). Calls
+/// may be concurrent.
+using PieceSink = std::function<Result<>(const Shape& origin, const Values& piece)>;
+/// Streams a selection (step 1) piece by piece in bounded memory, pieces in no order; together they
+/// cover it exactly once.
+Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& array,
+                     const Selection& selection, const PieceSink& sink,
+                     const ReadOptions& options = {});
+
+/// One chunk of the array's own grid (chunk_shape), edge chunks padded with fill to the full chunk
+/// shape, as stored type `array.type` (for Zarr). nullopt when no segment holds anything of it.
+Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dataset,
+                                        const Array& array, const Shape& chunk);
+
+/// The stored bytes of a chunk, when the array is one uniform segment aligned with its grid, so
+/// that they can pass through. nullopt: never written. kUnsupported when the array is not uniform.
+Result<std::optional<SharedBytes>> read_stored_chunk(io::Session& session, const Dataset& dataset,
+                                                     const Array& array, const Shape& chunk);
+
+/// True when stored chunks can pass through to a reader that is told `codecs`: one segment,
+/// aligned, no masks that differ.
+bool is_uniform(const Array& array);
+
+}  // namespace upwell

@@ -1,0 +1,42 @@
+#pragma once
+// The bytes of one object that have arrived so far. Readers parse synchronously over it and do no
+// I/O.
+
+#include <map>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "io/byte_store.hpp"
+
+namespace upwell::format {
+
+/// A range that is not there yet ends the attempt with Code::kNeedBytes and is remembered; the
+/// driver fetches all remembered ranges in one batch and runs the attempt again. So every
+/// outstanding range of a round goes out together.
+class Window {
+ public:
+  explicit Window(uint64_t object_size) : object_size_(object_size) {}
+
+  uint64_t object_size() const { return object_size_; }
+  void add(uint64_t offset, SharedBytes bytes);
+
+  /// [offset, offset+length) as one span that stays valid as long as the window. kNeedBytes when it
+  /// is not there yet; kInvalidData when it passes the end of the object.
+  Result<ByteSpan> get(uint64_t offset, uint64_t length);
+  /// Like get, but up to `length` bytes: what is left of the object if that is less.
+  Result<ByteSpan> get_up_to(uint64_t offset, uint64_t length);
+  /// Asks for a range of which the end is not known yet: `want` bytes would be good, fewer are
+  /// fine.
+  bool has(uint64_t offset, uint64_t length) const;
+
+  /// Ranges asked for since the last call, merged and sorted.
+  std::vector<io::Range> take_missing();
+
+ private:
+  uint64_t object_size_;
+  std::map<uint64_t, SharedBytes> parts_;
+  std::vector<io::Range> missing_;
+};
+
+}  // namespace upwell::format

@@ -1,0 +1,69 @@
+#pragma once
+// The narrow interface of everything that reads ranges of objects: file, memory, http(s), later s3;
+// and stores over stores.
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace upwell::io {
+
+/// A range that ends where the object ends.
+inline constexpr uint64_t kToEnd = std::numeric_limits<uint64_t>::max();
+
+struct Range {
+  uint64_t offset = 0;
+  uint64_t length = kToEnd;
+  bool operator==(const Range&) const = default;
+};
+
+/// What identifies one state of an object. Empty or absent: the store does not know.
+struct ObjectInfo {
+  uint64_t size = 0;
+  std::string etag;
+  std::optional<int64_t> mtime_ns;  ///< nanoseconds since 1970-01-01T00:00:00Z
+  bool operator==(const ObjectInfo&) const = default;
+};
+
+struct ReadRequest {
+  std::string url;
+  Range range;
+};
+
+/// What a round trip costs here: the session coalesces ranges by it.
+struct StoreTraits {
+  uint64_t coalesce_gap = 64 << 10;  ///< two ranges closer than this are one request
+  uint64_t max_request = 16 << 20;   ///< a coalesced request does not grow beyond this
+  size_t parallelism = 8;            ///< requests in flight to one host
+  bool worth_caching = true;         ///< false where reading again is as cheap as a cache
+};
+
+/// Reads ranges of objects. Stateless towards its callers, thread-safe, blocking.
+/// Every store passes the conformance suite in io/byte_store_conformance.hpp.
+class ByteStore {
+ public:
+  virtual ~ByteStore() = default;
+
+  virtual StoreTraits traits() const = 0;
+
+  /// Size and identity. kNotFound when there is no such object.
+  virtual Result<ObjectInfo> stat(const std::string& url) = 0;
+
+  /// Reads a batch, in parallel where that pays; result i answers request i and has exactly the
+  /// length asked for (for kToEnd: up to the end; an offset at the end gives no bytes). One failing
+  /// request does not fail the others. kInvalidData when the object ends before the range does;
+  /// kChanged when the object changed since this store first saw it.
+  virtual std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) = 0;
+
+  /// Objects below a prefix (a directory ending in '/'), sorted by URL. kUnsupported where a store
+  /// cannot list.
+  virtual Result<std::vector<std::string>> list(const std::string& prefix) = 0;
+};
+
+}  // namespace upwell::io

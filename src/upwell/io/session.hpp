@@ -1,0 +1,70 @@
+#pragma once
+// The one way to read objects: picks the store by URL, coalesces, caches, limits and counts. No
+// globals: pass it down.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/byte_store.hpp"
+
+namespace upwell::io {
+
+struct SessionOptions {
+  uint64_t memory_cache_bytes =
+      256ULL << 20;  ///< blocks in memory; together with the disk cache under one cap
+  std::filesystem::path disk_cache;  ///< empty: none
+  uint64_t disk_cache_bytes = 4ULL << 30;
+  double connect_timeout_s = 10;
+  double stall_timeout_s = 30;  ///< no byte for so long: the attempt failed
+  int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After
+  size_t parallelism_per_host = 16;
+};
+
+/// What reading has cost so far.
+struct Counters {
+  uint64_t requests =
+      0;  ///< requests that went to a store after coalescing (http: including retries)
+  uint64_t retries = 0;
+  uint64_t bytes_asked = 0;    ///< by callers
+  uint64_t bytes_fetched = 0;  ///< from stores
+  uint64_t cache_hits = 0;     ///< ranges answered without a request
+};
+
+/// Thread-safe. Shared by everything that reads in one run.
+class Session {
+ public:
+  explicit Session(SessionOptions options = {});
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Adds a store for a URL scheme ("memory", "s3", ...), or replaces one (tests inject faults this
+  /// way). "file" (also for plain paths), "http" and "https" are there from the start.
+  void mount(const std::string& scheme, std::shared_ptr<ByteStore> store);
+
+  /// See ByteStore. Ranges of the whole batch, over all objects, are coalesced and fetched
+  /// together: do not loop over single reads.
+  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests);
+  Result<SharedBytes> read_one(const std::string& url, Range range = {});
+  Result<ObjectInfo> stat(const std::string& url);
+  Result<std::vector<std::string>> list(const std::string& prefix);
+
+  Counters counters() const;
+  /// Coalescing and request limits of the store behind this URL.
+  Result<StoreTraits> traits(const std::string& url) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// "https" of "https://x/y"; "file" for plain paths.
+std::string scheme_of(const std::string& url);
+/// Resolves `relative` (a URL, an absolute path, or relative to the directory of `base`).
+std::string resolve_url(const std::string& base, const std::string& relative);
+/// Absolute, normalised form of what a user typed: plain paths become absolute paths; URLs stay.
+std::string normal_url(const std::string& source);
+
+}  // namespace upwell::io
