@@ -1,0 +1,33 @@
+#pragma once
+// The one way to open whatever a user names: a granule or a reference set.
+
+#include <string>
+
+#include "cube/dataset.hpp"
+#include "format/format.hpp"
+#include "io/session.hpp"
+
+namespace upwell::refs {
+
+/// Opens `source`, a path or a URL, as
+///  - a kerchunk reference set in JSON (version 0 or 1),
+///  - a kerchunk reference set in Parquet (a directory with a .zmetadata that has "record_size";
+///    the .zmetadata itself may be named too),
+///  - or a granule of any format that format::scan knows.
+/// Relative URLs inside a reference set resolve against where the set lies.
+///
+/// A reference set that came over http(s) may only point to http(s) and s3 objects: one that names
+/// a local file gives kPermissionDenied, or a stranger's reference set could read this machine's
+/// files. `open_source_with` lifts that.
+Result<Dataset> open_source(io::Session& session, const std::string& source,
+                            const format::ScanOptions& options = {});
+
+struct OpenOptions {
+  format::ScanOptions scan;
+  /// Lets reference sets from http(s) point to local files.
+  bool remote_may_name_local = false;
+};
+Result<Dataset> open_source_with(io::Session& session, const std::string& source,
+                                 const OpenOptions& options);
+
+}  // namespace upwell::refs

@@ -1,0 +1,21 @@
+#pragma once
+// Which objects a reference set may name.
+
+#include <string>
+
+#include "base/result.hpp"
+
+namespace upwell::refs {
+
+/// Where a reference set lies, and what it may therefore point to.
+struct UrlPolicy {
+  std::string base;  ///< URL of the reference set; relative URLs resolve against its directory
+  bool allow_local = true;  ///< local files may be named
+
+  /// The policy for a set at `base`: local files only for local sets, unless told otherwise.
+  static UrlPolicy for_set(const std::string& base, bool remote_may_name_local);
+  /// Absolute form of a URL of the set. kPermissionDenied when the set may not name it.
+  Result<std::string> resolve(const std::string& url) const;
+};
+
+}  // namespace upwell::refs
