@@ -1,0 +1,122 @@
+#include "cli/command.hpp"
+
+#include <fmt/core.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+namespace upwell::cli {
+namespace {
+
+constexpr const char* kVersion = "0.1.0";
+
+void print_stats(const io::Counters& counters, double wall_s) {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
+  nlohmann::ordered_json line{{"requests", counters.requests},
+                              {"retries", counters.retries},
+                              {"bytes_asked", counters.bytes_asked},
+                              {"bytes_fetched", counters.bytes_fetched},
+                              {"cache_hits", counters.cache_hits},
+                              {"wall_s", wall_s},
+                              {"cpu_s", seconds(usage.ru_utime) + seconds(usage.ru_stime)},
+                              {"peak_memory_bytes", static_cast<uint64_t>(usage.ru_maxrss) * 1024}};
+  fmt::print(stderr, "{}\n", line.dump());
+}
+
+}  // namespace
+
+Context::Context(const CommonOptions& options) : options_(options) {
+  io::SessionOptions session;
+  session.disk_cache = options.cache_dir;
+  session.stall_timeout_s = options.timeout_s;
+  session.attempts = options.retries + 1;
+  session_ = std::make_unique<io::Session>(session);
+}
+
+Progress::Style Context::progress_style() const {
+  return options_.quiet ? Progress::Style::kQuiet : Progress::Style::kAuto;
+}
+
+struct Program::Impl {
+  CLI::App app{"Turns Earth-science granules into one cloud-native cube, without copying.",
+               "upwell"};
+  CommonOptions common;
+  std::vector<std::pair<CLI::App*, std::function<Result<>(Context&)>>> bodies;
+};
+
+Program::Program() : impl_(std::make_unique<Impl>()) {
+  CLI::App& app = impl_->app;
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("upwell ") + kVersion);
+  app.footer(
+      "A first walk:\n"
+      "  upwell info granule.nc                              what is in it\n"
+      "  upwell virtualize *.nc -o cube.json --concat time   many granules, one cube, nothing "
+      "copied\n"
+      "  upwell read cube.json sst --sel lat=40:50 -o box.nc part of it\n"
+      "  upwell serve cube.json                              for xarray and the browser\n"
+      "\n`upwell COMMAND --help` teaches each command. Exit status: 0 done, 64 usage, 65 bad data, "
+      "66 missing,\n"
+      "73 cannot write, 75 try again, 77 not allowed.");
+}
+
+Program::~Program() = default;
+
+CLI::App* Program::add(const std::string& name, const std::string& description,
+                       const std::string& footer, std::function<Result<>(Context&)> body) {
+  CLI::App* command = impl_->app.add_subcommand(name, description);
+  command->footer(footer);
+  CommonOptions& common = impl_->common;
+  const char* group = "Common options";
+  command
+      ->add_flag("--stats", common.stats,
+                 "Print one JSON line on stderr: requests, bytes, hits, seconds, peak memory")
+      ->group(group);
+  command->add_flag("-q,--quiet", common.quiet, "No progress")->group(group);
+  command->add_option("--cache-dir", common.cache_dir, "Keep fetched blocks here between runs")
+      ->type_name("DIR")
+      ->group(group);
+  command
+      ->add_option("--timeout", common.timeout_s,
+                   "Seconds without a byte until a request counts as failed")
+      ->capture_default_str()
+      ->group(group);
+  command->add_option("--retries", common.retries, "How often a failed request is tried again")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100))
+      ->group(group);
+  impl_->bodies.emplace_back(command, std::move(body));
+  return command;
+}
+
+int Program::run(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    impl_->app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // CLI11 prints help and version itself (status 0); everything else is wrong usage.
+    return impl_->app.exit(error) == 0 ? 0 : exit_status(Code::kInvalidArgument);
+  }
+  for (auto& [command, body] : impl_->bodies) {
+    if (!command->parsed()) continue;
+    auto start = std::chrono::steady_clock::now();
+    Context context(impl_->common);
+    Result<> result = body(context);
+    double wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (!result)
+      fmt::print(stderr, "upwell {}: {}: {}\n", command->get_name(), to_string(result.error().code),
+                 result.error().to_string());
+    if (impl_->common.stats) print_stats(context.session().counters(), wall_s);
+    return result ? 0 : exit_status(result.error().code);
+  }
+  return exit_status(Code::kInternal);
+}
+
+}  // namespace upwell::cli

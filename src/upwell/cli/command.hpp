@@ -1,0 +1,69 @@
+#pragma once
+// What every command of the program shares: a session made from common options, counters, progress,
+// exit status.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/progress.hpp"
+#include "base/result.hpp"
+#include "io/session.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace upwell::cli {
+
+/// Options that every command takes.
+struct CommonOptions {
+  bool stats = false;     ///< one JSON line on stderr at the end
+  bool quiet = false;     ///< no progress
+  std::string cache_dir;  ///< disk cache; empty: none
+  double timeout_s = 30;  ///< stall timeout of one request
+  int retries = 4;
+};
+
+/// Passed to the body of a command.
+class Context {
+ public:
+  explicit Context(const CommonOptions& options);
+  io::Session& session() { return *session_; }
+  Progress::Style progress_style() const;
+  const CommonOptions& options() const { return options_; }
+
+ private:
+  CommonOptions options_;
+  std::unique_ptr<io::Session> session_;
+};
+
+/// The program: subcommands register themselves here; `run` parses, runs one body, prints errors,
+/// and gives the exit status.
+class Program {
+ public:
+  Program();
+  ~Program();
+
+  /// Adds a subcommand with the common options. Declare more on the App that comes back (CLI11).
+  /// `footer`: examples, shown below --help. `body` runs once after parsing; its error becomes
+  /// "upwell COMMAND: error: ..." and the exit status.
+  CLI::App* add(const std::string& name, const std::string& description, const std::string& footer,
+                std::function<Result<>(Context&)> body);
+  int run(int argc, char** argv);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// One per command, in x_command.cpp.
+void add_info_command(Program& program);
+void add_read_command(Program& program);
+void add_virtualize_command(Program& program);
+void add_serve_command(Program& program);
+
+/// Everything above in one call, for main.
+int run_program(int argc, char** argv);
+
+}  // namespace upwell::cli
