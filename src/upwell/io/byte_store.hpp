@@ -44,7 +44,15 @@ struct StoreTraits {
   bool worth_caching = true;         ///< false where reading again is as cheap as a cache
 };
 
-/// Reads ranges of objects. Stateless towards its callers, thread-safe, blocking.
+/// What a store has sent and received since it was made.
+struct Traffic {
+  uint64_t requests = 0;  ///< including retries and the steps of a redirect
+  uint64_t retries = 0;
+  uint64_t bytes = 0;  ///< of bodies
+};
+
+/// Reads ranges of objects. Thread-safe, blocking. A store shows one state of an
+/// object: the one it first saw, until it is told to forget it.
 /// Every store passes the conformance suite in io/byte_store_conformance.hpp.
 class ByteStore {
  public:
@@ -52,7 +60,8 @@ class ByteStore {
 
   virtual StoreTraits traits() const = 0;
 
-  /// Size and identity. kNotFound when there is no such object.
+  /// Size and identity. kNotFound when there is no such object; kChanged when the object changed
+  /// since this store first saw it.
   virtual Result<ObjectInfo> stat(const std::string& url) = 0;
 
   /// Reads a batch, in parallel where that pays; result i answers request i and has exactly the
@@ -64,6 +73,14 @@ class ByteStore {
   /// Objects below a prefix (a directory ending in '/'), sorted by URL. kUnsupported where a store
   /// cannot list.
   virtual Result<std::vector<std::string>> list(const std::string& prefix) = 0;
+
+  /// The state in which this store first saw the object, without asking again; nothing when it has
+  /// not seen it or does not remember.
+  virtual std::optional<ObjectInfo> known(const std::string& /*url*/) const { return {}; }
+  /// Forgets that state: the next stat or read takes the object as it is then.
+  virtual void forget(const std::string& /*url*/) {}
+  /// What has gone over the wire so far; nothing where a request is one read call.
+  virtual std::optional<Traffic> traffic() const { return {}; }
 };
 
 }  // namespace upwell::io

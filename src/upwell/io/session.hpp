@@ -51,6 +51,9 @@ class Session {
   Result<ObjectInfo> stat(const std::string& url);
   Result<std::vector<std::string>> list(const std::string& prefix);
 
+  /// Takes the object as it is from now on: forgets its first-seen state and its cached blocks.
+  void forget(const std::string& url);
+
   Counters counters() const;
   /// Coalescing and request limits of the store behind this URL.
   Result<StoreTraits> traits(const std::string& url) const;

@@ -1,0 +1,26 @@
+#pragma once
+// Files of this machine, by plain path or file URL.
+
+#include "io/byte_store.hpp"
+#include "io/first_seen.hpp"
+
+namespace upwell::io {
+
+/// Reads with pread; a file is open only while a batch reads it. Identity: inode, size and time of
+/// modification in nanoseconds. Directories and devices are kInvalidArgument.
+class FileStore : public ByteStore {
+ public:
+  StoreTraits traits() const override;
+  Result<ObjectInfo> stat(const std::string& url) override;
+  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
+  Result<std::vector<std::string>> list(const std::string& prefix) override;
+  std::optional<ObjectInfo> known(const std::string& url) const override;
+  void forget(const std::string& url) override;
+
+ private:
+  void read_object(std::span<const ReadRequest> requests, std::span<const size_t> which,
+                   std::vector<Result<SharedBytes>>& results);
+  FirstSeen first_seen_;
+};
+
+}  // namespace upwell::io

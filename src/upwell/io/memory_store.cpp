@@ -1,0 +1,71 @@
+#include "io/memory_store.hpp"
+
+#include "io/ranges.hpp"
+
+namespace upwell::io {
+
+void MemoryStore::put(const std::string& url, Bytes bytes) {
+  std::lock_guard lock(mutex_);
+  ObjectInfo info;
+  info.size = bytes.size();
+  info.etag = "\"" + std::to_string(++revision_) + "\"";
+  objects_[url] = Object{SharedBytes(std::move(bytes)), std::move(info)};
+}
+
+void MemoryStore::remove(const std::string& url) {
+  std::lock_guard lock(mutex_);
+  objects_.erase(url);
+}
+
+StoreTraits MemoryStore::traits() const {
+  return {.coalesce_gap = 0, .max_request = kToEnd, .parallelism = 1, .worth_caching = false};
+}
+
+Result<MemoryStore::Object> MemoryStore::find(const std::string& url) {
+  Object object;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = objects_.find(url);
+    if (it == objects_.end()) return fail(Code::kNotFound, url + ": no such object");
+    object = it->second;
+  }
+  UPWELL_CHECK(first_seen_.check(url, object.info));
+  return object;
+}
+
+Result<ObjectInfo> MemoryStore::stat(const std::string& url) {
+  UPWELL_TRY(Object object, find(url));
+  return object.info;
+}
+
+std::vector<Result<SharedBytes>> MemoryStore::read(std::span<const ReadRequest> requests) {
+  std::vector<Result<SharedBytes>> results;
+  results.reserve(requests.size());
+  for (const ReadRequest& request : requests) {
+    auto answer = [&]() -> Result<SharedBytes> {
+      UPWELL_TRY(Object object, find(request.url));
+      UPWELL_TRY(Range range, checked_range(request.url, request.range, object.bytes.size()));
+      return object.bytes.slice(range.offset, range.length);
+    };
+    results.push_back(answer());
+  }
+  return results;
+}
+
+Result<std::vector<std::string>> MemoryStore::list(const std::string& prefix) {
+  std::string directory = prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> urls;
+  for (auto it = objects_.lower_bound(directory);
+       it != objects_.end() && it->first.starts_with(directory); ++it) {
+    urls.push_back(it->first);
+  }
+  return urls;
+}
+
+std::optional<ObjectInfo> MemoryStore::known(const std::string& url) const {
+  return first_seen_.find(url);
+}
+void MemoryStore::forget(const std::string& url) { first_seen_.forget(url); }
+
+}  // namespace upwell::io
