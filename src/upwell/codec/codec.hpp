@@ -30,6 +30,12 @@ class Codec {
   /// more than `limit` bytes: a decoder never allocates or writes beyond `limit`. kInvalidData too
   /// when a checksum does not match.
   virtual Result<> decode(ByteSpan in, size_t limit, Bytes& out) const = 0;
+  /// Decodes into exactly `out.size()` bytes; kInvalidData for any other decoded size. Codecs that
+  /// can write in place do so; the others decode into memory of their own first.
+  virtual Result<> decode_into(ByteSpan in, MutableByteSpan out) const;
+  /// The decoded bytes as a part of `in` where the codec only verifies or cuts (checksums), else in
+  /// `scratch`. Limits and errors as `decode`.
+  virtual Result<ByteSpan> decode_view(ByteSpan in, size_t limit, Bytes& scratch) const;
   /// Replaces `out` with the encoded bytes. kUnsupported for codecs that are only read.
   virtual Result<> encode(ByteSpan in, Bytes& out) const;
   /// The most bytes that encoding `decoded` bytes can give: bounds the input of this step, which is
