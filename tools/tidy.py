@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Runs clang-tidy on the project's sources: tidy.py BUILD_DIRECTORY [FILE...]
+
+One process per core, and only files that changed: a clean file is remembered by the hash of its preprocessed text, the
+compile command and .clang-tidy, so that a second run takes seconds. Exit status 1 when a file has findings.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CLANG_TIDY = "clang-tidy-19"
+
+
+def key_of(entry: dict) -> str | None:
+    """What decides the outcome: None when the file does not even preprocess (clang-tidy then tells why)."""
+    command = shlex.split(entry["command"])
+    while command and not pathlib.PurePath(command[0]).name.startswith("clang++"):
+        command.pop(0)  # ccache and its environment
+    output = command.index("-o")
+    command[output : output + 2] = []
+    preprocessed = subprocess.run(
+        [*command, "-E"], cwd=entry["directory"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    if preprocessed.returncode != 0:
+        return None
+    digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
+    digest.update(" ".join(command).encode())
+    digest.update(preprocessed.stdout)
+    return digest.hexdigest()
+
+
+def check(entry: dict, build: pathlib.Path) -> tuple[str, bool, str, float]:
+    start = time.monotonic()
+    name = os.path.relpath(entry["file"], ROOT)
+    key = key_of(entry)
+    clean = build / "tidy-clean" / key if key else None
+    if clean and clean.exists():
+        return name, True, "", time.monotonic() - start
+    run = subprocess.run(
+        [CLANG_TIDY, "--quiet", "-p", str(build), entry["file"]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    if run.returncode == 0 and clean:
+        clean.touch()
+    return name, run.returncode == 0, run.stdout + (run.stderr if run.returncode else ""), time.monotonic() - start
+
+
+def main() -> int:
+    build = pathlib.Path(sys.argv[1]).resolve()
+    wanted = {str(pathlib.Path(f).resolve()) for f in sys.argv[2:]}
+    entries = json.loads((build / "compile_commands.json").read_text())
+    entries = [e for e in entries if e["file"].startswith(str(ROOT / "src")) and (not wanted or e["file"] in wanted)]
+    entries = list({e["file"]: e for e in entries}.values())
+    (build / "tidy-clean").mkdir(exist_ok=True)
+    if not entries:
+        print("clang-tidy: nothing to check", file=sys.stderr)
+        return 1 if wanted else 0
+    # Big files first, so that no core waits for one at the end.
+    entries.sort(key=lambda e: -os.path.getsize(e["file"]))
+    workers = int(os.environ.get("UPWELL_JOBS", os.cpu_count() or 1))
+    failed = []
+    start = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for name, good, text, seconds in pool.map(lambda e: check(e, build), entries):
+            if not good:
+                failed.append(name)
+                print(text, flush=True)
+            elif os.environ.get("UPWELL_VERBOSE"):
+                print(f"clang-tidy: {name} {seconds:.1f} s", flush=True)
+    print(f"clang-tidy: {len(entries)} files, {len(failed)} with findings, {time.monotonic() - start:.0f} s")
+    for name in failed:
+        print(f"  {name}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
