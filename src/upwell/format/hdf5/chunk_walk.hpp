@@ -43,8 +43,8 @@ class ChunkWalk {
   virtual Result<bool> advance(Window& window) = 0;
   /// After done: C order of the grid ceil(shape / chunk_shape); offsets are absolute in the object
   /// (base address added), granule number 0. Chunks outside the extents (left over from a shrunk
-  /// dataset) are skipped.
-  virtual std::unique_ptr<DenseChunkIndex> take() = 0;
+  /// dataset) are skipped. A huge grid with few chunks comes as a sparse index.
+  virtual std::unique_ptr<ChunkIndex> take() = 0;
 };
 
 /// kInvalidData for layouts that contradict themselves (zero chunk extents, more chunks than the

@@ -79,4 +79,36 @@ class Cursor {
   bool overrun_ = false;
 };
 
+/// [address, address + length) of the file, `address` relative to the base address. kInvalidData
+/// naming `what` when it is undefined or passes the end.
+inline Result<ByteSpan> span_at(Window& window, const FileFacts& facts, uint64_t address,
+                                uint64_t length, std::string_view what) {
+  uint64_t size = window.object_size();
+  if (address == kUndefined || address > size || facts.base_address > size - address ||
+      length > size - address - facts.base_address) {
+    return fail(Code::kInvalidData,
+                address == kUndefined
+                    ? fmt::format("{} has no address", what)
+                    : fmt::format("{} at offset {} ({} bytes) passes the end of the object ({})",
+                                  what, facts.base_address + address, length, size));
+  }
+  return window.get(facts.base_address + address, length);
+}
+
+/// Reads a four-byte signature. kInvalidData naming `what` and the offset when it is another.
+inline Result<> expect_signature(Cursor& cursor, std::string_view signature,
+                                 std::string_view what) {
+  uint64_t at = cursor.file_offset();
+  if (as_text(cursor.bytes(signature.size())) == signature) return {};
+  return fail(Code::kInvalidData,
+              fmt::format("{} at offset {} has no signature {}", what, at, signature));
+}
+
+/// Bytes needed to hold `value` (1 for 0).
+inline uint8_t bytes_for(uint64_t value) {
+  uint8_t n = 1;
+  while (value >>= 8) ++n;
+  return n;
+}
+
 }  // namespace upwell::format::hdf5
