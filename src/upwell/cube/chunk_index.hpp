@@ -63,6 +63,8 @@ class ChunkIndex {
   virtual uint64_t size() const = 0;
   /// Looks up a batch: out[k] answers positions[k]. May read (lazy Parquet); so batch.
   virtual Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const = 0;
+  /// True when some chunk may have skipped a codec (HDF5 filter masks).
+  virtual bool has_filter_masks() const { return false; }
   /// Approximate bytes held in memory.
   virtual size_t memory() const = 0;
 
@@ -84,6 +86,7 @@ class DenseChunkIndex : public ChunkIndex {
 
   uint64_t size() const override { return offset_.size(); }
   Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const override;
+  bool has_filter_masks() const override { return !mask_.empty(); }
   size_t memory() const override;
   /// Without bounds or error: position < size().
   ChunkRef get(uint64_t position) const;

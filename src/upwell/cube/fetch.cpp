@@ -1,0 +1,140 @@
+#include "cube/fetch.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+
+#include "base/parallel.hpp"
+
+namespace upwell {
+namespace {
+
+// Local reads cost little each: small batches overlap reading and decoding. Remote ones want many
+// ranges in flight.
+constexpr uint64_t kLocalBatch = 8ULL << 20;
+constexpr uint64_t kRemoteBatch = 64ULL << 20;
+
+struct Batch {
+  size_t begin = 0, end = 0;                 // tasks
+  std::vector<Result<SharedBytes>> answers;  // of the stored ones among them, in order
+};
+
+class Fetcher {
+ public:
+  Fetcher(io::Session& session, const Dataset& dataset, const Array& array,
+          const std::vector<ChunkTask>& tasks,
+          const std::function<io::Range(const ChunkTask&)>& range_of, const ReadOptions& options)
+      : session_(session),
+        dataset_(dataset),
+        array_(array),
+        tasks_(tasks),
+        range_of_(range_of),
+        options_(options) {}
+
+  /// The tasks from `begin` on that fit into one batch.
+  Batch next(size_t begin) const {
+    Batch batch{begin, begin, {}};
+    uint64_t bytes = 0;
+    uint64_t limit = batch_limit(begin);
+    while (batch.end < tasks_.size() && (bytes == 0 || bytes < limit))
+      bytes += stored_bytes(tasks_[batch.end++]);
+    return batch;
+  }
+
+  void fetch(Batch& batch) const {
+    std::vector<io::ReadRequest> requests;
+    for (size_t i = batch.begin; i < batch.end; ++i) {
+      if (tasks_[i].ref.state != ChunkRef::State::kStored) continue;
+      requests.push_back({dataset_.granules->at(tasks_[i].ref.granule).url, range_of_(tasks_[i])});
+    }
+    batch.answers = session_.read(requests);
+  }
+
+  Result<> deliver(const Batch& batch, const StoredChunkSink& sink, bool in_order) const {
+    std::vector<size_t> answer_of(batch.end - batch.begin);
+    size_t stored = 0;
+    for (size_t i = batch.begin; i < batch.end; ++i) {
+      answer_of[i - batch.begin] = stored;
+      if (tasks_[i].ref.state == ChunkRef::State::kStored) ++stored;
+    }
+    auto one = [&](size_t k) -> Result<> {
+      return deliver_one(batch.begin + k, batch, answer_of[k], sink);
+    };
+    if (!in_order) return parallel_for(batch.end - batch.begin, one);
+    for (size_t k = 0; k < batch.end - batch.begin; ++k) UPWELL_CHECK(one(k));
+    return {};
+  }
+
+ private:
+  uint64_t batch_limit(size_t begin) const {
+    bool local = true;
+    if (tasks_[begin].ref.state == ChunkRef::State::kStored) {
+      auto traits = session_.traits(dataset_.granules->at(tasks_[begin].ref.granule).url);
+      local = traits && !traits->worth_caching;
+    }
+    // Two batches are in flight: one that is fetched, one that is decoded.
+    return std::min(options_.memory_budget / 2, local ? kLocalBatch : kRemoteBatch);
+  }
+
+  uint64_t stored_bytes(const ChunkTask& task) const {
+    if (task.ref.state != ChunkRef::State::kStored) return 0;
+    uint64_t length = range_of_(task).length;
+    if (length != io::kToEnd) return length;
+    return element_count(task.segment->layout->chunk_shape) * task.segment->layout->type.size;
+  }
+
+  Result<> deliver_one(size_t i, const Batch& batch, size_t answer,
+                       const StoredChunkSink& sink) const {
+    const ChunkTask& task = tasks_[i];
+    ByteSpan stored = task.ref.bytes.span();
+    bool in_granule = task.ref.state == ChunkRef::State::kStored;
+    auto explain = [&](Error error) {
+      Error named = std::move(error).with(chunk_name(array_, task));
+      if (in_granule) named = std::move(named).with(dataset_.granules->at(task.ref.granule).url);
+      return fail(std::move(named));
+    };
+    if (in_granule) {
+      if (!batch.answers[answer]) return explain(batch.answers[answer].error());
+      stored = batch.answers[answer]->span();
+    }
+    if (auto result = sink(i, stored); !result) return explain(std::move(result).error());
+    return {};
+  }
+
+  io::Session& session_;
+  const Dataset& dataset_;
+  const Array& array_;
+  const std::vector<ChunkTask>& tasks_;
+  const std::function<io::Range(const ChunkTask&)>& range_of_;
+  const ReadOptions& options_;
+};
+
+}  // namespace
+
+std::string chunk_name(const Array& array, const ChunkTask& task) {
+  return fmt::format("chunk {} of {}", fmt::join(task.chunk, "."), array.name);
+}
+
+Result<> fetch_chunks(io::Session& session, const Dataset& dataset, const Array& array,
+                      const std::vector<ChunkTask>& tasks,
+                      const std::function<io::Range(const ChunkTask&)>& range_of,
+                      const ReadOptions& options, const StoredChunkSink& sink, bool in_order) {
+  if (tasks.empty()) return {};
+  Fetcher fetcher(session, dataset, array, tasks, range_of, options);
+  Batch current = fetcher.next(0);
+  fetcher.fetch(current);
+  while (true) {
+    Batch next = current.end < tasks.size() ? fetcher.next(current.end) : Batch{};
+    std::future<void> fetching;
+    if (next.end > next.begin)
+      fetching = std::async(std::launch::async, [&] { fetcher.fetch(next); });
+    Result<> delivered = fetcher.deliver(current, sink, in_order);
+    if (fetching.valid()) fetching.wait();
+    UPWELL_CHECK(std::move(delivered));
+    if (next.end == next.begin) return {};
+    current = std::move(next);
+  }
+}
+
+}  // namespace upwell

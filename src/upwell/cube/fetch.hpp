@@ -1,0 +1,23 @@
+#pragma once
+// Chunk tasks in batches: the next batch is fetched while the current one is decoded.
+
+#include "cube/chunk_decoder.hpp"
+
+namespace upwell {
+
+/// Called with the stored bytes of a task (empty for missing chunks). Calls are concurrent.
+using StoredChunkSink = std::function<Result<>(size_t task, ByteSpan stored)>;
+
+/// Fetches what the tasks need in batches within the memory budget and hands every chunk to `sink`
+/// on all cores (or one after the other, in order, if `in_order`). Errors name the chunk and the
+/// granule.
+Result<> fetch_chunks(io::Session& session, const Dataset& dataset, const Array& array,
+                      const std::vector<ChunkTask>& tasks,
+                      const std::function<io::Range(const ChunkTask&)>& range_of,
+                      const ReadOptions& options, const StoredChunkSink& sink,
+                      bool in_order = false);
+
+/// "chunk 0.3 of sst"
+std::string chunk_name(const Array& array, const ChunkTask& task);
+
+}  // namespace upwell

@@ -1,0 +1,200 @@
+#include "cube/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cube/place.hpp"
+
+namespace upwell {
+namespace {
+
+/// Elements k of a selection axis (origin + k * step) that fall into [low, high): first k and how
+/// many.
+struct AxisOverlap {
+  uint64_t first = 0, count = 0;
+};
+
+AxisOverlap overlap(uint64_t origin, uint64_t step, uint64_t n, uint64_t low, uint64_t high) {
+  if (n == 0 || high <= origin || low >= high) return {};
+  uint64_t first = low <= origin ? 0 : (low - origin + step - 1) / step;
+  uint64_t last = (high - 1 - origin) / step;  // high > origin
+  last = std::min(last, n - 1);
+  if (first > last) return {};
+  return {first, last - first + 1};
+}
+
+/// The part of a selection that lies in a box of the array; count 0 on some axis when none does.
+Box selected_part(const CheckedSelection& s, const Shape& origin, const Shape& shape) {
+  Box box{Shape(s.shape.size()), Shape(s.shape.size())};
+  for (size_t d = 0; d < s.shape.size(); ++d) {
+    AxisOverlap o = overlap(s.origin[d], s.step[d], s.shape[d], origin[d], origin[d] + shape[d]);
+    box.origin[d] = o.first;
+    box.shape[d] = o.count;
+  }
+  return box;
+}
+
+uint64_t source_origin(const Segment& segment, size_t d) {
+  return segment.source_origin.empty() ? 0 : segment.source_origin[d];
+}
+
+/// Advances `at` through the box [low, high) in C order; false when done.
+bool next_position(Shape& at, const Shape& low, const Shape& high) {
+  for (size_t d = at.size(); d-- > 0;) {
+    if (++at[d] < high[d]) return true;
+    at[d] = low[d];
+  }
+  return false;
+}
+
+/// The task of one chunk, without its reference. False when the chunk holds nothing of the
+/// selection.
+bool make_task(const Segment& segment, const CheckedSelection& s, const Shape& chunk,
+               ChunkTask& task) {
+  size_t rank = s.shape.size();
+  task.segment = &segment;
+  task.chunk = chunk;
+  task.source.resize(rank);
+  task.destination.resize(rank);
+  task.count.resize(rank);
+  task.last_source.resize(rank);
+  for (size_t d = 0; d < rank; ++d) {
+    uint64_t extent = segment.layout->chunk_shape[d];
+    uint64_t chunk_start = chunk[d] * extent;
+    // In source coordinates the box is [box_start, box_start + segment.shape).
+    uint64_t box_start = source_origin(segment, d);
+    uint64_t low = std::max(chunk_start, box_start);
+    uint64_t high = std::min(chunk_start + extent, box_start + segment.shape[d]);
+    if (low >= high) return false;
+    uint64_t array_low = low - box_start + segment.origin[d];
+    AxisOverlap o =
+        overlap(s.origin[d], s.step[d], s.shape[d], array_low, array_low + (high - low));
+    if (o.count == 0) return false;
+    task.destination[d] = o.first;
+    task.count[d] = o.count;
+    task.source[d] =
+        s.origin[d] + o.first * s.step[d] - segment.origin[d] + box_start - chunk_start;
+    task.last_source[d] = task.source[d] + (o.count - 1) * s.step[d];
+  }
+  return true;
+}
+
+Result<> plan_segment(const Array& array, const Segment& segment, const CheckedSelection& s,
+                      std::vector<ChunkTask>& tasks) {
+  Box part = selected_part(s, segment.origin, segment.shape);
+  if (element_count(part.shape) == 0) return {};
+  size_t rank = s.shape.size();
+  Shape low(rank), high(rank);
+  for (size_t d = 0; d < rank; ++d) {
+    uint64_t extent = segment.layout->chunk_shape[d];
+    if (extent == 0) return fail(Code::kInvalidData, array.name + ": a chunk extent is zero");
+    uint64_t shift = source_origin(segment, d);
+    uint64_t first = s.origin[d] + part.origin[d] * s.step[d] - segment.origin[d] + shift;
+    uint64_t last = first + (part.shape[d] - 1) * s.step[d];
+    low[d] = first / extent;
+    high[d] = last / extent + 1;
+    if (high[d] > segment.grid[d])
+      return fail(Code::kInvalidData, array.name + ": the chunk grid is too small for its segment");
+  }
+  std::vector<uint64_t> positions;
+  size_t begin = tasks.size();
+  Shape strides = c_strides(segment.grid);
+  Shape at = low;
+  do {
+    ChunkTask task;
+    if (!make_task(segment, s, at, task)) continue;
+    uint64_t position = 0;
+    for (size_t d = 0; d < rank; ++d) position += at[d] * strides[d];
+    positions.push_back(position);
+    tasks.push_back(std::move(task));
+  } while (next_position(at, low, high));
+  std::vector<ChunkRef> refs(positions.size());
+  UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
+  for (size_t i = 0; i < refs.size(); ++i) tasks[begin + i].ref = std::move(refs[i]);
+  return {};
+}
+
+/// `box` minus `hole`, as boxes.
+void subtract(Box box, const Box& hole, std::vector<Box>& out) {
+  for (size_t d = 0; d < box.shape.size(); ++d) {
+    uint64_t low = box.origin[d], high = low + box.shape[d];
+    uint64_t hole_low = std::clamp(hole.origin[d], low, high);
+    uint64_t hole_high = std::clamp(hole.origin[d] + hole.shape[d], low, high);
+    if (hole_low >= hole_high) {
+      out.push_back(std::move(box));
+      return;
+    }
+    if (hole_low > low) {
+      Box below = box;
+      below.shape[d] = hole_low - low;
+      out.push_back(std::move(below));
+    }
+    if (hole_high < high) {
+      Box above = box;
+      above.origin[d] = hole_high;
+      above.shape[d] = high - hole_high;
+      out.push_back(std::move(above));
+    }
+    box.origin[d] = hole_low;
+    box.shape[d] = hole_high - hole_low;
+  }
+}
+
+}  // namespace
+
+Result<CheckedSelection> check_selection(const Array& array, const Selection& selection) {
+  size_t rank = array.shape.size();
+  CheckedSelection s{selection.origin, selection.shape, selection.step};
+  if (s.origin.empty()) s.origin.assign(rank, 0);
+  if (s.step.empty()) s.step.assign(rank, 1);
+  if (s.origin.size() != rank || s.step.size() != rank ||
+      (!s.shape.empty() && s.shape.size() != rank)) {
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("{} has {} dimensions, the selection has another number", array.name, rank));
+  }
+  bool whole = s.shape.empty();
+  s.shape.resize(rank);
+  for (size_t d = 0; d < rank; ++d) {
+    if (s.step[d] == 0) return fail(Code::kInvalidArgument, "a step of 0 selects nothing");
+    if (s.origin[d] > array.shape[d])
+      return fail(Code::kInvalidArgument, fmt::format("{}: index {} is outside [0, {})", array.name,
+                                                      s.origin[d], array.shape[d]));
+    uint64_t available = (array.shape[d] - s.origin[d] + s.step[d] - 1) / s.step[d];
+    if (whole) s.shape[d] = available;
+    if (s.shape[d] > available) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("{}: the selection passes the end of axis {} ({} elements)",
+                              array.name, d, array.shape[d]));
+    }
+  }
+  return s;
+}
+
+Result<std::vector<ChunkTask>> plan_chunks(const Array& array, const CheckedSelection& selection) {
+  std::vector<ChunkTask> tasks;
+  if (element_count(selection.shape) == 0) return tasks;
+  for (const Segment& segment : array.segments)
+    UPWELL_CHECK(plan_segment(array, segment, selection, tasks));
+  return tasks;
+}
+
+std::vector<Box> uncovered(const Array& array, const CheckedSelection& selection) {
+  std::vector<Box> left;
+  if (element_count(selection.shape) == 0) return left;
+  left.push_back({Shape(selection.shape.size(), 0), selection.shape});
+  for (const Segment& segment : array.segments) {
+    Box part = selected_part(selection, segment.origin, segment.shape);
+    if (element_count(part.shape) == 0) continue;
+    std::vector<Box> next;
+    for (Box& box : left) {
+      if (box.shape.empty()) continue;  // a scalar is covered by any segment
+      subtract(std::move(box), part, next);
+    }
+    left = std::move(next);
+  }
+  return left;
+}
+
+}  // namespace upwell

@@ -1,0 +1,268 @@
+#include "cube/read.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <new>
+
+#include "cube/fetch.hpp"
+#include "cube/place.hpp"
+
+namespace upwell {
+namespace {
+
+using DecoderMap = std::map<const SegmentLayout*, std::shared_ptr<const ChunkDecoder>>;
+
+Result<DecoderMap> make_decoders(const Array& array, const std::vector<ChunkTask>& tasks) {
+  DecoderMap decoders;
+  DataType expected = memory_type(array.type);
+  for (const ChunkTask& task : tasks) {
+    const SegmentLayout* layout = task.segment->layout.get();
+    if (decoders.contains(layout)) continue;
+    if (!(memory_type(layout->type) == expected)) {
+      return fail(Code::kUnsupported,
+                  fmt::format("{}: one granule stores {}, another {}", array.name,
+                              describe(array.type), describe(layout->type)));
+    }
+    if (layout->packing)
+      return fail(Code::kUnsupported, array.name + ": packing differs between granules");
+    auto decoder = ChunkDecoder::make(*layout);
+    if (!decoder) return fail(std::move(decoder).error().with(array.name));
+    decoders.emplace(layout, std::move(*decoder));
+  }
+  return decoders;
+}
+
+/// The fill value in memory form; zeros where none is known.
+Result<Bytes> fill_element(const DataType& type, const std::optional<Bytes>& fill) {
+  DataType memory = memory_type(type);
+  Bytes element(memory.size);
+  std::fill(element.begin(), element.end(), uint8_t{0});
+  if (!fill || type.has_vlen()) return element;
+  if (fill->size() != type.size)
+    return fail(Code::kInvalidData,
+                fmt::format("the fill value has {} bytes, the type {}", fill->size(), type.size));
+  UPWELL_CHECK(to_memory(type, *fill, 1, element));
+  return element;
+}
+
+Result<Bytes> fill_of(const Array& array, const ChunkTask& task) {
+  const SegmentLayout& layout = *task.segment->layout;
+  return layout.fill ? fill_element(layout.type, layout.fill)
+                     : fill_element(array.type, array.fill);
+}
+
+/// Room for the values; a selection that memory cannot hold is an error, not a crash.
+Result<Values> allocate(const Array& array, const Shape& shape) {
+  Values values;
+  values.type = memory_type(array.type);
+  values.shape = shape;
+  unsigned __int128 bytes = values.type.size;
+  for (uint64_t n : shape) bytes *= n;
+  try {
+    if (bytes > (uint64_t{1} << 46)) throw std::bad_alloc();
+    values.data.resize(static_cast<size_t>(bytes));
+  } catch (const std::exception&) {
+    return fail(Code::kResourceExhausted,
+                fmt::format("{}: the selection needs {} bytes; select less or read piece by piece",
+                            array.name, static_cast<double>(bytes)));
+  }
+  return values;
+}
+
+/// True when a task's elements are a whole chunk that lies in one piece in the output.
+bool is_whole_and_contiguous(const ChunkTask& task, const Shape& out_shape,
+                             const ChunkDecoder& decoder) {
+  const Shape& chunk_shape = task.segment->layout->chunk_shape;
+  if (task.segment->layout->fortran_order && chunk_shape.size() > 1) return false;
+  bool leading = true;  // axes before the first one of which the chunk takes more than one element
+  for (size_t d = 0; d < chunk_shape.size(); ++d) {
+    if (task.count[d] != chunk_shape[d]) return false;
+    if (!leading && chunk_shape[d] != out_shape[d]) return false;
+    if (chunk_shape[d] != 1) leading = false;
+  }
+  return decoder.chunk_elements() > 0;
+}
+
+uint64_t position_in(const Shape& at, const Shape& strides) {
+  uint64_t position = 0;
+  for (size_t d = 0; d < at.size(); ++d) position += at[d] * strides[d];
+  return position;
+}
+
+Shape scaled(const Shape& strides, const Shape& step) {
+  Shape result = strides;
+  for (size_t d = 0; d < step.size(); ++d) result[d] *= step[d];
+  return result;
+}
+
+/// Decodes one task's chunk and puts what is wanted of it at task.destination of `out`.
+Result<> place_chunk(const Array& array, const ChunkTask& task, const ChunkDecoder& decoder,
+                     const Shape& step, ByteSpan stored, Values& out) {
+  Shape strides = c_strides(out.shape);
+  uint64_t start = position_in(task.destination, strides);
+  size_t size = out.type.size;
+  if (task.ref.state == ChunkRef::State::kMissing) {
+    UPWELL_TRY(Bytes element, fill_of(array, task));
+    fill_box(element, {out.data.data(), start, strides}, task.count);
+    return {};
+  }
+  bool whole_steps = std::all_of(step.begin(), step.end(), [](uint64_t s) { return s == 1; });
+  if (whole_steps && is_whole_and_contiguous(task, out.shape, decoder)) {
+    return decoder.decode_into(
+        task, stored,
+        MutableByteSpan(out.data).subspan(start * size, decoder.chunk_elements() * size));
+  }
+  UPWELL_TRY(DecodedChunk chunk, decoder.decode(task, stored));
+  uint64_t first = position_in(task.source, chunk.strides) - chunk.start;
+  copy_box({chunk.elements.data(), first, scaled(chunk.strides, step)},
+           {out.data.data(), start, strides}, task.count, size);
+  return {};
+}
+
+/// Variable-length elements: handles are made against one growing heap, so chunks go one after the
+/// other.
+Result<> place_vlen_chunk(io::Session& session, const Dataset& dataset, const ChunkTask& task,
+                          const ChunkDecoder& decoder, const Shape& step, ByteSpan stored,
+                          Values& out) {
+  Shape strides = c_strides(out.shape);
+  uint64_t start = position_in(task.destination, strides);
+  uint32_t size = out.type.size;
+  if (task.ref.state == ChunkRef::State::kMissing) {
+    Bytes zeros(size);
+    std::fill(zeros.begin(), zeros.end(), uint8_t{0});
+    fill_box(zeros, {out.data.data(), start, strides}, task.count);
+    return {};
+  }
+  Values piece;
+  piece.type = out.type;
+  piece.heap = std::move(out.heap);
+  uint64_t count = element_count(task.count);
+  Shape from_strides = scaled(decoder.strides(), step);
+  uint64_t first = position_in(task.source, decoder.strides());
+  Result<> resolved;
+  if (decoder.carries_text()) {
+    Bytes buffer;
+    UPWELL_TRY(auto texts, decoder.decode_text(task, stored, buffer));
+    Bytes handles(texts.size() * size);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      VlenHandle handle{piece.heap.size(), texts[i].size()};
+      ByteSpan bytes = as_bytes(texts[i]);
+      piece.heap.insert(piece.heap.end(), bytes.begin(), bytes.end());
+      std::memcpy(handles.data() + i * size, &handle, size);
+    }
+    piece.data.resize(count * size);
+    copy_box({handles.data(), first, from_strides}, {piece.data.data(), 0, c_strides(task.count)},
+             task.count, size);
+  } else {
+    UPWELL_TRY(ByteSpan raw, decoder.decode_stored(task, stored));
+    const DataType& type = task.segment->layout->type;
+    Bytes wanted(count * type.size);
+    copy_box({raw.data(), first, from_strides}, {wanted.data(), 0, c_strides(task.count)},
+             task.count, type.size);
+    const Granule unknown;
+    bool in_granule = task.ref.state == ChunkRef::State::kStored;
+    const Granule& granule = in_granule ? dataset.granules->at(task.ref.granule) : unknown;
+    resolved = task.segment->layout->heap->resolve(session, granule, type, wanted, count, piece);
+  }
+  out.heap = std::move(piece.heap);
+  UPWELL_CHECK(std::move(resolved));
+  copy_box({piece.data.data(), 0, c_strides(task.count)}, {out.data.data(), start, strides},
+           task.count, size);
+  return {};
+}
+
+Result<> fill_uncovered(const Array& array, const CheckedSelection& selection, Values& out) {
+  std::vector<Box> boxes = uncovered(array, selection);
+  if (boxes.empty()) return {};
+  UPWELL_TRY(Bytes element, fill_element(array.type, array.fill));
+  Shape strides = c_strides(out.shape);
+  for (const Box& box : boxes)
+    fill_box(element, {out.data.data(), position_in(box.origin, strides), strides}, box.shape);
+  return {};
+}
+
+}  // namespace
+
+bool is_uniform(const Array& array) {
+  if (array.segments.size() != 1) return false;
+  const Segment& s = array.segments.front();
+  auto is_zero = [](uint64_t v) { return v == 0; };
+  return std::all_of(s.origin.begin(), s.origin.end(), is_zero) &&
+         std::all_of(s.source_origin.begin(), s.source_origin.end(), is_zero) &&
+         s.shape == array.shape && s.layout->chunk_shape == array.chunk_shape &&
+         s.layout->type == array.type && !s.layout->heap && !s.layout->packing &&
+         !s.chunks->has_filter_masks();
+}
+
+Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Array& array,
+                        const Selection& selection, const ReadOptions& options) {
+  UPWELL_TRY(CheckedSelection checked, check_selection(array, selection));
+  UPWELL_TRY(std::vector<ChunkTask> tasks, plan_chunks(array, checked));
+  UPWELL_TRY(Values out, allocate(array, checked.shape));
+  UPWELL_TRY(DecoderMap decoders, make_decoders(array, tasks));
+  UPWELL_CHECK(fill_uncovered(array, checked, out));
+  auto decoder_of = [&](const ChunkTask& task) -> const ChunkDecoder& {
+    return *decoders.at(task.segment->layout.get());
+  };
+  bool vlen = array.type.has_vlen();
+  auto sink = [&](size_t i, ByteSpan stored) -> Result<> {
+    const ChunkTask& task = tasks[i];
+    if (vlen)
+      return place_vlen_chunk(session, dataset, task, decoder_of(task), checked.step, stored, out);
+    return place_chunk(array, task, decoder_of(task), checked.step, stored, out);
+  };
+  auto range_of = [&](const ChunkTask& task) {
+    return vlen ? io::Range{task.ref.offset, task.ref.length} : decoder_of(task).needed_bytes(task);
+  };
+  UPWELL_CHECK(
+      fetch_chunks(session, dataset, array, tasks, range_of, options, sink, /*in_order=*/vlen));
+  return out;
+}
+
+Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& array,
+                     const Selection& selection, const PieceSink& sink,
+                     const ReadOptions& options) {
+  UPWELL_TRY(CheckedSelection checked, check_selection(array, selection));
+  if (!std::all_of(checked.step.begin(), checked.step.end(), [](uint64_t s) { return s == 1; })) {
+    return fail(Code::kInvalidArgument, "pieces are read without steps");
+  }
+  UPWELL_TRY(std::vector<ChunkTask> tasks, plan_chunks(array, checked));
+  UPWELL_TRY(DecoderMap decoders, make_decoders(array, tasks));
+  auto decoder_of = [&](const ChunkTask& task) -> const ChunkDecoder& {
+    return *decoders.at(task.segment->layout.get());
+  };
+  auto absolute = [&](const Shape& destination) {
+    Shape origin = destination;
+    for (size_t d = 0; d < origin.size(); ++d) origin[d] += checked.origin[d];
+    return origin;
+  };
+  bool vlen = array.type.has_vlen();
+  auto deliver = [&](size_t i, ByteSpan stored) -> Result<> {
+    ChunkTask task = tasks[i];
+    Shape origin = absolute(task.destination);
+    UPWELL_TRY(Values piece, allocate(array, task.count));
+    std::fill(task.destination.begin(), task.destination.end(), 0);
+    if (vlen) {
+      UPWELL_CHECK(
+          place_vlen_chunk(session, dataset, task, decoder_of(task), checked.step, stored, piece));
+    } else {
+      UPWELL_CHECK(place_chunk(array, task, decoder_of(task), checked.step, stored, piece));
+    }
+    return sink(origin, piece);
+  };
+  auto range_of = [&](const ChunkTask& task) {
+    return vlen ? io::Range{task.ref.offset, task.ref.length} : decoder_of(task).needed_bytes(task);
+  };
+  UPWELL_CHECK(fetch_chunks(session, dataset, array, tasks, range_of, options, deliver));
+  for (const Box& box : uncovered(array, checked)) {
+    UPWELL_TRY(Values piece, allocate(array, box.shape));
+    UPWELL_TRY(Bytes element, fill_element(array.type, array.fill));
+    fill_all(element, piece.data);
+    UPWELL_CHECK(sink(absolute(box.origin), piece));
+  }
+  return {};
+}
+
+}  // namespace upwell
