@@ -10,6 +10,9 @@ namespace upwell::codec {
 
 using CodecResult = Result<std::shared_ptr<const Codec>>;
 
+/// Hands its bytes on: for filters that say in their parameters that they do nothing.
+std::shared_ptr<const Codec> make_no_op();
+
 CodecResult make_zlib(const Params& params, size_t item_size);
 CodecResult make_gzip(const Params& params, size_t item_size);
 CodecResult make_deflate(const Params& params, size_t item_size);
