@@ -17,11 +17,15 @@ struct RegisteredCodec {
 // Sorted by id.
 constexpr RegisteredCodec kCodecs[] = {
     {"adler32", make_adler32},
+    {"astype", make_astype},
+    {"bitround", make_bitround},
     {"blosc", make_blosc},
     {"bz2", make_bz2},
     {"crc32", make_crc32},
     {"crc32c", make_crc32c},
     {"deflate", make_deflate},
+    {"delta", make_delta},
+    {"fixedscaleoffset", make_fixedscaleoffset},
     {"fletcher32", make_fletcher32},
     {"gzip", make_gzip},
     {"hdf5_bitshuffle", make_hdf5_bitshuffle},
@@ -31,7 +35,10 @@ constexpr RegisteredCodec kCodecs[] = {
     {"hdf5_szip", make_hdf5_szip},
     {"lz4", make_lz4},
     {"lzf", make_lzf},
+    {"packbits", make_packbits},
+    {"quantize", make_quantize},
     {"shuffle", make_shuffle},
+    {"transpose", make_transpose},
     {"zlib", make_zlib},
     {"zstd", make_zstd},
 };
