@@ -25,17 +25,22 @@ uint32_t attribute_size(const Attributes& attributes, std::string_view name) {
   return attribute->value.type.size;
 }
 
-/// The width of packed data after decoding, as xarray chooses it: float32 holds integers of up to
-/// 16 bits exactly, unless an offset comes with integers (rounding would show); a scale and offset
-/// that are both float32 next to float data stay float32.
+/// The width of decoded data, as xarray chooses it (coding/variables.py): the type of scale_factor
+/// and add_offset when they agree or when there is no offset, float64 in doubt; without packing,
+/// float32 where it holds every stored value exactly.
 uint32_t decoded_float_size(const DataType& type, const Attributes& attributes, bool has_scale,
                             bool has_offset) {
-  if (type.kind == Kind::kFloat) return type.size <= 4 ? 4 : 8;
-  uint32_t scale = has_scale ? attribute_size(attributes, "scale_factor") : 0;
-  uint32_t offset = has_offset ? attribute_size(attributes, "add_offset") : 0;
-  if (has_scale && has_offset && scale == 4 && offset == 4 && type.size <= 2) return 4;
-  if (type.size <= 2 && !has_offset) return 4;
-  return 8;
+  bool integer = type.kind != Kind::kFloat;
+  if (has_scale || has_offset) {
+    uint32_t scale = has_scale ? attribute_size(attributes, "scale_factor") : 0;
+    uint32_t offset = has_offset ? attribute_size(attributes, "add_offset") : 0;
+    if (has_scale && has_offset && scale == offset && scale != 0)
+      return integer && type.size == 4 ? 8 : scale;
+    if (has_offset) return 8;
+    return scale == 4 ? 4 : 8;
+  }
+  if (!integer) return type.size <= 4 ? 4 : 8;
+  return type.size <= 2 ? 4 : 8;
 }
 
 bool is_one_of(double v, const std::vector<double>& missing) {

@@ -90,9 +90,9 @@ class Fetcher {
     ByteSpan stored = task.ref.bytes.span();
     bool in_granule = task.ref.state == ChunkRef::State::kStored;
     auto explain = [&](Error error) {
-      Error named = std::move(error).with(chunk_name(array_, task));
-      if (in_granule) named = std::move(named).with(dataset_.granules->at(task.ref.granule).url);
-      return fail(std::move(named));
+      error.context.push_back(chunk_name(array_, task));
+      if (in_granule) error.context.push_back(dataset_.granules->at(task.ref.granule).url);
+      return fail(std::move(error));
     };
     if (in_granule) {
       if (!batch.answers[answer]) return explain(batch.answers[answer].error());

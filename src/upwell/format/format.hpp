@@ -21,6 +21,9 @@ struct ScanOptions {
   uint64_t subchunk_bytes = 4ULL << 20;
   /// How deep external links and virtual datasets may lead from file to file.
   int max_file_depth = 8;
+  /// The file as its own library shows it: attributes that netCDF-4 and dimension scales need for
+  /// themselves stay, scales without a variable are arrays, names are those of the links.
+  bool all_attributes = false;
 };
 
 /// A state machine over the bytes of one object.

@@ -19,23 +19,32 @@ class Window {
   explicit Window(uint64_t object_size) : object_size_(object_size) {}
 
   uint64_t object_size() const { return object_size_; }
+  /// What is already there stays: spans given out remain valid.
   void add(uint64_t offset, SharedBytes bytes);
 
   /// [offset, offset+length) as one span that stays valid as long as the window. kNeedBytes when it
   /// is not there yet; kInvalidData when it passes the end of the object.
   Result<ByteSpan> get(uint64_t offset, uint64_t length);
+  /// Like get, but when the range is not there, `guess` bytes (cut at the end of the object) are
+  /// asked for: for structures whose size is not known before their front is read.
+  Result<ByteSpan> get(uint64_t offset, uint64_t length, uint64_t guess);
   /// Like get, but up to `length` bytes: what is left of the object if that is less.
   Result<ByteSpan> get_up_to(uint64_t offset, uint64_t length);
-  /// Asks for a range of which the end is not known yet: `want` bytes would be good, fewer are
-  /// fine.
   bool has(uint64_t offset, uint64_t length) const;
 
-  /// Ranges asked for since the last call, merged and sorted.
+  /// Ranges asked for since the last call, merged and sorted, without what is there.
   std::vector<io::Range> take_missing();
+  /// Bytes held.
+  uint64_t held() const { return held_; }
 
  private:
+  ByteSpan join(uint64_t offset, uint64_t length);
+  void ask(uint64_t offset, uint64_t length);
+
   uint64_t object_size_;
-  std::map<uint64_t, SharedBytes> parts_;
+  uint64_t held_ = 0;
+  std::map<uint64_t, SharedBytes> parts_;  // disjoint
+  std::vector<SharedBytes> retired_;       // replaced by joined parts, but spans of them are out
   std::vector<io::Range> missing_;
 };
 

@@ -70,7 +70,13 @@ Result<ObjectInfo> info_of_open(const std::string& url, const Descriptor& file) 
 
 Result<SharedBytes> pread_all(const std::string& url, const Descriptor& file, uint64_t offset,
                               uint64_t length) {
-  Bytes bytes(length);
+  Bytes bytes;
+  try {
+    bytes.resize(length);
+  } catch (const std::exception&) {  // a sparse file may claim any size
+    return fail(Code::kResourceExhausted,
+                url + ": no memory for " + std::to_string(length) + " bytes");
+  }
   size_t done = 0;
   while (done < length) {
     ssize_t n =

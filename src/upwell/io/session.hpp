@@ -27,7 +27,7 @@ struct Counters {
   uint64_t requests =
       0;  ///< requests that went to a store after coalescing (http: including retries)
   uint64_t retries = 0;
-  uint64_t bytes_asked = 0;    ///< by callers
+  uint64_t bytes_asked = 0;    ///< by callers, and given to them
   uint64_t bytes_fetched = 0;  ///< from stores
   uint64_t cache_hits = 0;     ///< ranges answered without a request
 };

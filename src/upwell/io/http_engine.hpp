@@ -1,0 +1,79 @@
+#pragma once
+// Many HTTP exchanges at once, on one thread. Knows connections, limits and time; not ranges,
+// retries or redirects (io/http_store.cpp).
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "io/http_message.hpp"
+
+namespace upwell::io {
+
+struct EngineOptions {
+  double connect_timeout_s = 10;
+  double stall_timeout_s = 30;
+  size_t parallelism_per_host = 16;
+  std::string ca_file;  ///< empty: the system's
+  std::string user_agent;
+};
+
+/// How an exchange ended. With kOk, `head` and `body` are the whole response, as far as it was
+/// wanted.
+struct Response {
+  enum class End {
+    kOk,
+    kUnwanted,   ///< body_limit said that the body is not wanted, and it was not read
+    kTooLong,    ///< the body grew beyond its limit
+    kTransient,  ///< no connection, connection lost, short body: another try may help
+    kTimedOut,   ///< no connection or no byte for too long
+    kUntrusted,  ///< the certificate does not hold
+    kMalformed,  ///< the URL cannot be asked for
+    kFailed,     ///< anything else
+    kCancelled,  ///< the engine is being destroyed
+  };
+  End end = End::kFailed;
+  std::string detail;  ///< of a failure, for people
+  ResponseHead head;
+  Bytes body;
+  std::string redirect_url;  ///< absolute
+};
+
+using EngineClock = std::chrono::steady_clock;
+
+/// One request, and what to do with its response.
+struct Exchange {
+  std::string url;
+  bool head_only = false;
+  std::string range;          ///< "0-99", "100-"; empty: none
+  std::string authorization;  ///< value of the header; empty: none
+  EngineClock::time_point not_before{};
+  /// Called once the head is there: how many bytes of body are wanted; nothing: none, hang up.
+  std::function<std::optional<uint64_t>(const ResponseHead&)> body_limit;
+  /// Called on the engine's thread. May submit more.
+  std::function<void(Response)> done;
+};
+
+/// Thread-safe. Its destructor ends what is still running as kCancelled.
+class HttpEngine {
+ public:
+  explicit HttpEngine(EngineOptions options);
+  ~HttpEngine();
+  HttpEngine(const HttpEngine&) = delete;
+  HttpEngine& operator=(const HttpEngine&) = delete;
+
+  void submit(std::vector<std::unique_ptr<Exchange>> exchanges);
+  /// Starts nothing at this host before then.
+  void pause_host(const std::string& url, EngineClock::time_point until);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace upwell::io

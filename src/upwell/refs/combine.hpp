@@ -1,0 +1,152 @@
+#pragma once
+// Many granules as one dataset along a concat dimension: plan from the first, add each, finish.
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "io/session.hpp"
+#include "refs/audit.hpp"
+#include "refs/combined_index.hpp"
+#include "refs/coordinates.hpp"
+#include "refs/express.hpp"
+
+namespace upwell::refs {
+
+struct CombineOptions {
+  /// Concat dimension. Empty: the one unlimited dimension, else the one CF time coordinate.
+  std::string concat;
+  /// Arrays (paths, with or without the leading '/'; a bare name means that name in every group)
+  /// whose values are copied into the result, one chunk each. Without `load_given`: the 1-D
+  /// coordinate variables. The concat coordinate and its bounds always are.
+  std::vector<std::string> load;
+  bool load_given = false;
+  std::vector<std::string> drop;  ///< arrays left out; named as above
+  uint64_t inline_bytes = 1024;   ///< arrays of one granule not larger than this are loaded too
+  /// Read arrays without the concat dimension in every granule, to see that they are equal. Off:
+  /// only their metadata is compared.
+  bool check_values = true;
+  bool skip_offenders = false;  ///< leave granules out that do not fit; else refuse them all
+  ExpressOptions express;
+};
+
+/// What became of one source.
+struct SourceReport {
+  std::string url;
+  io::ObjectInfo info;
+  uint64_t length = 0;      ///< elements along the concat dimension
+  std::string first, last;  ///< coordinate values, for people
+  bool used = false;
+  std::vector<Reason> reasons;
+};
+
+struct GapReport {
+  std::string after, before;  ///< granules
+  std::string from, to;       ///< coordinate values
+  double steps = 0;           ///< in median steps
+};
+
+struct CombineReport {
+  std::string concat;                 ///< dimension; empty: one granule
+  std::string coordinate;             ///< path of its coordinate variable; empty: order as given
+  std::vector<SourceReport> sources;  ///< as given
+  std::vector<size_t> order;          ///< sources in cube order
+  std::vector<Reason> refused;        ///< variables that can never be references
+  std::vector<GapReport> gaps;
+  std::vector<AttributeDifference> attributes;
+  std::vector<std::string> loaded;    ///< paths
+  std::vector<std::string> warnings;
+};
+
+/// How one array of the first granule is carried over, and what the others gave to it so far.
+struct ArrayPlan {
+  ArrayFacts facts;
+  bool load = false;
+  bool prepend = false;           ///< the concat dimension is put in front
+  bool is_coordinate = false;     ///< the concat coordinate
+  std::optional<cf::TimeUnits> time;  ///< when facts.converts_time
+  std::shared_ptr<ReferenceStore> store;
+  std::vector<Piece> pieces;  ///< by source
+
+  /// Values of one granule, compact.
+  struct Loaded {
+    Bytes data, heap;
+    std::unique_ptr<DataType> type;  ///< when it is not that of the plan
+  };
+  std::vector<Loaded> loaded;  ///< by source; only [0] without concat axis
+  DataType loaded_type;
+  std::optional<uint64_t> values_hash;  ///< of the first granule, for arrays without concat axis
+};
+
+class Combiner {
+ public:
+  /// Plans from `first`, the dataset of source 0, and adds it. kInvalidArgument when the concat
+  /// dimension is not clear; kUnsupported when variables can never be references (all of them are
+  /// in report().refused).
+  static Result<std::unique_ptr<Combiner>> make(io::Session& session,
+                                                std::vector<std::string> sources,
+                                                const Dataset& first, CombineOptions options);
+  /// Audits and adds source `i`; keeps nothing of `dataset`. Thread-safe. What does not fit becomes
+  /// a Reason; an error means that reading failed.
+  Result<> add(size_t i, const Dataset& dataset);
+  /// Source `i` could not be opened at all.
+  void reject(size_t i, Reason reason);
+  /// Orders, checks the line as a whole, and builds the dataset. kInvalidData when granules do not
+  /// fit (see report()) and none may be skipped.
+  Result<Dataset> finish();
+
+  CombineReport& report() { return report_; }
+
+ private:
+  friend class DatasetBuilder;
+  Combiner(io::Session& session, std::vector<std::string> sources, CombineOptions options);
+
+  // combine_plan.cpp
+  Result<> choose_concat(const Dataset& first);
+  Result<> plan_arrays(const Dataset& first);
+  Result<> plan_array(const Dataset& first, const std::string& path, const Array& array);
+  bool wants_load(const std::string& path, const Array& array, const ArrayPlan& plan) const;
+  bool should_prepend(const std::string& path, const Array& array) const;
+  Result<ArrayFacts> facts_of(const Dataset& dataset, const std::string& path, const Array& array,
+                              bool load, bool prepend, std::optional<ExpressibleArray>& express);
+
+  // combine.cpp
+  struct Pending;
+  Result<bool> audit(size_t i, const Dataset& dataset, std::vector<Pending>& pending);
+  Result<> add_array(size_t i, const Dataset& dataset, Pending& pending,
+                     std::vector<Reason>& reasons);
+  Result<> load_array(size_t i, const Dataset& dataset, Pending& pending,
+                      std::vector<Reason>& reasons);
+  Result<> store_references(size_t i, const Dataset& dataset, Pending& pending);
+  Result<> check_static(const Dataset& dataset, Pending& pending, std::vector<Reason>& reasons);
+  void note_attributes(size_t i, const Dataset& dataset);
+  void note_attribute(size_t i, const std::string& path, const Attributes& first,
+                      const Attributes& other);
+
+  // combine_finish.cpp
+  Result<> order_sources();
+  void align_sources();
+  Result<> settle();
+
+  io::Session& session_;
+  std::vector<std::string> sources_;
+  CombineOptions options_;
+  CombineReport report_;
+  std::mutex mutex_;  // report_ and first_/granules_ bookkeeping
+  std::string concat_path_;  // group path of the coordinate
+  bool prepend_mode_ = false;
+  std::vector<std::string> not_prepended_;  // names used as coordinates, bounds, grid mappings
+  Group first_root_;                        // of source 0, arrays without segments
+  std::string first_format_;
+  std::vector<ArrayPlan> plans_;
+  std::unordered_map<std::string, size_t> plan_of_;  // by path
+  std::shared_ptr<GranuleTable> granules_ = std::make_shared<GranuleTable>();
+};
+
+/// True when `path` ("/a/v") is one of `names` ("v", "a/v" or "/a/v").
+bool names_array(const std::vector<std::string>& names, const std::string& path);
+
+}  // namespace upwell::refs

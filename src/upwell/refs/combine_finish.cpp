@@ -1,0 +1,401 @@
+#include <algorithm>
+#include <numeric>
+
+#include "refs/combine.hpp"
+
+namespace upwell::refs {
+namespace {
+
+constexpr uint64_t kMaxLoadedBytes = uint64_t{1} << 30;
+constexpr uint64_t kCutBytes = 4 << 20;
+constexpr uint64_t kMinCutBytes = 64 << 10;
+
+/// A divisor of n, at least 1: the largest whose chunks of `unit` bytes stay within kCutBytes,
+/// unless they would be tiny, then the smallest that is not.
+uint64_t good_divisor(uint64_t n, uint64_t unit) {
+  uint64_t best = 1, enough = n;
+  for (uint64_t a = 1; a * a <= n; ++a) {
+    if (n % a != 0) continue;
+    for (uint64_t d : {a, n / a}) {
+      if (d * unit <= kCutBytes) best = std::max(best, d);
+      if (d * unit >= kMinCutBytes) enough = std::min(enough, d);
+    }
+  }
+  return best * unit < kMinCutBytes ? enough : best;
+}
+
+/// Chunk shape for arrays of which each piece is one run of unencoded bytes. `along`: the greatest
+/// common divisor of the pieces' lengths, when they differ.
+Shape cut_shape(Shape piece, std::optional<size_t> axis, std::optional<uint64_t> along,
+                uint64_t item) {
+  Shape cut = std::move(piece);
+  if (axis && along) {
+    for (size_t d = 0; d < *axis; ++d) cut[d] = 1;
+    cut[*axis] = *along;
+  }
+  for (size_t d = 0; d < cut.size(); ++d) {
+    if (element_count(cut) * item <= 2 * kCutBytes) break;
+    uint64_t inner = item;
+    for (size_t k = d + 1; k < cut.size(); ++k) inner *= cut[k];
+    cut[d] = good_divisor(cut[d], inner);
+  }
+  return cut;
+}
+
+Shape at_least_one(Shape shape) {
+  for (uint64_t& n : shape) n = std::max<uint64_t>(n, 1);
+  return shape;
+}
+
+Shape grid_over(const Shape& shape, const Shape& chunks) {
+  Shape grid(shape.size());
+  for (size_t d = 0; d < shape.size(); ++d) grid[d] = (shape[d] + chunks[d] - 1) / chunks[d];
+  return grid;
+}
+
+Values values_of(const ArrayPlan& plan, const ArrayPlan::Loaded& loaded, Shape shape) {
+  Values out;
+  out.type = loaded.type ? *loaded.type : plan.loaded_type;
+  out.shape = std::move(shape);
+  out.data = loaded.data;
+  out.heap = loaded.heap;
+  return out;
+}
+
+Segment whole_segment(const Array& array, SegmentLayout layout,
+                      std::shared_ptr<const ChunkIndex> chunks, Shape grid) {
+  Segment segment;
+  segment.origin.assign(array.shape.size(), 0);
+  segment.shape = array.shape;
+  segment.layout = std::make_shared<const SegmentLayout>(std::move(layout));
+  segment.chunks = std::move(chunks);
+  segment.grid = std::move(grid);
+  return segment;
+}
+
+}  // namespace
+
+/// Turns plans into arrays, and the first granule's tree into that of the cube.
+class DatasetBuilder {
+ public:
+  explicit DatasetBuilder(Combiner& combiner) : c_(combiner), order_(combiner.report_.order) {}
+
+  Result<Dataset> build() {
+    Dataset out;
+    out.granules = c_.granules_;
+    out.format = c_.first_format_;
+    UPWELL_TRY(out.root, group(c_.first_root_, "/"));
+    return out;
+  }
+
+ private:
+  Result<Group> group(const Group& first, const std::string& path) {
+    Group out;
+    out.name = first.name;
+    out.attributes = first.attributes;
+    out.dimensions = first.dimensions;
+    for (const Array& array : first.arrays) {
+      auto found = c_.plan_of_.find(path + array.name);
+      if (found == c_.plan_of_.end()) continue;  // dropped
+      ArrayPlan& plan = c_.plans_[found->second];
+      auto built = plan.load ? loaded(plan) : referenced(plan);
+      if (!built) return fail(std::move(built).error().with(plan.facts.path));
+      if (plan.facts.axis) note_length(out, built->shape[*plan.facts.axis]);
+      out.arrays.push_back(std::move(*built));
+    }
+    for (const Group& child : first.groups) {
+      UPWELL_TRY(Group built, group(child, path + child.name + "/"));
+      out.groups.push_back(std::move(built));
+    }
+    if (path == "/" && c_.prepend_mode_)
+      out.dimensions.push_back({c_.options_.concat, order_.size(), true});
+    return out;
+  }
+
+  void note_length(Group& group, uint64_t length) {
+    for (Dimension& d : group.dimensions)
+      if (d.name == c_.options_.concat) d.size = length;
+  }
+
+  Result<Array> referenced(ArrayPlan& plan) {
+    Array out = plan.facts.head;
+    out.max_shape.clear();
+    SegmentLayout layout = plan.facts.layout;
+    CombinedIndex::Layout view;
+    std::vector<Piece> pieces;
+    if (plan.facts.axis) {
+      const size_t axis = *plan.facts.axis;
+      view.axis = axis;
+      uint64_t total = 0;
+      for (size_t i : order_) {
+        const Piece& piece = plan.pieces[i];
+        if (piece.length == 0) continue;  // an empty granule has no chunks to give
+        pieces.push_back(piece);
+        total += piece.length;
+      }
+      out.shape[axis] = total;
+      if (plan.facts.contiguous) cut(plan, pieces, layout, view);
+    } else {
+      pieces = plan.pieces;
+      if (plan.facts.contiguous) cut(plan, pieces, layout, view);
+    }
+    layout.chunk_shape = at_least_one(layout.chunk_shape);
+    out.chunk_shape = layout.chunk_shape;
+    view.stored_grid =
+        grid_over(plan.facts.head.shape, at_least_one(plan.facts.layout.chunk_shape));
+    Shape grid = grid_over(out.shape, out.chunk_shape);
+    auto index =
+        std::make_shared<CombinedIndex>(plan.store, std::move(pieces), std::move(view), grid);
+    out.segments.push_back(whole_segment(out, std::move(layout), std::move(index), grid));
+    return out;
+  }
+
+  static void cut(const ArrayPlan& plan, const std::vector<Piece>& pieces, SegmentLayout& layout,
+                  CombinedIndex::Layout& view) {
+    Shape piece = plan.facts.head.shape;
+    std::optional<uint64_t> along;
+    if (plan.facts.axis && !pieces.empty()) {
+      uint64_t divisor = 0;
+      bool equal = true;
+      for (const Piece& p : pieces) {
+        divisor = std::gcd(divisor, p.length);
+        equal = equal && p.length == pieces[0].length;
+      }
+      piece[*plan.facts.axis] = pieces[0].length;
+      if (!equal) along = divisor;
+    }
+    Shape cut = cut_shape(piece, plan.facts.axis, along, plan.facts.head.type.size);
+    if (cut == piece && !along) {
+      layout.chunk_shape = std::move(piece);
+      return;
+    }
+    layout.chunk_shape = cut;
+    view.cut = std::move(cut);
+    view.piece_shape = std::move(piece);
+    view.item_size = plan.facts.head.type.size;
+  }
+
+  /// The values of all granules in cube order, as one.
+  Result<Values> joined(const ArrayPlan& plan) {
+    Shape shape = plan.facts.head.shape;
+    if (!plan.facts.axis) return values_of(plan, plan.loaded[0], shape);
+    const size_t axis = *plan.facts.axis;
+    std::vector<Values> parts;
+    std::vector<const Values*> pointers;
+    uint64_t total = 0, bytes = 0;
+    for (size_t i : order_) {
+      shape[axis] = plan.pieces[i].length;
+      total += shape[axis];
+      bytes += plan.loaded[i].data.size() + plan.loaded[i].heap.size();
+      if (bytes > kMaxLoadedBytes)
+        return fail(Code::kResourceExhausted,
+                    "its values take more than 1 GiB: too large to be "
+                    "copied into references");
+      parts.push_back(values_of(plan, plan.loaded[i], shape));
+    }
+    for (const Values& part : parts) pointers.push_back(&part);
+    UPWELL_TRY(DataType type, common_type(pointers));
+    Values out;
+    out.type = type;
+    shape[axis] = total;
+    out.shape = shape;
+    const bool text = type.kind == Kind::kVlenString;
+    uint64_t outer = 1, inner = text ? sizeof(VlenHandle) : type.size;
+    for (size_t d = 0; d < axis; ++d) outer *= shape[d];
+    for (size_t d = axis + 1; d < shape.size(); ++d) inner *= shape[d];
+    out.data.resize(outer * total * inner);
+    uint64_t before = 0;
+    for (Values& part : parts) {
+      const uint64_t run = part.shape[axis] * inner;
+      if (text) shift_handles(part, out.heap);
+      if (!(part.type == type)) {
+        UPWELL_TRY(part, cast_numbers(part, type));
+      }
+      for (uint64_t o = 0; o < outer && run > 0; ++o)
+        std::memcpy(out.data.data() + (o * total * inner) + before, part.data.data() + o * run,
+                    run);
+      before += run;
+    }
+    return out;
+  }
+
+  static void shift_handles(Values& part, Bytes& heap) {
+    for (size_t i = 0; i * sizeof(VlenHandle) < part.data.size(); ++i) {
+      VlenHandle handle;
+      std::memcpy(&handle, part.data.data() + i * sizeof(handle), sizeof(handle));
+      handle.offset += heap.size();
+      std::memcpy(part.data.data() + i * sizeof(handle), &handle, sizeof(handle));
+    }
+    heap.insert(heap.end(), part.heap.begin(), part.heap.end());
+  }
+
+  Result<Array> loaded(ArrayPlan& plan) {
+    UPWELL_TRY(Values values, joined(plan));
+    Array out = plan.facts.head;
+    out.max_shape.clear();
+    out.shape = values.shape;
+    out.chunk_shape = at_least_one(values.shape);
+    if (out.fill) {
+      Bytes fill(values.type.size);
+      const bool plain = values.type.kind != Kind::kVlenString &&
+                         out.fill->size() == out.type.size && values.type == memory_type(out.type);
+      if (plain && to_memory(out.type, *out.fill, 1, fill)) {
+        out.fill = std::move(fill);
+      } else {
+        out.fill.reset();  // zarr_metadata takes it from the _FillValue attribute
+      }
+    }
+    out.type = values.type;
+    SegmentLayout layout;
+    layout.type = out.type;
+    layout.chunk_shape = out.chunk_shape;
+    layout.fill = out.fill;
+    Shape grid = grid_over(out.shape, out.chunk_shape);
+    auto index = std::make_shared<DenseChunkIndex>(element_count(grid));
+    Bytes bytes;
+    if (out.type.kind == Kind::kVlenString) {
+      out.type = layout.type = DataType::vlen_string();
+      layout.codecs = {{"vlen-utf8", "{}"}};
+      std::vector<std::string> texts(values.count());
+      for (size_t i = 0; i < texts.size(); ++i) texts[i] = values.text(i);
+      std::vector<std::string_view> views(texts.begin(), texts.end());
+      bytes = codec::join_vlen(views);
+    } else {
+      bytes = std::move(values.data);
+    }
+    if (index->size() > 0) index->set_inline(0, std::move(bytes));
+    if (plan.facts.axis)
+      for (size_t i : order_) plan.loaded[i] = {};
+    out.segments.push_back(whole_segment(out, std::move(layout), std::move(index), grid));
+    return out;
+  }
+
+  Combiner& c_;
+  const std::vector<size_t>& order_;
+};
+
+Result<> Combiner::order_sources() {
+  report_.order.clear();
+  auto plan = plan_of_.find(report_.coordinate);
+  if (report_.coordinate.empty() || plan == plan_of_.end()) {
+    for (size_t i = 0; i < sources_.size(); ++i)
+      if (report_.sources[i].reasons.empty()) report_.order.push_back(i);
+    return {};
+  }
+  ArrayPlan& coordinate = plans_[plan->second];
+  if (!coordinate.facts.axis) {  // one granule, no concat dimension
+    report_.order.assign(1, 0);
+    return {};
+  }
+  std::optional<double> fill = number_attribute(coordinate.facts.head.attributes, "_FillValue");
+  std::vector<Extent> extents;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    SourceReport& source = report_.sources[i];
+    if (!source.reasons.empty()) continue;
+    Values values = values_of(coordinate, coordinate.loaded[i], Shape{coordinate.pieces[i].length});
+    Extent extent;
+    extent.granule = i;
+    const bool integers = values.type.kind == Kind::kInt || values.type.kind == Kind::kUint;
+    for (size_t k = 0; k < values.count(); ++k) {
+      double value = values.number(k);
+      if (fill && value == *fill) value = std::numeric_limits<double>::quiet_NaN();
+      extent.values.push_back(value);
+      if (integers) extent.exact.push_back(values.integer(k));
+    }
+    if (!extent.values.empty()) {
+      source.first = show_coordinate(extent.values.front(), coordinate.time);
+      source.last = show_coordinate(extent.values.back(), coordinate.time);
+    }
+    extents.push_back(std::move(extent));
+  }
+  if (sources_.size() == 1) {  // nothing to put in line: whatever the values are
+    report_.order.assign(1, 0);
+  } else {
+    std::vector<std::vector<Reason>> reasons(sources_.size());
+    report_.order = order_granules(extents, report_.coordinate, sources_, reasons).order;
+    for (size_t i = 0; i < reasons.size(); ++i)
+      for (Reason& reason : reasons[i]) report_.sources[i].reasons.push_back(std::move(reason));
+  }
+  std::vector<double> line;
+  std::vector<size_t> owner;
+  std::vector<const Extent*> by_source(sources_.size(), nullptr);
+  for (const Extent& extent : extents) by_source[extent.granule] = &extent;
+  for (size_t i : report_.order) {
+    if (by_source[i] == nullptr) continue;
+    line.insert(line.end(), by_source[i]->values.begin(), by_source[i]->values.end());
+    owner.insert(owner.end(), by_source[i]->values.size(), i);
+  }
+  report_.gaps.clear();
+  for (const Gap& gap : find_gaps(line))
+    report_.gaps.push_back({sources_[owner[gap.index]], sources_[owner[gap.index + 1]],
+                            show_coordinate(gap.from, coordinate.time),
+                            show_coordinate(gap.to, coordinate.time), gap.steps});
+  return {};
+}
+
+/// A granule that does not end on a chunk edge may only be the last.
+void Combiner::align_sources() {
+  const std::vector<size_t> order = report_.order;
+  std::vector<bool> bad(sources_.size(), false);
+  for (const ArrayPlan& plan : plans_) {
+    if (plan.load || !plan.facts.axis || plan.facts.contiguous || plan.prepend) continue;
+    const uint64_t chunk = plan.facts.layout.chunk_shape[*plan.facts.axis];
+    for (size_t k = 0; k + 1 < order.size() && chunk > 0; ++k) {
+      const size_t i = order[k];
+      if (plan.pieces[i].length % chunk == 0) continue;
+      bad[i] = true;
+      report_.sources[i].reasons.push_back(
+          {"alignment", plan.facts.path,
+           std::to_string(plan.pieces[i].length) + " along " + options_.concat + " in chunks of " +
+               std::to_string(chunk) + ": the next granule would begin inside a chunk"});
+    }
+  }
+  std::erase_if(report_.order, [&](size_t i) { return bad[i]; });
+}
+
+Result<> Combiner::settle() {
+  UPWELL_CHECK(order_sources());
+  align_sources();
+  size_t offenders = 0;
+  for (const SourceReport& source : report_.sources) offenders += !source.reasons.empty();
+  for (const SourceReport& source : report_.sources)
+    for (const Reason& reason : source.reasons)
+      if (reason.kind == "unreadable variable")
+        return fail(Code::kInvalidData, "a variable cannot be scanned: " + source.url + ": " +
+                                            reason.path + ": " + reason.message +
+                                            "; leave it out with --drop");
+  if (offenders == 0) return {};
+  std::string text = std::to_string(offenders) + " of " + std::to_string(sources_.size()) +
+                     " granules cannot stand beside the first";
+  if (options_.skip_offenders) {
+    if (report_.order.empty()) return fail(Code::kInvalidData, text + ": none is left");
+    if (offenders * 2 > sources_.size())
+      report_.warnings.push_back(text + ": is the first granule like the others?");
+    return {};
+  }
+  constexpr size_t kShown = 5;
+  size_t shown = 0;
+  for (const SourceReport& source : report_.sources) {
+    if (source.reasons.empty()) continue;
+    if (shown++ == kShown) break;
+    const Reason& reason = source.reasons[0];
+    text += "\n  " + source.url + ": " + (reason.path.empty() ? "" : reason.path + ": ") +
+            reason.message;
+    if (source.reasons.size() > 1)
+      text += " (and " + std::to_string(source.reasons.size() - 1) + " more)";
+  }
+  if (offenders > kShown) text += "\n  ... the report names them all";
+  return fail(Code::kInvalidData, text);
+}
+
+Result<Dataset> Combiner::finish() {
+  UPWELL_CHECK(settle());
+  for (size_t i : report_.order) report_.sources[i].used = true;
+  std::sort(report_.attributes.begin(), report_.attributes.end(),
+            [](const AttributeDifference& a, const AttributeDifference& b) {
+              return std::tie(a.path, a.name) < std::tie(b.path, b.name);
+            });
+  return DatasetBuilder(*this).build();
+}
+
+}  // namespace upwell::refs

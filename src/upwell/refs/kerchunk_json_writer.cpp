@@ -1,0 +1,158 @@
+#include "refs/kerchunk_json_writer.hpp"
+
+#include <charconv>
+
+#include "refs/base64.hpp"
+#include "refs/zarr_values.hpp"
+
+namespace upwell::refs {
+namespace {
+
+constexpr size_t kFlushBytes = 1 << 20;
+
+/// Text on its way out. No document is ever built: millions of references would not fit.
+class JsonText {
+ public:
+  explicit JsonText(const std::function<Result<>(ByteSpan)>& sink) : sink_(sink) {
+    buffer_.reserve(kFlushBytes + (64 << 10));
+  }
+  void add(std::string_view text) { buffer_ += text; }
+  void add(uint64_t number) {
+    char digits[20];
+    auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
+    buffer_.append(digits, end);
+  }
+  Result<> flush(bool all = false) {
+    if (!all && buffer_.size() < kFlushBytes) return {};
+    UPWELL_CHECK(sink_(as_bytes(buffer_)));
+    buffer_.clear();
+    return {};
+  }
+
+ private:
+  const std::function<Result<>(ByteSpan)>& sink_;
+  std::string buffer_;
+};
+
+/// Indexes of a chunk grid in C order.
+class JsonGridWalk {
+ public:
+  explicit JsonGridWalk(const Shape& grid) : grid_(grid), index_(grid.size(), 0) {}
+  void key(JsonText& out) const {
+    if (index_.empty()) return out.add("0");
+    for (size_t d = 0; d < index_.size(); ++d) {
+      if (d > 0) out.add(".");
+      out.add(index_[d]);
+    }
+  }
+  void next() {
+    for (size_t d = index_.size(); d-- > 0;) {
+      if (++index_[d] < grid_[d]) return;
+      index_[d] = 0;
+    }
+  }
+
+ private:
+  const Shape& grid_;
+  Shape index_;
+};
+
+class KerchunkJson {
+ public:
+  KerchunkJson(const Dataset& dataset, const ReferenceOutputOptions& options,
+               const std::function<Result<>(ByteSpan)>& sink)
+      : dataset_(dataset), urls_(*dataset.granules, options), out_(sink) {}
+
+  Result<ReferenceCounts> write() {
+    UPWELL_TRY(auto documents, zarr2_documents(dataset_.root));
+    out_.add("{\"version\":1,\"refs\":{");
+    bool first = true;
+    for (const auto& [key, text] : documents) {
+      out_.add(first ? "\n" : ",\n");
+      first = false;
+      out_.add(json_text(key));
+      out_.add(":");
+      out_.add(json_text(text));
+      UPWELL_CHECK(out_.flush());
+    }
+    Result<> result;
+    for_each_array(dataset_.root, [&](const std::string& path, const Array& array) {
+      if (result) result = chunks(path, array);
+    });
+    UPWELL_CHECK(result);
+    out_.add("\n}}\n");
+    UPWELL_CHECK(out_.flush(true));
+    return counts_;
+  }
+
+ private:
+  Result<> chunks(const std::string& path, const Array& array) {
+    if (array.segments.empty()) return {};
+    std::string prefix = ",\n" + json_text(path.substr(1) + "/");
+    prefix.pop_back();  // the closing quote comes after the indexes
+    JsonGridWalk walk(array.segments[0].grid);
+    return visit_references(
+        path, array, [&](uint64_t, const std::vector<ChunkRef>& refs) -> Result<> {
+          for (const ChunkRef& ref : refs) {
+            if (ref.state == ChunkRef::State::kMissing) {
+              ++counts_.missing;
+            } else {
+              out_.add(prefix);
+              walk.key(out_);
+              UPWELL_CHECK(value(ref));
+            }
+            walk.next();
+          }
+          return out_.flush();
+        });
+  }
+
+  Result<> value(const ChunkRef& ref) {
+    if (ref.state == ChunkRef::State::kInline) {
+      ++counts_.inlined;
+      out_.add("\":\"base64:");
+      out_.add(base64_encode(ref.bytes.span()));
+      out_.add("\"");
+      return {};
+    }
+    ++counts_.stored;
+    UPWELL_TRY(std::optional<uint64_t> length, urls_.length(ref));
+    out_.add("\":[");
+    out_.add(url(ref.granule));
+    if (length) {
+      counts_.stored_bytes += *length;
+      out_.add(",");
+      out_.add(ref.offset);
+      out_.add(",");
+      out_.add(*length);
+    }
+    out_.add("]");
+    return {};
+  }
+
+  /// Quoted; the last one is kept, since neighbours mostly share it.
+  const std::string& url(uint32_t granule) {
+    if (granule != last_granule_ || last_url_.empty()) {
+      last_granule_ = granule;
+      last_url_ = json_text(urls_.url(granule));
+    }
+    return last_url_;
+  }
+
+  const Dataset& dataset_;
+  OutputUrls urls_;
+  JsonText out_;
+  ReferenceCounts counts_;
+  uint32_t last_granule_ = 0;
+  std::string last_url_;
+};
+
+}  // namespace
+
+Result<ReferenceCounts> write_kerchunk_json(const Dataset& dataset,
+                                            const ReferenceOutputOptions& options,
+                                            const std::function<Result<>(ByteSpan)>& sink) {
+  return KerchunkJson(dataset, options, sink).write();
+}
+
+}  // namespace upwell::refs

@@ -1,0 +1,48 @@
+#include "refs/reference_output.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace upwell::refs {
+
+std::string OutputUrls::url(uint32_t granule) const {
+  const std::string& url = granules_.at(granule).url;
+  for (const auto& [from, to] : options_.url_prefix)
+    if (url.starts_with(from)) return to + url.substr(from.size());
+  return url;
+}
+
+Result<std::optional<uint64_t>> OutputUrls::length(const ChunkRef& ref) const {
+  if (ref.length != io::kToEnd) return ref.length;
+  const Granule& granule = granules_.at(ref.granule);
+  if (granule.info.size > ref.offset) return granule.info.size - ref.offset;
+  if (ref.offset == 0) return std::nullopt;
+  return fail(Code::kUnsupported, granule.url + ": a chunk from " + std::to_string(ref.offset) +
+                                      " to the end of an object of unknown size");
+}
+
+Result<> visit_references(
+    const std::string& path, const Array& array,
+    const std::function<Result<>(uint64_t, const std::vector<ChunkRef>&)>& visit) {
+  constexpr uint64_t kBlock = 8192;
+  if (array.segments.size() != 1 || array.segments[0].shape != array.shape)
+    return fail(Code::kUnsupported, path + ": not one segment");
+  const Segment& segment = array.segments[0];
+  const uint64_t count = element_count(segment.grid);
+  std::vector<uint64_t> positions;
+  std::vector<ChunkRef> refs;
+  for (uint64_t first = 0; first < count; first += kBlock) {
+    positions.resize(std::min(kBlock, count - first));
+    std::iota(positions.begin(), positions.end(), first);
+    refs.assign(positions.size(), ChunkRef{});
+    UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
+    for (size_t i = 0; i < refs.size(); ++i)
+      if (refs[i].filter_mask != 0)
+        return fail(Code::kUnsupported,
+                    path + ": chunk " + std::to_string(first + i) + " has a filter mask");
+    UPWELL_CHECK(visit(first, refs));
+  }
+  return {};
+}
+
+}  // namespace upwell::refs

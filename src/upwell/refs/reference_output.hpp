@@ -1,0 +1,49 @@
+#pragma once
+// What writers of reference sets share.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cube/dataset.hpp"
+#include "refs/zarr_metadata.hpp"
+
+namespace upwell::refs {
+
+struct ReferenceOutputOptions {
+  /// Granule URLs that begin with `first` begin with `second` in the output; the first pair that
+  /// fits counts.
+  std::vector<std::pair<std::string, std::string>> url_prefix;
+};
+
+struct ReferenceCounts {
+  uint64_t stored = 0;        ///< chunks that lie in granules
+  uint64_t stored_bytes = 0;  ///< their size there, as far as it is known
+  uint64_t inlined = 0;       ///< chunks whose bytes are in the reference set
+  uint64_t missing = 0;       ///< chunks that were never written
+};
+
+/// URLs of granules by number, as they go into the output.
+class OutputUrls {
+ public:
+  OutputUrls(const GranuleTable& granules, const ReferenceOutputOptions& options)
+      : granules_(granules), options_(options) {}
+  std::string url(uint32_t granule) const;
+  /// Length of a chunk, also of one that reaches to the end of its granule. nullopt: the whole
+  /// object, of unknown size. kUnsupported: from some offset to an unknown end.
+  Result<std::optional<uint64_t>> length(const ChunkRef& ref) const;
+
+ private:
+  const GranuleTable& granules_;
+  const ReferenceOutputOptions& options_;
+};
+
+/// Calls visit(first position, references) over all chunks of an array of one whole segment, in C
+/// order. kUnsupported when the array is not one segment, or a chunk has a filter mask.
+Result<> visit_references(
+    const std::string& path, const Array& array,
+    const std::function<Result<>(uint64_t, const std::vector<ChunkRef>&)>& visit);
+
+}  // namespace upwell::refs

@@ -1,0 +1,131 @@
+#include "refs/source_list.hpp"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <unordered_set>
+
+namespace upwell::refs {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMaxListDepth = 8;
+
+bool is_dataset_directory(const fs::path& path) {
+  std::error_code ignored;
+  for (const char* name : {".zmetadata", ".zgroup", ".zarray", "zarr.json"})
+    if (fs::exists(path / name, ignored)) return true;
+  return false;
+}
+
+bool has_glob(const std::string& text) { return text.find_first_of("*?[") != std::string::npos; }
+
+Result<> add_directory(const std::string& path, std::vector<std::string>& out) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(path, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::error_code ignored;
+    if (name.starts_with('.')) {
+      if (it->is_directory(ignored)) it.disable_recursion_pending();
+      continue;
+    }
+    if (it->is_directory(ignored)) {
+      if (!is_dataset_directory(it->path())) continue;
+      it.disable_recursion_pending();
+      found.push_back(it->path().string());
+    } else if (it->is_regular_file(ignored)) {
+      found.push_back(it->path().string());
+    }
+  }
+  if (error) return fail(Code::kNotFound, path + ": " + error.message());
+  if (found.empty()) return fail(Code::kNotFound, path + ": the directory holds no files");
+  std::sort(found.begin(), found.end());
+  out.insert(out.end(), found.begin(), found.end());
+  return {};
+}
+
+Result<> add_glob(const std::string& pattern, std::vector<std::string>& out) {
+  glob_t matches{};
+  int status = ::glob(pattern.c_str(), GLOB_BRACE | GLOB_TILDE, nullptr, &matches);
+  std::vector<std::string> found;
+  for (size_t i = 0; status == 0 && i < matches.gl_pathc; ++i)
+    found.emplace_back(matches.gl_pathv[i]);
+  ::globfree(&matches);
+  if (found.empty()) return fail(Code::kNotFound, pattern + ": no file matches");
+  std::sort(found.begin(), found.end());
+  out.insert(out.end(), found.begin(), found.end());
+  return {};
+}
+
+Result<> add_source(io::Session& session, const std::string& source, int depth,
+                    std::vector<std::string>& out);
+
+Result<> add_list(io::Session& session, const std::string& list, int depth,
+                  std::vector<std::string>& out) {
+  if (depth >= kMaxListDepth)
+    return fail(Code::kInvalidArgument, "@" + list + ": lists name lists too deeply");
+  const std::string url = io::normal_url(list);
+  UPWELL_TRY(SharedBytes bytes, session.read_one(url));
+  std::string_view text = as_text(bytes.span());
+  while (!text.empty()) {
+    size_t end = std::min(text.find('\n'), text.size());
+    std::string line(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    line.erase(0, line.find_first_not_of(" \t"));
+    line.erase(line.find_last_not_of(" \t\r") + 1);
+    if (line.empty() || line[0] == '#') continue;
+    bool nested = line[0] == '@';
+    std::string resolved = io::resolve_url(url, nested ? line.substr(1) : line);
+    UPWELL_CHECK(add_source(session, nested ? "@" + resolved : resolved, depth + 1, out));
+  }
+  return {};
+}
+
+Result<> add_source(io::Session& session, const std::string& source, int depth,
+                    std::vector<std::string>& out) {
+  if (source.empty()) return fail(Code::kInvalidArgument, "a source is empty text");
+  if (source[0] == '@') return add_list(session, source.substr(1), depth, out);
+  if (io::scheme_of(source) != "file") {
+    if (!source.ends_with('/')) {
+      out.push_back(source);
+      return {};
+    }
+    UPWELL_TRY(std::vector<std::string> listed, session.list(source));
+    if (listed.empty()) return fail(Code::kNotFound, source + ": nothing lies below it");
+    out.insert(out.end(), listed.begin(), listed.end());
+    return {};
+  }
+  std::string path = source.starts_with("file://") ? source.substr(7) : source;
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    if (!is_dataset_directory(path)) return add_directory(path, out);
+  } else if (!fs::exists(path, ignored)) {
+    if (has_glob(path)) return add_glob(path, out);
+    return fail(Code::kNotFound, source + ": no such file or directory");
+  }
+  out.push_back(path);
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> expand_sources(io::Session& session,
+                                                const std::vector<std::string>& sources) {
+  std::vector<std::string> found;
+  for (const std::string& source : sources) UPWELL_CHECK(add_source(session, source, 0, found));
+  std::vector<std::string> urls;
+  std::unordered_set<std::string> seen;
+  urls.reserve(found.size());
+  for (const std::string& source : found) {
+    std::string url = io::normal_url(source);
+    if (seen.insert(url).second) urls.push_back(std::move(url));
+  }
+  if (urls.empty()) return fail(Code::kInvalidArgument, "no sources");
+  return urls;
+}
+
+}  // namespace upwell::refs

@@ -1,0 +1,131 @@
+#include "refs/virtualize.hpp"
+
+#include <algorithm>
+
+#include "base/files.hpp"
+#include "base/parallel.hpp"
+#include "refs/kerchunk_json_writer.hpp"
+#include "refs/kerchunk_parquet_writer.hpp"
+#include "refs/open.hpp"
+#include "refs/source_list.hpp"
+
+namespace upwell::refs {
+namespace {
+
+constexpr size_t kScansAtOnce = 16;
+
+/// Trying again, or logging in, would help: such a failure says nothing about the granule.
+bool is_about_access(Code code) {
+  switch (code) {
+    case Code::kInvalidData:
+    case Code::kUnsupported:
+    case Code::kChanged:
+      return false;
+    default:
+      return true;
+  }
+}
+
+io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const std::string& url) {
+  if (dataset.granules->size() == 1) {
+    const Granule& granule = dataset.granules->at(0);
+    if (granule.url == url && granule.info.size > 0) return granule.info;
+  }
+  auto info = session.stat(url);
+  return info ? *info : io::ObjectInfo{};  // a directory has none
+}
+
+Result<> check_problems(const Dataset& dataset, const std::string& url,
+                        const std::vector<std::string>& drop, CombineReport& report) {
+  std::string text;
+  for (const Problem& problem : dataset.problems) {
+    if (names_array(drop, problem.path)) continue;
+    report.refused.push_back({"unreadable variable", problem.path, problem.error.to_string()});
+    text += (text.empty() ? "" : "; ") + problem.path + ": " + problem.error.to_string();
+  }
+  if (text.empty()) return {};
+  return fail(Code::kInvalidData,
+              url + ": a variable cannot be scanned: " + text + " (leave it out with --drop)");
+}
+
+bool wants_parquet(const std::filesystem::path& output) {
+  const std::string name = output.string();
+  return name.ends_with(".parq") || name.ends_with(".parquet") || name.ends_with("/");
+}
+
+}  // namespace
+
+Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
+                                const VirtualizeOptions& options, CombineReport& report) {
+  UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
+  format::ScanOptions scan;
+  scan.drop = options.combine.drop;
+  scan.subchunk_bytes = 0;  // the combiner cuts contiguous arrays itself, when it knows all lengths
+  Progress progress("scanning", "granules", urls.size(), options.progress);
+  auto first = open_source(session, urls[0], scan);
+  if (!first) return fail(std::move(first).error().with(urls[0]));
+  report.sources.assign(1, {urls[0], identity_of(session, *first, urls[0]), 0, {}, {}, false, {}});
+  UPWELL_CHECK(check_problems(*first, urls[0], scan.drop, report));
+  std::unique_ptr<Combiner> combiner;
+  {
+    auto made = Combiner::make(session, urls, *first, options.combine, report);
+    if (!made) return fail(std::move(made).error().with(urls[0]));
+    combiner = std::move(*made);
+  }
+  combiner->report().sources[0].info = report.sources[0].info;
+  first = fail(Code::kInternal, "");  // drop the first dataset, too
+  progress.advance();
+  const size_t threads =
+      options.threads > 0 ? options.threads : std::max(kScansAtOnce, 2 * core_count());
+  auto done = blocking_for(urls.size() - 1, threads, [&](size_t k) -> Result<> {
+    const size_t i = k + 1;
+    auto dataset = open_source(session, urls[i], scan);
+    if (dataset) {
+      combiner->report().sources[i].info = identity_of(session, *dataset, urls[i]);
+      auto added = combiner->add(i, *dataset);
+      if (!added) {
+        if (is_about_access(added.error().code))
+          return fail(std::move(added).error().with(urls[i]));
+        combiner->reject(i, {"unreadable", "", added.error().to_string()});
+      }
+    } else if (is_about_access(dataset.error().code)) {
+      return fail(std::move(dataset).error().with(urls[i]));
+    } else {
+      combiner->reject(i, {"unreadable", "", dataset.error().to_string()});
+    }
+    progress.advance();
+    return {};
+  });
+  Result<Dataset> out = done ? combiner->finish() : Result<Dataset>(fail(std::move(done).error()));
+  report = std::move(combiner->report());
+  return out;
+}
+
+Result<> virtualize(io::Session& session, const std::vector<std::string>& sources,
+                    const std::filesystem::path& output, const VirtualizeOptions& options,
+                    VirtualizeReport& report) {
+  report.output = output.string();
+  const bool parquet = wants_parquet(output);
+  report.format = parquet ? "kerchunk-parquet" : "kerchunk-json";
+  auto write = [&]() -> Result<> {
+    UPWELL_TRY(Dataset cube, combine_sources(session, sources, options, report.combine));
+    if (parquet) {
+      UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));
+      UPWELL_TRY(report.counts, write_kerchunk_parquet(cube, options.output, options.record_size,
+                                                       directory.path(), report.output_bytes));
+      return directory.commit();
+    }
+    UPWELL_TRY(AtomicFile file, AtomicFile::create(output));
+    UPWELL_TRY(report.counts,
+               write_kerchunk_json(cube, options.output, [&](ByteSpan bytes) -> Result<> {
+                 report.output_bytes += bytes.size();
+                 return file.write(bytes);
+               }));
+    return file.commit();
+  };
+  Result<> result = write();
+  if (!result) report.error = result.error().to_string();
+  return result;
+}
+
+}  // namespace upwell::refs

@@ -1,0 +1,46 @@
+#pragma once
+// From a pile of granules to one reference set: scan in parallel, audit, combine, write.
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/progress.hpp"
+#include "format/format.hpp"
+#include "io/session.hpp"
+#include "refs/combine.hpp"
+#include "refs/reference_output.hpp"
+
+namespace upwell::refs {
+
+struct VirtualizeOptions {
+  CombineOptions combine;
+  ReferenceOutputOptions output;
+  uint64_t record_size = 10000;  ///< Parquet: chunks in one file
+  size_t threads = 0;            ///< granules scanned at once; 0: chosen
+  Progress::Style progress = Progress::Style::kQuiet;
+};
+
+struct VirtualizeReport {
+  CombineReport combine;
+  ReferenceCounts counts;
+  uint64_t output_bytes = 0;
+  std::string output, format;  ///< "kerchunk-json" or "kerchunk-parquet"
+  std::string error;           ///< why nothing was written
+
+  std::string to_json() const;
+};
+
+/// Scans `sources` (see expand_sources) in bounded memory and combines them. `report` is filled as
+/// far as things went, also when this fails.
+Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
+                                const VirtualizeOptions& options, CombineReport& report);
+
+/// The same, written to `output`: Parquet when its name ends in .parq or .parquet or '/', else
+/// JSON. The output is whole or not there.
+Result<> virtualize(io::Session& session, const std::vector<std::string>& sources,
+                    const std::filesystem::path& output, const VirtualizeOptions& options,
+                    VirtualizeReport& report);
+
+}  // namespace upwell::refs

@@ -1,0 +1,69 @@
+#include <nlohmann/json.hpp>
+
+#include "refs/virtualize.hpp"
+
+namespace upwell::refs {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json reasons_json(const std::vector<Reason>& reasons) {
+  Json out = Json::array();
+  for (const Reason& reason : reasons)
+    out.push_back({{"kind", reason.kind}, {"path", reason.path}, {"message", reason.message}});
+  return out;
+}
+
+Json source_json(const SourceReport& source) {
+  Json out{{"url", source.url}, {"used", source.used}, {"size", source.info.size}};
+  if (!source.info.etag.empty()) out["etag"] = source.info.etag;
+  if (source.info.mtime_ns) out["mtime_ns"] = *source.info.mtime_ns;
+  out["length"] = source.length;
+  if (!source.first.empty()) out["first"] = source.first;
+  if (!source.last.empty()) out["last"] = source.last;
+  if (!source.reasons.empty()) out["reasons"] = reasons_json(source.reasons);
+  return out;
+}
+
+}  // namespace
+
+std::string VirtualizeReport::to_json() const {
+  Json out{{"output", output}, {"format", format}, {"written", error.empty()}};
+  if (!error.empty()) out["error"] = error;
+  out["concat"] = combine.concat;
+  out["coordinate"] = combine.coordinate;
+  out["counts"] = {{"granules", combine.sources.size()},
+                   {"granules_used", combine.order.size()},
+                   {"references", counts.stored},
+                   {"referenced_bytes", counts.stored_bytes},
+                   {"inlined_chunks", counts.inlined},
+                   {"missing_chunks", counts.missing},
+                   {"output_bytes", output_bytes}};
+  out["loaded"] = combine.loaded;
+  out["refused"] = reasons_json(combine.refused);
+  out["skipped"] = Json::array();
+  for (const SourceReport& source : combine.sources)
+    if (!source.reasons.empty()) out["skipped"].push_back(source.url);
+  out["gaps"] = Json::array();
+  for (const GapReport& gap : combine.gaps)
+    out["gaps"].push_back({{"after", gap.after},
+                           {"before", gap.before},
+                           {"from", gap.from},
+                           {"to", gap.to},
+                           {"steps", gap.steps}});
+  out["attributes_that_differ"] = Json::array();
+  for (const AttributeDifference& d : combine.attributes)
+    out["attributes_that_differ"].push_back({{"path", d.path},
+                                             {"attribute", d.name},
+                                             {"kept", d.first},
+                                             {"other", d.other},
+                                             {"example", d.example},
+                                             {"granules", d.granules}});
+  out["warnings"] = combine.warnings;
+  out["order"] = combine.order;
+  out["granules"] = Json::array();
+  for (const SourceReport& source : combine.sources) out["granules"].push_back(source_json(source));
+  return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace upwell::refs

@@ -1,0 +1,52 @@
+#pragma once
+// Plots of one field or one series: title, axes with ticks, colour bar.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "serve/draw/image.hpp"
+
+namespace upwell::serve::draw {
+
+enum class AxisKind { kPlain, kLatitude, kLongitude, kTime };
+
+struct Axis {
+  std::string label;
+  AxisKind kind = AxisKind::kPlain;
+  /// Position of each row or column. Taken as they are when strictly monotonic, else their index.
+  std::vector<double> centers;
+  /// Text of a position (kTime); null: as a number or in degrees, by kind.
+  std::function<std::string(double)> format;
+};
+
+struct FieldPlot {
+  std::string title;
+  std::string subtitle;
+  std::string units;  ///< beside the colour bar
+  Axis x, y;
+  size_t nx = 0, ny = 0;
+  std::vector<float> values;  ///< ny rows of nx; NaN: missing
+  /// Curvilinear grids: position of every value in degrees, ny rows of nx. Empty: the axes hold.
+  std::vector<float> latitude, longitude;
+};
+
+struct SeriesPlot {
+  std::string title;
+  std::string subtitle;
+  std::string units;
+  Axis x;
+  std::vector<double> values;  ///< NaN: missing
+};
+
+Image draw_field(const FieldPlot& plot);
+Image draw_series(const SeriesPlot& plot);
+
+/// "30°N", "120°W", "0°".
+std::string degrees_text(double value, AxisKind kind);
+/// About `wanted` round numbers from low to high.
+std::vector<double> round_ticks(double low, double high, int wanted, AxisKind kind);
+/// The shortest text that tells ticks `step` apart.
+std::string number_text(double value, double step);
+
+}  // namespace upwell::serve::draw
