@@ -20,12 +20,12 @@ struct Reason {
 /// What the audit compares of one array.
 struct ArrayFacts {
   std::string path;
-  Array head;                   ///< without segments
-  SegmentLayout layout;         ///< used when `referenced`
-  bool referenced = false;      ///< chunks are referenced: how they are stored must agree
-  bool contiguous = false;      ///< referenced, and any run of bytes can be a chunk
-  std::optional<size_t> axis;   ///< concat axis
-  bool converts_time = false;   ///< read and brought to the first granule's epoch: units may differ
+  Array head;                  ///< without segments
+  SegmentLayout layout;        ///< used when `referenced`
+  bool referenced = false;     ///< chunks are referenced: how they are stored must agree
+  bool contiguous = false;     ///< referenced, and any run of bytes can be a chunk
+  std::optional<size_t> axis;  ///< concat axis
+  bool converts_time = false;  ///< read and brought to the first granule's epoch: units may differ
 };
 
 /// Compares with the first granule: data type, byte order, codecs, chunk shape, fill, packing,

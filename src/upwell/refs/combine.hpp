@@ -57,7 +57,7 @@ struct CombineReport {
   std::vector<Reason> refused;        ///< variables that can never be references
   std::vector<GapReport> gaps;
   std::vector<AttributeDifference> attributes;
-  std::vector<std::string> loaded;    ///< paths
+  std::vector<std::string> loaded;  ///< paths
   std::vector<std::string> warnings;
 };
 
@@ -65,8 +65,8 @@ struct CombineReport {
 struct ArrayPlan {
   ArrayFacts facts;
   bool load = false;
-  bool prepend = false;           ///< the concat dimension is put in front
-  bool is_coordinate = false;     ///< the concat coordinate
+  bool prepend = false;               ///< the concat dimension is put in front
+  bool is_coordinate = false;         ///< the concat coordinate
   std::optional<cf::TimeUnits> time;  ///< when facts.converts_time
   std::shared_ptr<ReferenceStore> store;
   std::vector<Piece> pieces;  ///< by source
@@ -85,10 +85,11 @@ class Combiner {
  public:
   /// Plans from `first`, the dataset of source 0, and adds it. kInvalidArgument when the concat
   /// dimension is not clear; kUnsupported when variables can never be references (all of them are
-  /// in report().refused).
+  /// in `refused`).
   static Result<std::unique_ptr<Combiner>> make(io::Session& session,
                                                 std::vector<std::string> sources,
-                                                const Dataset& first, CombineOptions options);
+                                                const Dataset& first, CombineOptions options,
+                                                std::vector<Reason>& refused);
   /// Audits and adds source `i`; keeps nothing of `dataset`. Thread-safe. What does not fit becomes
   /// a Reason; an error means that reading failed.
   Result<> add(size_t i, const Dataset& dataset);
@@ -135,7 +136,7 @@ class Combiner {
   std::vector<std::string> sources_;
   CombineOptions options_;
   CombineReport report_;
-  std::mutex mutex_;  // report_ and first_/granules_ bookkeeping
+  std::mutex mutex_;         // report_ and first_/granules_ bookkeeping
   std::string concat_path_;  // group path of the coordinate
   bool prepend_mode_ = false;
   std::vector<std::string> not_prepended_;  // names used as coordinates, bounds, grid mappings

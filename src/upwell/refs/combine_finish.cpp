@@ -188,7 +188,7 @@ class DatasetBuilder {
       total += shape[axis];
       bytes += plan.loaded[i].data.size() + plan.loaded[i].heap.size();
       if (bytes > kMaxLoadedBytes)
-        return fail(Code::kResourceExhausted,
+        return fail(Code::kUnsupported,
                     "its values take more than 1 GiB: too large to be "
                     "copied into references");
       parts.push_back(values_of(plan, plan.loaded[i], shape));

@@ -76,12 +76,15 @@ Combiner::Combiner(io::Session& session, std::vector<std::string> sources, Combi
 
 Result<std::unique_ptr<Combiner>> Combiner::make(io::Session& session,
                                                  std::vector<std::string> sources,
-                                                 const Dataset& first, CombineOptions options) {
+                                                 const Dataset& first, CombineOptions options,
+                                                 std::vector<Reason>& refused) {
   std::unique_ptr<Combiner> out(new Combiner(session, std::move(sources), std::move(options)));
   out->first_root_ = without_segments(first.root);
   out->first_format_ = first.format;
   UPWELL_CHECK(out->choose_concat(first));
-  UPWELL_CHECK(out->plan_arrays(first));
+  auto planned = out->plan_arrays(first);
+  refused = out->report_.refused;
+  UPWELL_CHECK(planned);
   UPWELL_CHECK(out->add(0, first));
   return out;
 }

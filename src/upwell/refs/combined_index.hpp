@@ -36,7 +36,8 @@ struct Piece {
   uint64_t length = 0;        ///< elements along the concat axis
 };
 
-/// The chunk index of an array that lies in pieces along one axis. A view: costs 32 bytes a granule.
+/// The chunk index of an array that lies in pieces along one axis. A view: costs 32 bytes a
+/// granule.
 class CombinedIndex : public ChunkIndex {
  public:
   struct Layout {

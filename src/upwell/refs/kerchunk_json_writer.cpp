@@ -91,20 +91,20 @@ class KerchunkJson {
     std::string prefix = ",\n" + json_text(path.substr(1) + "/");
     prefix.pop_back();  // the closing quote comes after the indexes
     JsonGridWalk walk(array.segments[0].grid);
-    return visit_references(
-        path, array, [&](uint64_t, const std::vector<ChunkRef>& refs) -> Result<> {
-          for (const ChunkRef& ref : refs) {
-            if (ref.state == ChunkRef::State::kMissing) {
-              ++counts_.missing;
-            } else {
-              out_.add(prefix);
-              walk.key(out_);
-              UPWELL_CHECK(value(ref));
-            }
-            walk.next();
-          }
-          return out_.flush();
-        });
+    return visit_references(path, array,
+                            [&](uint64_t, const std::vector<ChunkRef>& refs) -> Result<> {
+                              for (const ChunkRef& ref : refs) {
+                                if (ref.state == ChunkRef::State::kMissing) {
+                                  ++counts_.missing;
+                                } else {
+                                  out_.add(prefix);
+                                  walk.key(out_);
+                                  UPWELL_CHECK(value(ref));
+                                }
+                                walk.next();
+                              }
+                              return out_.flush();
+                            });
   }
 
   Result<> value(const ChunkRef& ref) {

@@ -7,9 +7,9 @@
 
 namespace upwell::refs {
 
-/// Fills `directory` (there already, empty) with .zmetadata and <array>/refs.N.parq of `record_size`
-/// rows each, the last one padded as readers expect. `bytes_written` is increased. Arrays as in
-/// write_kerchunk_json.
+/// Fills `directory` (there already, empty) with .zmetadata and <array>/refs.N.parq of
+/// `record_size` rows each, the last one padded as readers expect. `bytes_written` is increased.
+/// Arrays as in write_kerchunk_json.
 Result<ReferenceCounts> write_kerchunk_parquet(const Dataset& dataset,
                                                const ReferenceOutputOptions& options,
                                                uint64_t record_size,

@@ -68,7 +68,7 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   UPWELL_CHECK(check_problems(*first, urls[0], scan.drop, report));
   std::unique_ptr<Combiner> combiner;
   {
-    auto made = Combiner::make(session, urls, *first, options.combine, report);
+    auto made = Combiner::make(session, urls, *first, options.combine, report.refused);
     if (!made) return fail(std::move(made).error().with(urls[0]));
     combiner = std::move(*made);
   }

@@ -32,12 +32,9 @@ std::string VirtualizeReport::to_json() const {
   if (!error.empty()) out["error"] = error;
   out["concat"] = combine.concat;
   out["coordinate"] = combine.coordinate;
-  out["counts"] = {{"granules", combine.sources.size()},
-                   {"granules_used", combine.order.size()},
-                   {"references", counts.stored},
-                   {"referenced_bytes", counts.stored_bytes},
-                   {"inlined_chunks", counts.inlined},
-                   {"missing_chunks", counts.missing},
+  out["counts"] = {{"granules", combine.sources.size()}, {"granules_used", combine.order.size()},
+                   {"references", counts.stored},        {"referenced_bytes", counts.stored_bytes},
+                   {"inlined_chunks", counts.inlined},   {"missing_chunks", counts.missing},
                    {"output_bytes", output_bytes}};
   out["loaded"] = combine.loaded;
   out["refused"] = reasons_json(combine.refused);

@@ -1,0 +1,139 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/files.hpp"
+#include "cli/command.hpp"
+#include "refs/virtualize.hpp"
+
+namespace upwell::cli {
+namespace {
+
+struct VirtualizeArguments {
+  std::vector<std::string> sources;
+  std::string output, report, on_drift = "refuse", check = "values";
+  std::vector<std::string> url_prefix;
+  bool load_given = false;
+  refs::VirtualizeOptions options;
+};
+
+constexpr const char* kVirtualizeFooter =
+    "Examples:\n"
+    "  upwell virtualize *.nc -o cube.json                      along the time that they share\n"
+    "  upwell virtualize @list.txt -o cube.parq --concat time   a file names the granules\n"
+    "  upwell virtualize data/ -o cube.json --on-drift skip --report report.json\n"
+    "  upwell virtualize one.nc -o one.json --drop broken_variable\n"
+    "  upwell virtualize *.nc -o cube.json --url-prefix /data/=https://example.org/data/\n"
+    "\n"
+    "Nothing is copied but coordinates and what is tiny: the output says where in the granules "
+    "each\n"
+    "chunk lies. Every granule is compared with the first: type, byte order, codecs, chunks, "
+    "fill,\n"
+    "packing, units, calendar, sizes, order, duplicates. When a granule does not fit, nothing is\n"
+    "written and the report names each such granule with every reason (exit status 65).";
+
+Result<> split_prefixes(VirtualizeArguments& args) {
+  for (const std::string& pair : args.url_prefix) {
+    const size_t equal = pair.find('=');
+    if (equal == std::string::npos || equal == 0)
+      return fail(Code::kInvalidArgument, "--url-prefix wants OLD=NEW, not '" + pair + "'");
+    args.options.output.url_prefix.emplace_back(pair.substr(0, equal), pair.substr(equal + 1));
+  }
+  return {};
+}
+
+void print_outcome(const refs::VirtualizeReport& report) {
+  const refs::CombineReport& combine = report.combine;
+  for (const std::string& warning : combine.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  for (const refs::SourceReport& source : combine.sources)
+    if (!source.reasons.empty() && report.error.empty())
+      fmt::print(stderr, "skipped {}: {}{}{}\n", source.url, source.reasons[0].path,
+                 source.reasons[0].path.empty() ? "" : ": ", source.reasons[0].message);
+  for (const refs::GapReport& gap : combine.gaps)
+    fmt::print(stderr, "gap: {} to {} ({:.1f} steps), after {}\n", gap.from, gap.to, gap.steps,
+               gap.after);
+  if (!report.error.empty()) return;
+  fmt::print(
+      stderr,
+      "{}: {} of {} granules, {} references to {:.1f} MiB, {} chunks inline, {} never written\n",
+      report.output, combine.order.size(), combine.sources.size(), report.counts.stored,
+      static_cast<double>(report.counts.stored_bytes) / (1 << 20), report.counts.inlined,
+      report.counts.missing);
+}
+
+Result<> run_virtualize(VirtualizeArguments& args, Context& context) {
+  UPWELL_CHECK(split_prefixes(args));
+  refs::VirtualizeOptions& options = args.options;
+  options.combine.load_given = args.load_given;
+  options.combine.skip_offenders = args.on_drift == "skip";
+  options.combine.check_values = args.check == "values";
+  options.progress = context.progress_style();
+  refs::VirtualizeReport report;
+  auto result = refs::virtualize(context.session(), args.sources, args.output, options, report);
+  if (!args.report.empty()) {
+    // The report tells why, above all when nothing else was written.
+    auto written = write_file_atomically(args.report, as_bytes(report.to_json()));
+    if (!written && result) return written;
+    if (!written) fmt::print(stderr, "warning: {}\n", written.error().to_string());
+  }
+  if (!context.options().quiet || !result) print_outcome(report);
+  return result;
+}
+
+}  // namespace
+
+void add_virtualize_command(Program& program) {
+  auto args = std::make_shared<VirtualizeArguments>();
+  CLI::App* app = program.add(
+      "virtualize", "Join granules to one cube of references, without copying data",
+      kVirtualizeFooter, [args](Context& context) { return run_virtualize(*args, context); });
+  app->add_option("SOURCE", args->sources,
+                  "Granules or reference sets: paths, URLs, patterns, directories, @list.txt")
+      ->required();
+  app->add_option("-o,--output", args->output,
+                  "Reference set to write: NAME.json, or NAME.parq (a directory) for Parquet")
+      ->required()
+      ->type_name("OUT");
+  refs::CombineOptions& combine = args->options.combine;
+  app->add_option(
+         "--concat", combine.concat,
+         "Dimension along which granules follow each other. A scalar variable of this name "
+         "becomes a new dimension. Default: the unlimited one, or CF time")
+      ->type_name("DIM");
+  CLI::Option* load =
+      app->add_option("--load", combine.load,
+                      "Copy the values of these variables into the references, one chunk each. "
+                      "Default: 1-D coordinates; always: the concat coordinate")
+          ->delimiter(',')
+          ->type_name("NAME,...");
+  load->each([args](const std::string&) { args->load_given = true; });
+  app->add_option("--drop", combine.drop, "Leave these variables out")
+      ->delimiter(',')
+      ->type_name("NAME,...");
+  app->add_option("--on-drift", args->on_drift,
+                  "When a granule does not fit: refuse all, or skip that granule")
+      ->check(CLI::IsMember({"refuse", "skip"}))
+      ->capture_default_str();
+  app->add_option("--check", args->check,
+                  "How variables without the concat dimension are compared: by their values, or by "
+                  "their metadata only")
+      ->check(CLI::IsMember({"values", "metadata"}))
+      ->capture_default_str();
+  app->add_option("--report", args->report, "Write what was found as JSON")->type_name("R.json");
+  app->add_option("--url-prefix", args->url_prefix,
+                  "Write NEW for granules whose URL begins with OLD")
+      ->type_name("OLD=NEW");
+  app->add_option("--inline-threshold", combine.inline_bytes,
+                  "Variables of at most so many bytes in a granule are copied too")
+      ->capture_default_str()
+      ->type_name("BYTES");
+  app->add_option("--record-size", args->options.record_size, "Parquet: references in one file")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{10000000}))
+      ->capture_default_str();
+  app->add_option("--jobs", args->options.threads, "Granules scanned at once")
+      ->check(CLI::Range(size_t{1}, size_t{1024}))
+      ->type_name("N");
+}
+
+}  // namespace upwell::cli
