@@ -68,7 +68,7 @@ inline std::string_view trimmed(std::string_view text, Pad pad) {
 }
 
 /// Bytes are taken as Latin-1, so that any name gives valid JSON and equal bytes equal text.
-inline std::string quoted(std::string_view text) {
+inline std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (unsigned char c : text) {
     if (c == '"' || c == '\\') {
@@ -86,7 +86,7 @@ inline std::string quoted(std::string_view text) {
 }
 
 template <typename Range>
-std::string list(const Range& values) {
+std::string json_list(const Range& values) {
   std::string out = "[";
   for (auto v : values) {
     if (out.size() > 1) out += ',';

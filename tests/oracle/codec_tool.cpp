@@ -1,8 +1,10 @@
 // Runs codec pipelines for tests in other languages. Reads requests from stdin until its end:
 //   u32 length, then a JSON object {"op":"decode"|"decode_unsized"|"encode","codecs":[{"id":...}],
-//   "item_size":n,"size":n,"mask":n} or {"op":"from_hdf5","filters":[{"id":n,"cd_values":[...]}],
-//   ...the rest as for decode},
+//   "item_size":n,"size":n,"mask":n}, or with "filters":[{"id":n,"cd_values":[...]}] in place of
+//   "codecs",
 //   u64 length, then that many bytes.
+// {"op":"split_vlen","size":n} answers with the items, each as u64 length and bytes;
+// {"op":"join_vlen"} takes such a list.
 // Answers each with one status byte (0 done, 1 error), u64 length, and bytes or the error's text.
 
 #include <cstdio>
@@ -40,11 +42,35 @@ Result<std::vector<CodecSpec>> specs_of(const nlohmann::json& request) {
   return specs;
 }
 
+Result<Bytes> split_items(const Bytes& in, size_t max_items) {
+  UPWELL_TRY(const auto items, upwell::codec::split_vlen(in, max_items));
+  Bytes out;
+  for (const std::string_view item : items) {
+    uint8_t length[8];
+    upwell::store_le<uint64_t>(length, item.size());
+    out.insert(out.end(), std::begin(length), std::end(length));
+    out.insert(out.end(), item.begin(), item.end());
+  }
+  return out;
+}
+
+Bytes join_items(const Bytes& in) {
+  std::vector<std::string_view> items;
+  for (size_t at = 0; at + 8 <= in.size();) {
+    const auto length = upwell::load_le<uint64_t>(in.data() + at);
+    items.push_back(upwell::as_text(upwell::ByteSpan(in).subspan(at + 8, length)));
+    at += 8 + length;
+  }
+  return upwell::codec::join_vlen(items);
+}
+
 Result<Bytes> answer(const nlohmann::json& request, const Bytes& in) {
-  UPWELL_TRY(const auto specs, specs_of(request));
-  UPWELL_TRY(const auto pipeline, Pipeline::make(specs, request.value("item_size", size_t{1})));
   const auto op = request.at("op").get<std::string>();
   const auto size = request.value("size", size_t{0});
+  if (op == "split_vlen") return split_items(in, size);
+  if (op == "join_vlen") return join_items(in);
+  UPWELL_TRY(const auto specs, specs_of(request));
+  UPWELL_TRY(const auto pipeline, Pipeline::make(specs, request.value("item_size", size_t{1})));
   const auto mask = request.value("mask", uint32_t{0});
   if (op == "encode") return pipeline.encode(in);
   if (op == "decode_unsized") return pipeline.decode_unsized(in, mask, size);

@@ -134,19 +134,21 @@ std::string type_text(hid_t type) {
       std::string text = "e(" + type_text(base) + "){";
       size_t bytes = H5Tget_size(type);
       std::vector<uint8_t> value(std::max<size_t>(bytes, 8));
+      std::set<std::string> entries;  // libhdf5 may have sorted them
       for (int i = 0; i < H5Tget_nmembers(type); ++i) {
         auto n = static_cast<unsigned>(i);
         char* name = H5Tget_member_name(type, n);
         H5Tget_member_value(type, n, value.data());
-        text += std::string(name) + "=";
+        std::string entry = std::string(name) + "=";
         for (size_t k = 0; k < bytes; ++k) {
           char hex[3];
           snprintf(hex, sizeof(hex), "%02x", value[k]);
-          text += hex;
+          entry += hex;
         }
-        text += ";";
+        entries.insert(entry + ";");
         H5free_memory(name);
       }
+      for (const std::string& entry : entries) text += entry;
       return text + "}";
     }
     case H5T_VLEN: {
@@ -157,7 +159,7 @@ std::string type_text(hid_t type) {
       Id base(H5Tget_super(type), H5Tclose);
       std::vector<hsize_t> dims(static_cast<size_t>(H5Tget_array_ndims(type)));
       H5Tget_array_dims2(type, dims.data());
-      return "a" + list(dims) + "(" + type_text(base) + ")";
+      return "a" + json_list(dims) + "(" + type_text(base) + ")";
     }
     case H5T_REFERENCE:
       return H5Tequal(type, H5T_STD_REF_DSETREG) > 0 ? "rref" : "ref";
@@ -227,11 +229,20 @@ hid_t memory_type(hid_t type) {
       return H5Tarray_create2(memory, static_cast<unsigned>(dims.size()), dims.data());
     }
     case H5T_ENUM: {
-      hid_t m = H5Tcopy(type);
-      H5Tset_order(m, H5T_ORDER_LE);
-      return H5Tget_native_type(type, H5T_DIR_ASCEND) >= 0
-                 ? (H5Tclose(m), H5Tget_native_type(type, H5T_DIR_ASCEND))
-                 : m;
+      // An enum of the widened base, members converted with it.
+      Id base(H5Tget_super(type), H5Tclose);
+      Id wide(memory_type(base), H5Tclose);
+      hid_t m = H5Tenum_create(wide);
+      for (int i = 0; i < H5Tget_nmembers(type); ++i) {
+        auto n = static_cast<unsigned>(i);
+        uint8_t value[16] = {};
+        char* name = H5Tget_member_name(type, n);
+        H5Tget_member_value(type, n, value);
+        H5Tconvert(base, wide, 1, value, nullptr, H5P_DEFAULT);
+        H5Tenum_insert(m, name, value);
+        H5free_memory(name);
+      }
+      return m;
     }
     default:
       return H5Tcopy(type);
@@ -320,15 +331,16 @@ std::vector<hsize_t> extents(hid_t space, std::vector<hsize_t>* most = nullptr) 
 std::string attribute_json(hid_t attribute) {
   Id type(H5Aget_type(attribute), H5Tclose);
   Id space(H5Aget_space(attribute), H5Sclose);
-  if (type < 0 || space < 0) return "{\"error\":" + quoted(last_error()) + "}";
-  std::string out = "{\"type\":" + quoted(type_text(type));
-  if (H5Sget_simple_extent_type(space) == H5S_NULL) return out + ",\"null\":true}";
-  out += ",\"shape\":" + list(extents(space));
-  auto count = static_cast<size_t>(H5Sget_simple_extent_npoints(space));
+  if (type < 0 || space < 0) return "{\"error\":" + json_text(last_error()) + "}";
   Id memory(memory_type(type), H5Tclose);
+  // Datasets keep attributes in memory form, so that is what can be compared.
+  std::string out = "{\"type\":" + json_text(type_text(memory));
+  if (H5Sget_simple_extent_type(space) == H5S_NULL) return out + ",\"null\":true}";
+  out += ",\"shape\":" + json_list(extents(space));
+  auto count = static_cast<size_t>(H5Sget_simple_extent_npoints(space));
   std::vector<uint8_t> data(count * H5Tget_size(memory) + 1);
   if (H5Aread(attribute, memory, data.data()) < 0) {
-    return out + ",\"error\":" + quoted(last_error()) + "}";
+    return out + ",\"error\":" + json_text(last_error()) + "}";
   }
   out += ",\"hash\":\"" + hash_values(memory, data, count) + "\"";
   if (count > 0) H5Dvlen_reclaim(memory, space, H5P_DEFAULT, data.data());
@@ -343,8 +355,8 @@ std::string attributes_json(hid_t object) {
         auto& json = *static_cast<std::string*>(text);
         Id attribute(H5Aopen(where, name, H5P_DEFAULT), H5Aclose);
         if (!json.empty()) json += ",";
-        json += quoted(name) + ":" +
-                (attribute < 0 ? "{\"error\":" + quoted(last_error()) + "}"
+        json += json_text(name) + ":" +
+                (attribute < 0 ? "{\"error\":" + json_text(last_error()) + "}"
                                : attribute_json(attribute));
         return 0;
       },
@@ -383,7 +395,7 @@ std::string layout_json(hid_t dataset, hid_t space, hid_t plist, size_t rank) {
   if (layout == H5D_CHUNKED) {
     std::vector<hsize_t> chunk(rank);
     H5Pget_chunk(plist, static_cast<int>(rank), chunk.data());
-    out += ",\"chunk\":" + list(chunk) + chunks_json(dataset, space, rank);
+    out += ",\"chunk\":" + json_list(chunk) + chunks_json(dataset, space, rank);
   }
   out += ",\"filters\":[";
   bool available = true;
@@ -428,7 +440,7 @@ std::string values_json(hid_t dataset, hid_t space, hid_t type, hid_t memory,
       H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr);
     }
     if (H5Dread(dataset, memory, box, space, H5P_DEFAULT, data.data()) < 0) {
-      return ",\"error\":" + quoted(last_error());
+      return ",\"error\":" + json_text(last_error());
     }
     std::string out = ",\"hash\":\"" + hash_values(memory, data, elements) + "\"";
     H5Dvlen_reclaim(memory, box, H5P_DEFAULT, data.data());
@@ -441,21 +453,21 @@ void print_dataset(const std::string& path, hid_t dataset, haddr_t address) {
   Id space(H5Dget_space(dataset), H5Sclose);
   Id type(H5Dget_type(dataset), H5Tclose);
   Id plist(H5Dget_create_plist(dataset), H5Pclose);
-  std::string out = "{\"path\":" + quoted(path) +
+  std::string out = "{\"path\":" + json_text(path) +
                     ",\"kind\":\"array\",\"addr\":" + std::to_string(address) +
                     ",\"attrs\":" + attributes_json(dataset);
   if (space < 0 || type < 0 || plist < 0) {
-    printf("%s,\"error\":%s}\n", out.c_str(), quoted(last_error()).c_str());
+    printf("%s,\"error\":%s}\n", out.c_str(), json_text(last_error()).c_str());
     return;
   }
-  out += ",\"type\":" + quoted(type_text(type));
+  out += ",\"type\":" + json_text(type_text(type));
   std::vector<hsize_t> most;
   std::vector<hsize_t> shape = extents(space, &most);
   bool null = H5Sget_simple_extent_type(space) == H5S_NULL;
   if (null) {
     out += ",\"null\":true";
   } else {
-    out += ",\"shape\":" + list(shape) + ",\"max\":" + list(most);
+    out += ",\"shape\":" + json_list(shape) + ",\"max\":" + json_list(most);
   }
   Id memory(memory_type(type), H5Tclose);
   out += layout_json(dataset, space, plist, shape.size());
@@ -473,7 +485,7 @@ void visit(hid_t where, const std::string& name, const std::string& path, Walk& 
 
 void print_group(const std::string& path, hid_t group, const H5O_info_t& info, Walk& walk) {
   printf("{\"path\":%s,\"kind\":\"group\",\"addr\":%llu,\"attrs\":%s}\n",
-         quoted(path.empty() ? "/" : path).c_str(), static_cast<unsigned long long>(info.addr),
+         json_text(path.empty() ? "/" : path).c_str(), static_cast<unsigned long long>(info.addr),
          attributes_json(group).c_str());
   fflush(stdout);
   std::vector<std::string> names;
@@ -484,8 +496,8 @@ void print_group(const std::string& path, hid_t group, const H5O_info_t& info, W
             return 0;
           },
           &names) < 0) {
-    printf("{\"path\":%s,\"kind\":\"error\",\"error\":%s}\n", quoted(path).c_str(),
-           quoted(last_error()).c_str());
+    printf("{\"path\":%s,\"kind\":\"error\",\"error\":%s}\n", json_text(path).c_str(),
+           json_text(last_error()).c_str());
     return;
   }
   if (!walk.ancestors.insert({info.fileno, info.addr}).second) return;
@@ -504,8 +516,8 @@ void visit(hid_t where, const std::string& name, const std::string& path, Walk& 
                                                            : "user";
   Id object(H5Oopen(where, name.c_str(), H5P_DEFAULT), H5Oclose);
   if (object < 0) {
-    printf("{\"path\":%s,\"kind\":\"error\",\"link\":\"%s\",\"error\":%s}\n", quoted(path).c_str(),
-           link_kind, quoted(last_error()).c_str());
+    printf("{\"path\":%s,\"kind\":\"error\",\"link\":\"%s\",\"error\":%s}\n",
+           json_text(path).c_str(), link_kind, json_text(last_error()).c_str());
     return;
   }
   H5O_info_t info;
@@ -529,7 +541,7 @@ int main(int argc, char** argv) {
   Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   Id file(H5Fopen(argv[1], H5F_ACC_RDONLY, access), H5Fclose);
   if (file < 0) {
-    printf("{\"kind\":\"file\",\"error\":%s}\n", quoted(last_error()).c_str());
+    printf("{\"kind\":\"file\",\"error\":%s}\n", json_text(last_error()).c_str());
     return 65;
   }
   hsize_t user_block = 0;

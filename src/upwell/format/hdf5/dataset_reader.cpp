@@ -46,7 +46,7 @@ Result<const Message*> need_message(const ObjectHeader& header, uint16_t type, c
 
 Shape subchunk_shape(const Shape& shape, uint64_t element_size, uint64_t target) {
   Shape chunk = whole_chunk(shape);
-  if (target == 0) return chunk;
+  if (target == 0 || element_count(shape) == 0) return chunk;
   uint64_t rest = element_size;  // bytes of one step along the axis
   for (uint64_t extent : chunk) rest *= extent;
   for (uint64_t& extent : chunk) {

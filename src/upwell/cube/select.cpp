@@ -1,0 +1,272 @@
+#include "cube/select.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "cube/cf.hpp"
+
+namespace upwell {
+namespace {
+
+struct AxisChoice {
+  uint64_t origin = 0, count = 0, step = 1;
+  bool single = false;
+};
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts(1);
+  for (char c : text) {
+    if (c == separator) {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+tl::unexpected<Error> bad_axis(const AxisRequest& request, const std::string& why) {
+  return fail(Code::kInvalidArgument,
+              fmt::format("{}={}: {}", request.dimension, request.text, why));
+}
+
+Result<int64_t> parse_index(const AxisRequest& request, const std::string& text) {
+  int64_t value = 0;
+  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (status != std::errc() || end != text.data() + text.size())
+    return bad_axis(request, fmt::format("'{}' is not an index", text));
+  return value;
+}
+
+Result<AxisChoice> choose_by_index(const AxisRequest& request, uint64_t size) {
+  auto n = static_cast<int64_t>(size);
+  std::vector<std::string> parts = split(request.text, ':');
+  if (parts.size() == 1) {
+    UPWELL_TRY(int64_t i, parse_index(request, parts[0]));
+    if (i < -n || i >= n) return bad_axis(request, fmt::format("there are {} elements", size));
+    return AxisChoice{static_cast<uint64_t>(i < 0 ? i + n : i), 1, 1, true};
+  }
+  if (parts.size() > 3) return bad_axis(request, "write first:last:step");
+  int64_t first = 0, last = n, step = 1;
+  if (!parts[0].empty()) {
+    UPWELL_TRY(first, parse_index(request, parts[0]));
+  }
+  if (!parts[1].empty()) {
+    UPWELL_TRY(last, parse_index(request, parts[1]));
+  }
+  if (parts.size() == 3 && !parts[2].empty()) {
+    UPWELL_TRY(step, parse_index(request, parts[2]));
+  }
+  if (step < 1) return bad_axis(request, "the step must be 1 or more");
+  first = std::clamp<int64_t>(first < 0 ? first + n : first, 0, n);
+  last = std::clamp<int64_t>(last < 0 ? last + n : last, 0, n);
+  auto count = static_cast<uint64_t>(last > first ? (last - first + step - 1) / step : 0);
+  return AxisChoice{static_cast<uint64_t>(first), count, static_cast<uint64_t>(step), false};
+}
+
+/// Elements of a coordinate that lie in [low, high], as one run. Works for coordinates that go up,
+/// down, or neither (then the elements must still lie together).
+Result<AxisChoice> choose_between(const AxisRequest& request, const std::vector<double>& values,
+                                  double low, double high) {
+  AxisChoice choice;
+  for (uint64_t i = 0; i < values.size(); ++i) {
+    if (!(values[i] >= low && values[i] <= high)) continue;
+    if (choice.count == 0) choice.origin = i;
+    if (i != choice.origin + choice.count)
+      return bad_axis(request, "what it covers is not in one piece; select by index");
+    ++choice.count;
+  }
+  return choice;
+}
+
+std::string extent_text(const std::vector<double>& values) {
+  if (values.empty()) return "the coordinate is empty";
+  auto [low, high] = std::minmax_element(values.begin(), values.end());
+  return fmt::format("the coordinate runs from {} to {}", *low, *high);
+}
+
+Result<AxisChoice> choose_nearest(const AxisRequest& request, const std::vector<double>& values,
+                                  double wanted, bool nearest) {
+  AxisChoice choice{0, 1, 1, true};
+  double best = INFINITY;
+  for (uint64_t i = 0; i < values.size(); ++i) {
+    double distance = std::abs(values[i] - wanted);
+    if (distance < best) {
+      best = distance;
+      choice.origin = i;
+    }
+  }
+  if (values.empty() || (best != 0 && !nearest)) {
+    std::string hint = values.empty() ? ""
+                                      : fmt::format("; the nearest is {} (take it with --nearest)",
+                                                    values[choice.origin]);
+    return bad_axis(request, "no such value: " + extent_text(values) + hint);
+  }
+  return choice;
+}
+
+Result<double> parse_label(const AxisRequest& request, const std::string& text) {
+  double value = 0;
+  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (status != std::errc() || end != text.data() + text.size())
+    return bad_axis(request, fmt::format("'{}' is not a number", text));
+  return value;
+}
+
+Result<AxisChoice> choose_by_number(const AxisRequest& request, const std::vector<double>& values,
+                                    bool nearest) {
+  std::vector<std::string> parts = split(request.text, ':');
+  if (parts.size() == 1) {
+    UPWELL_TRY(double wanted, parse_label(request, parts[0]));
+    return choose_nearest(request, values, wanted, nearest);
+  }
+  if (parts.size() != 2) return bad_axis(request, "write low:high");
+  double low = -INFINITY, high = INFINITY;
+  if (!parts[0].empty()) {
+    UPWELL_TRY(low, parse_label(request, parts[0]));
+  }
+  if (!parts[1].empty()) {
+    UPWELL_TRY(high, parse_label(request, parts[1]));
+  }
+  if (low > high) std::swap(low, high);  // a descending coordinate may be written the way it runs
+  return choose_between(request, values, low, high);
+}
+
+/// "2020-01:2020-03" splits at the colon after a date; colons inside a time of day ("T12:30") do
+/// not count.
+std::vector<std::string> split_dates(const std::string& text) {
+  std::vector<size_t> colons;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == ':') colons.push_back(i);
+  }
+  for (size_t colon : colons) {
+    std::string first = text.substr(0, colon), second = text.substr(colon + 1);
+    auto is_date = [](const std::string& t) {
+      return t.empty() || bool(cf::parse_time_span(t, cf::Calendar::kAllLeap));
+    };
+    bool year_first = second.empty() || second.size() >= 4;
+    if (year_first && is_date(first) && is_date(second)) return {first, second};
+  }
+  return {text};
+}
+
+Result<AxisChoice> choose_by_time(const AxisRequest& request, const cf::TimeUnits& units,
+                                  const std::vector<double>& values, bool nearest) {
+  std::vector<std::string> parts = split_dates(request.text);
+  double low = -INFINITY, high = INFINITY;
+  if (!parts[0].empty()) {
+    UPWELL_TRY(auto span, cf::parse_time_span(parts[0], units.calendar));
+    UPWELL_TRY(low, cf::encode_time(units, span.first));
+    if (parts.size() == 1) {
+      UPWELL_TRY(high, cf::encode_time(units, span.second));
+    }
+  }
+  if (parts.size() == 2 && !parts[1].empty()) {
+    UPWELL_TRY(auto span, cf::parse_time_span(parts[1], units.calendar));
+    UPWELL_TRY(high, cf::encode_time(units, span.second));
+  }
+  UPWELL_TRY(AxisChoice choice, choose_between(request, values, low, high));
+  if (choice.count > 0 || parts.size() == 2) return choice;
+  if (nearest) return choose_nearest(request, values, low, true);
+  return bad_axis(request, "no time step there: " + extent_text(values) + " " + units.text);
+}
+
+Result<std::vector<double>> coordinate_values(io::Session& session, const Dataset& dataset,
+                                              const Array& coordinate) {
+  UPWELL_TRY(Values raw, read_raw(session, dataset, coordinate));
+  UPWELL_TRY(Values decoded, cf::decode(cf::decoding_of(coordinate), std::move(raw)));
+  std::vector<double> values(decoded.count());
+  for (size_t i = 0; i < values.size(); ++i) values[i] = decoded.number(i);
+  return values;
+}
+
+Result<AxisChoice> choose_by_text(const AxisRequest& request, const Values& labels) {
+  for (uint64_t i = 0; i < labels.count(); ++i) {
+    if (labels.text(i) == request.text) return AxisChoice{i, 1, 1, true};
+  }
+  return bad_axis(request, "no such label");
+}
+
+Result<AxisChoice> choose_by_label(io::Session& session, const Dataset& dataset,
+                                   const std::string& path, const AxisRequest& request,
+                                   uint64_t size, bool nearest) {
+  const Array* coordinate = find_coordinate(dataset, path, request.dimension);
+  if (coordinate == nullptr)
+    return bad_axis(request, "the dimension has no coordinate variable; select by index (--isel)");
+  if (coordinate->shape[0] != size)
+    return bad_axis(request, "the coordinate variable has another length");
+  if (!coordinate->type.is_number()) {
+    UPWELL_TRY(Values labels, read_raw(session, dataset, *coordinate));
+    return choose_by_text(request, labels);
+  }
+  UPWELL_TRY(std::vector<double> values, coordinate_values(session, dataset, *coordinate));
+  if (auto units = cf::time_units_of(*coordinate)) {
+    if (!*units) return fail((*units).error());
+    return choose_by_time(request, **units, values, nearest);
+  }
+  return choose_by_number(request, values, nearest);
+}
+
+}  // namespace
+
+Result<std::vector<AxisRequest>> parse_axes(const std::string& text, bool by_label) {
+  std::vector<AxisRequest> axes;
+  if (text.empty()) return axes;
+  for (const std::string& part : split(text, ',')) {
+    size_t equals = part.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == part.size()) {
+      return fail(Code::kInvalidArgument,
+                  fmt::format("'{}': write DIMENSION=VALUE or DIMENSION=FIRST:LAST", part));
+    }
+    axes.push_back({part.substr(0, equals), part.substr(equals + 1), by_label});
+  }
+  return axes;
+}
+
+const Array* find_coordinate(const Dataset& dataset, const std::string& array_path,
+                             const std::string& dimension) {
+  std::string group = array_path;
+  while (true) {
+    size_t slash = group.rfind('/');
+    if (slash == std::string::npos) return nullptr;
+    group.resize(slash);
+    const Group* scope = dataset.root.find_group(group);
+    const Array* array = scope == nullptr ? nullptr : scope->find_array(dimension);
+    if (array != nullptr && array->shape.size() == 1) return array;
+    if (group.empty()) return nullptr;
+  }
+}
+
+Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& dataset,
+                                         const std::string& path, const Array& array,
+                                         const std::vector<AxisRequest>& requests, bool nearest) {
+  NamedSelection named;
+  size_t rank = array.shape.size();
+  named.selection = {Shape(rank, 0), array.shape, Shape(rank, 1)};
+  named.single.assign(rank, false);
+  std::vector<bool> taken(rank, false);
+  for (const AxisRequest& request : requests) {
+    auto found = std::find(array.dimensions.begin(), array.dimensions.end(), request.dimension);
+    if (found == array.dimensions.end()) {
+      return bad_axis(request, fmt::format("{} has the dimensions ({})", array.name,
+                                           fmt::join(array.dimensions, ", ")));
+    }
+    auto d = static_cast<size_t>(found - array.dimensions.begin());
+    if (taken[d]) return bad_axis(request, "selected twice");
+    taken[d] = true;
+    Result<AxisChoice> choice =
+        request.by_label ? choose_by_label(session, dataset, path, request, array.shape[d], nearest)
+                         : choose_by_index(request, array.shape[d]);
+    if (!choice) return fail(std::move(choice).error());
+    named.selection.origin[d] = choice->origin;
+    named.selection.shape[d] = choice->count;
+    named.selection.step[d] = choice->step;
+    named.single[d] = choice->single;
+  }
+  return named;
+}
+
+}  // namespace upwell

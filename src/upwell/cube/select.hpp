@@ -1,0 +1,45 @@
+#pragma once
+// Selections as people write them: by index ("time=0:3") or by coordinate value
+// ("lat=40:50,time=2020-01").
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cube/read.hpp"
+
+namespace upwell {
+
+/// One axis as written, after "name=".
+struct AxisRequest {
+  std::string dimension;
+  std::string
+      text;  ///< "3", "0:10", "0:10:2", "-1"; by label "40:50", "2020-01", "2020-01:2020-03"
+  bool by_label = false;
+};
+
+/// Splits "lat=40:50,time=2020-01" into axes. kInvalidArgument for anything else.
+Result<std::vector<AxisRequest>> parse_axes(const std::string& text, bool by_label);
+
+/// A selection, and which axes it takes a single element of ("lat=40.5"), so that they can be
+/// dropped as numpy does.
+struct NamedSelection {
+  Selection selection;
+  std::vector<bool> single;  ///< by axis
+};
+
+/// Resolves requests against an array at `path`. Index ranges are Python's: end exclusive, negative
+/// from the end. Label ranges include both ends, as xarray's slices do; a single label must be
+/// there exactly unless `nearest`; a partial date ("2020-01") covers all instants in it. Reads the
+/// coordinate arrays it needs. kInvalidArgument names the dimension and what there is.
+Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& dataset,
+                                         const std::string& path, const Array& array,
+                                         const std::vector<AxisRequest>& requests, bool nearest);
+
+/// The coordinate variable of a dimension: a 1-D array of the same name in the array's group or the
+/// nearest one above.
+const Array* find_coordinate(const Dataset& dataset, const std::string& array_path,
+                             const std::string& dimension);
+
+}  // namespace upwell

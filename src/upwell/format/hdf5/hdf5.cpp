@@ -1,0 +1,249 @@
+// The reader of one file: a work list of objects, each advanced until it needs bytes.
+
+#include "format/hdf5/hdf5.hpp"
+
+#include "format/hdf5/netcdf4.hpp"
+#include "format/hdf5/objects.hpp"
+#include "format/hdf5/superblock.hpp"
+#include "format/hdf5/tree.hpp"
+
+namespace upwell::format::hdf5 {
+namespace {
+
+constexpr uint64_t kHeadBytes = 8192;
+
+class FileReader : public GranuleReader {
+ public:
+  FileReader(const Granule& granule, const ScanOptions& options)
+      : granule_(granule), options_(options) {}
+
+  Result<bool> advance(Window& window) override;
+  Result<Dataset> finish() override;
+
+  const PendingFiles& pending() const { return pending_; }
+  const FileFacts& facts() const { return shared_.facts(); }
+
+ private:
+  enum class Step : uint8_t { kHeader, kLinks, kAttributes, kDataset, kIndex };
+  struct Task {
+    Step step;
+    Object* object;
+  };
+
+  Result<> start(Window& window);
+  Result<> read_extension(Window& window);
+  Result<> run(Window& window, const Task& task);
+  Result<> classify(const Window& window, Object& object);
+  Result<> read_group(Window& window, Object& object);
+  Result<> read_attributes(Window& window, Object& object);
+  Object* reach(uint64_t address, std::string path);
+
+  Granule granule_;
+  ScanOptions options_;
+  Superblock superblock_;
+  bool have_superblock_ = false;
+  bool started_ = false;
+  SharedMessages shared_;
+  std::unique_ptr<ObjectHeader> extension_;
+  Objects objects_;
+  std::vector<Task> work_;
+  uint64_t header_bytes_ = 0;
+  uint64_t links_ = 0;
+  PendingFiles pending_;
+};
+
+Result<> FileReader::start(Window& window) {
+  if (!have_superblock_) {
+    UPWELL_TRY(superblock_, read_superblock(window));
+    have_superblock_ = true;
+  }
+  if (superblock_.extension != kUndefined) UPWELL_CHECK(read_extension(window));
+  shared_.use(superblock_.facts);
+  objects_.root = reach(superblock_.root, "");
+  started_ = true;
+  return {};
+}
+
+/// Messages of the superblock extension (II.A, IV.A.2.p, t, u).
+Result<> FileReader::read_extension(Window& window) {
+  FileFacts& facts = superblock_.facts;
+  if (!extension_) extension_ = std::make_unique<ObjectHeader>(superblock_.extension);
+  UPWELL_CHECK(extension_->read(window, facts));
+  for (const Message& message : extension_->messages()) {
+    Cursor in(message.body, message.offset, facts);
+    uint8_t version = in.u8();
+    switch (message.type) {
+      case kMsgBtreeK:
+        facts.chunk_internal_k = in.u16();
+        facts.group_internal_k = in.u16();
+        facts.group_leaf_k = in.u16();
+        break;
+      case kMsgSharedTable: {
+        uint64_t address = in.address();
+        uint8_t indexes = in.u8();
+        if (address != kUndefined) shared_.set_table(address, indexes);
+        break;
+      }
+      case kMsgDriverInfo: {
+        auto name = as_text(in.bytes(8));
+        if (name == "NCSAmult" || name.starts_with("NCSAfami"))
+          return fail(Code::kUnsupported, fmt::format("the file is split over several objects "
+                                                      "(driver {})",
+                                                      name == "NCSAmult" ? "multi" : "family"));
+        break;
+      }
+      case kMsgCacheImage:
+        if (in.address() != kUndefined)
+          return fail(Code::kUnsupported,
+                      fmt::format("the file holds a metadata cache image (message at offset {}): "
+                                  "its metadata are not in their places",
+                                  message.offset));
+        break;
+      default:
+        continue;
+    }
+    UPWELL_CHECK(in.check("superblock extension message"));
+    if (version > 1)
+      return fail(Code::kUnsupported,
+                  fmt::format("superblock extension message at offset {} has version {}",
+                              message.offset, version));
+  }
+  return {};
+}
+
+Object* FileReader::reach(uint64_t address, std::string path) {
+  if (Object* known = objects_.find(address)) return known;
+  objects_.all.emplace_back(address, std::move(path));
+  Object* object = &objects_.all.back();
+  objects_.by_address.emplace(address, object);
+  work_.push_back({Step::kHeader, object});
+  return object;
+}
+
+Result<> FileReader::classify(const Window& window, Object& object) {
+  header_bytes_ += object.header.size();
+  // Headers never overlap in a sound file.
+  if (header_bytes_ > window.object_size() + (1 << 16))
+    return fail(Code::kInvalidData, "object headers overlap each other");
+  const ObjectHeader& header = object.header;
+  auto has = [&](uint16_t type) { return header.find(type) != nullptr; };
+  if (has(kMsgSymbolTable) || has(kMsgLinkInfo)) {
+    object.what = Object::What::kGroup;
+    work_.push_back({Step::kLinks, &object});
+  } else if (has(kMsgDatatype) && has(kMsgDataspace)) {
+    object.what = Object::What::kDataset;
+    object.dataset = std::make_unique<DatasetReader>();
+    work_.push_back({Step::kDataset, &object});
+  } else if (has(kMsgDatatype)) {
+    object.what = Object::What::kType;
+    return {};
+  } else {
+    return fail(Code::kInvalidData,
+                fmt::format("the object at offset {} is neither group, dataset nor datatype",
+                            facts().base_address + header.address()));
+  }
+  work_.push_back({Step::kAttributes, &object});
+  return {};
+}
+
+Result<> FileReader::read_group(Window& window, Object& object) {
+  UPWELL_TRY(object.links, read_links(window, shared_, object.header));
+  links_ += object.links.size();
+  if (links_ > window.object_size() / 4)
+    return fail(Code::kInvalidData, "more links than the file can hold");
+  for (const Link& link : object.links)
+    if (link.kind == Link::Kind::kHard) reach(link.address, object.path + "/" + link.name);
+  return {};
+}
+
+Result<> FileReader::read_attributes(Window& window, Object& object) {
+  auto read = object.attribute_reader.read(window, shared_, object.header);
+  if (!read && read.error().code == Code::kNeedBytes) return read;
+  object.attributes = object.attribute_reader.take();
+  object.attribute_errors = std::move(object.attribute_reader.problems());
+  // The object itself can be read without its attributes.
+  if (!read) object.attribute_errors.push_back(std::move(read).error().with("attributes"));
+  return {};
+}
+
+Result<> FileReader::run(Window& window, const Task& task) {
+  Object& object = *task.object;
+  switch (task.step) {
+    case Step::kHeader:
+      UPWELL_CHECK(object.header.read(window, facts()));
+      return classify(window, object);
+    case Step::kLinks:
+      return read_group(window, object);
+    case Step::kAttributes:
+      return read_attributes(window, object);
+    case Step::kDataset:
+      UPWELL_CHECK(object.dataset->describe(window, shared_, object.header, options_));
+      work_.push_back({Step::kIndex, &object});
+      return {};
+    case Step::kIndex:
+      return object.dataset->index(window, facts());
+  }
+  return {};
+}
+
+Result<bool> FileReader::advance(Window& window) {
+  if (!started_) {
+    auto begun = start(window);
+    if (!begun) {
+      if (begun.error().code == Code::kNeedBytes) return false;
+      return fail(std::move(begun).error());
+    }
+  }
+  std::vector<Task> parked;
+  while (!work_.empty()) {
+    // Tasks that come up on the way run in the same round.
+    std::vector<Task> now = std::move(work_);
+    work_.clear();
+    for (const Task& task : now) {
+      auto ran = run(window, task);
+      if (ran) continue;
+      if (ran.error().code == Code::kNeedBytes)
+        parked.push_back(task);
+      else if (!task.object->error)
+        task.object->error = std::move(ran).error();
+    }
+  }
+  work_ = std::move(parked);
+  return work_.empty();
+}
+
+Result<Dataset> FileReader::finish() {
+  Dataset dataset;
+  dataset.format = "hdf5";
+  dataset.granules->intern(granule_);
+  name_dimensions(objects_);
+  UPWELL_CHECK(build_tree(objects_, options_, dataset, pending_));
+  return dataset;
+}
+
+bool recognise_hdf5(ByteSpan head, uint64_t) {
+  Window window(head.size());
+  window.add(0, SharedBytes(nullptr, head));
+  return find_signature(window).has_value();
+}
+
+std::unique_ptr<GranuleReader> make_hdf5_reader(const Granule& granule,
+                                                const ScanOptions& options) {
+  return std::make_unique<FileReader>(granule, options);
+}
+
+Result<> link_hdf5(io::Session& session, GranuleReader& reader, Dataset& dataset,
+                   const ScanOptions& options, int depth) {
+  auto& file = static_cast<FileReader&>(reader);
+  if (file.pending().empty()) return {};
+  return link_files(session, dataset, file.pending(), file.facts(), options, depth);
+}
+
+}  // namespace
+
+const Format& hdf5_format() {
+  static const Format format{"hdf5", kHeadBytes, recognise_hdf5, make_hdf5_reader, link_hdf5};
+  return format;
+}
+
+}  // namespace upwell::format::hdf5
