@@ -23,6 +23,11 @@ add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtu
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these in its own library code where nothing is wrong (GCC bugs 105329, 105562).
   add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds -Wno-stringop-overread)
+  # In a unity unit every file is an include, and g++ then objects to a type of an anonymous namespace in x::Impl.
+  add_compile_options(-Wno-subobject-linkage)
+else()
+  # std::stable_sort of libstdc++ 12 uses std::get_temporary_buffer, which clang 19 reports in the code that sorts.
+  add_compile_options(-Wno-deprecated-declarations)
 endif()
 if(UPWELL_SANITIZE)
   add_compile_options(-fsanitize=${UPWELL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
