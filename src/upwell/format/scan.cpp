@@ -18,8 +18,7 @@ constexpr uint64_t kMaxMetadata = 1ULL << 30;
 
 std::string scan_first_line(ByteSpan head) {
   std::string text;
-  for (uint8_t c : head.first(std::min<size_t>(head.size(), 16)))
-    text += fmt::format("{:02x} ", c);
+  for (uint8_t c : head.first(std::min<size_t>(head.size(), 16))) text += fmt::format("{:02x} ", c);
   if (!text.empty()) text.pop_back();
   return text;
 }
@@ -40,9 +39,8 @@ tl::unexpected<Error> scan_unknown(ByteSpan head) {
     return fail(Code::kInvalidData,
                 "not a data file: looks like an HTML page (login or error page?)");
   }
-  return fail(Code::kInvalidData,
-              fmt::format("not a format that is read here (first bytes: {})",
-                          scan_first_line(head)));
+  return fail(Code::kInvalidData, fmt::format("not a format that is read here (first bytes: {})",
+                                              scan_first_line(head)));
 }
 
 Result<> scan_fetch(io::Session& session, const std::string& url, Window& window,
