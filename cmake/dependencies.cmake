@@ -31,6 +31,7 @@ function(upwell_plain_library name header library)
   add_library(sys::${name} ALIAS upwell_sys_${name})
 endfunction()
 
+upwell_system_library(netcdf netcdf)
 upwell_system_library(zstd libzstd)
 upwell_system_library(lz4 liblz4)
 upwell_plain_library(deflate libdeflate.h deflate)

@@ -250,7 +250,7 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
     } else {
       UPWELL_CHECK(place_chunk(array, task, decoder_of(task), checked.step, stored, piece));
     }
-    return sink(origin, piece);
+    return sink(origin, std::move(piece));
   };
   auto range_of = [&](const ChunkTask& task) {
     return vlen ? io::Range{task.ref.offset, task.ref.length} : decoder_of(task).needed_bytes(task);
@@ -260,7 +260,7 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
     UPWELL_TRY(Values piece, allocate(array, box.shape));
     UPWELL_TRY(Bytes element, fill_element(array.type, array.fill));
     fill_all(element, piece.data);
-    UPWELL_CHECK(sink(absolute(box.origin), piece));
+    UPWELL_CHECK(sink(absolute(box.origin), std::move(piece)));
   }
   return {};
 }

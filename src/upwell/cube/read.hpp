@@ -29,7 +29,7 @@ Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Arra
 
 /// Called with a decoded piece: `piece` holds the box at `origin` (in elements of the array). Calls
 /// may be concurrent.
-using PieceSink = std::function<Result<>(const Shape& origin, const Values& piece)>;
+using PieceSink = std::function<Result<>(const Shape& origin, Values&& piece)>;
 /// Streams a selection (step 1) piece by piece in bounded memory, pieces in no order; together they
 /// cover it exactly once.
 Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& array,

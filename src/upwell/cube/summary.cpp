@@ -61,8 +61,8 @@ Result<Summary> summarize(io::Session& session, const Dataset& dataset, const Ar
   cf::Decoding decoding = raw ? cf::Decoding{} : cf::decoding_of(array);
   std::mutex mutex;
   std::map<Shape, Partial> partials;  // sorted by place
-  auto sink = [&](const Shape& origin, const Values& piece) -> Result<> {
-    UPWELL_TRY(Values decoded, cf::decode(decoding, piece));
+  auto sink = [&](const Shape& origin, Values&& piece) -> Result<> {
+    UPWELL_TRY(Values decoded, cf::decode(decoding, std::move(piece)));
     Partial p = partial_of(decoded);
     std::lock_guard lock(mutex);
     partials.emplace(origin, p);

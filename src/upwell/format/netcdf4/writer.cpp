@@ -1,0 +1,183 @@
+#include "format/netcdf4/writer.hpp"
+
+#include <fmt/core.h>
+#include <netcdf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+namespace upwell::format::netcdf4 {
+namespace {
+
+/// netCDF-C and the HDF5 below it are used by one thread at a time.
+std::mutex& library_lock() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+Result<> check(int status, const std::string& what) {
+  if (status == NC_NOERR) return {};
+  return fail(Code::kCannotWrite, fmt::format("{}: {}", what, nc_strerror(status)));
+}
+
+bool is_text(const DataType& type) {
+  return type.kind == Kind::kString || type.kind == Kind::kVlenString ||
+         type.kind == Kind::kUnicode;
+}
+
+Result<nc_type> type_of(const DataType& type) {
+  const DataType& t = type.kind == Kind::kEnum ? *type.base : type;
+  auto pick = [&](nc_type one, nc_type two, nc_type four, nc_type eight) -> Result<nc_type> {
+    switch (t.size) {
+      case 1:
+        return one;
+      case 2:
+        return two;
+      case 4:
+        return four;
+      case 8:
+        return eight;
+      default:
+        return fail(Code::kUnsupported, "netCDF has no type for " + describe(t));
+    }
+  };
+  if (is_text(t)) return NC_STRING;
+  switch (t.kind) {
+    case Kind::kInt:
+    case Kind::kDatetime:
+    case Kind::kTimedelta:
+      return pick(NC_BYTE, NC_SHORT, NC_INT, NC_INT64);
+    case Kind::kUint:
+    case Kind::kBitfield:
+    case Kind::kBool:
+      return pick(NC_UBYTE, NC_USHORT, NC_UINT, NC_UINT64);
+    case Kind::kFloat:
+      if (t.size == 4) return NC_FLOAT;
+      if (t.size == 8) return NC_DOUBLE;
+      break;
+    default:
+      break;
+  }
+  return fail(Code::kUnsupported, "netCDF has no type for " + describe(t));
+}
+
+/// Texts of a value, and the pointers that netCDF-C wants.
+struct TextTable {
+  std::vector<std::string> texts;
+  std::vector<const char*> pointers;
+  explicit TextTable(const Values& values) {
+    for (size_t i = 0; i < values.count(); ++i) texts.push_back(values.text(i));
+    for (const std::string& t : texts) pointers.push_back(t.c_str());
+  }
+};
+
+Result<> put_attribute(int file, int variable, const Attribute& attribute) {
+  const Values& v = attribute.value;
+  const char* name = attribute.name.c_str();
+  if (is_text(v.type)) {
+    TextTable table(v);
+    if (v.count() == 1) {
+      return check(
+          nc_put_att_text(file, variable, name, table.texts[0].size(), table.texts[0].data()),
+          attribute.name);
+    }
+    return check(
+        nc_put_att_string(file, variable, name, table.pointers.size(), table.pointers.data()),
+        attribute.name);
+  }
+  UPWELL_TRY(nc_type type, type_of(v.type));
+  return check(nc_put_att(file, variable, name, type, v.count(), v.data.data()), attribute.name);
+}
+
+class Writer {
+ public:
+  explicit Writer(int file) : file_(file) {}
+
+  Result<> define(const Variable& variable) {
+    std::vector<int> dimensions;
+    for (size_t d = 0; d < variable.dimensions.size(); ++d) {
+      UPWELL_TRY(int id, dimension(variable.dimensions[d], variable.values.shape[d]));
+      dimensions.push_back(id);
+    }
+    UPWELL_TRY(nc_type type, type_of(variable.values.type));
+    int id = 0;
+    UPWELL_CHECK(check(nc_def_var(file_, variable.name.c_str(), type,
+                                  static_cast<int>(dimensions.size()), dimensions.data(), &id),
+                       variable.name));
+    ids_.push_back(id);
+    if (variable.deflate && !dimensions.empty() && type != NC_STRING &&
+        variable.values.count() > 1) {
+      UPWELL_CHECK(check(nc_def_var_deflate(file_, id, 1, 1, 1), variable.name));
+    }
+    for (const Attribute& attribute : variable.attributes) {
+      if (attribute.null_space || attribute.value.count() == 0) continue;
+      UPWELL_CHECK(put_attribute(file_, id, attribute));
+    }
+    return {};
+  }
+
+  Result<> put(size_t i, const Variable& variable) const {
+    if (variable.values.count() == 0) return {};
+    if (is_text(variable.values.type)) {
+      TextTable table(variable.values);
+      return check(nc_put_var_string(file_, ids_[i], table.pointers.data()), variable.name);
+    }
+    return check(nc_put_var(file_, ids_[i], variable.values.data.data()), variable.name);
+  }
+
+ private:
+  Result<int> dimension(const std::string& name, uint64_t size) {
+    if (auto it = dimensions_.find(name); it != dimensions_.end()) {
+      if (it->second.second == size) return it->second.first;
+      return fail(Code::kInvalidArgument, fmt::format("dimension {} has two lengths, {} and {}",
+                                                      name, it->second.second, size));
+    }
+    int id = 0;
+    UPWELL_CHECK(check(nc_def_dim(file_, name.c_str(), size, &id), name));
+    dimensions_[name] = {id, size};
+    return id;
+  }
+
+  int file_;
+  std::vector<int> ids_;
+  std::map<std::string, std::pair<int, uint64_t>> dimensions_;
+};
+
+Result<> write_file(int id, const File& file) {
+  for (const Attribute& attribute : file.attributes) {
+    if (attribute.null_space || attribute.value.count() == 0) continue;
+    UPWELL_CHECK(put_attribute(id, NC_GLOBAL, attribute));
+  }
+  Writer writer(id);
+  for (const Variable& variable : file.variables) UPWELL_CHECK(writer.define(variable));
+  UPWELL_CHECK(check(nc_enddef(id), "header"));
+  for (size_t i = 0; i < file.variables.size(); ++i) UPWELL_CHECK(writer.put(i, file.variables[i]));
+  return {};
+}
+
+}  // namespace
+
+Result<> write(const std::filesystem::path& target, const File& file) {
+  std::filesystem::path temporary = target;
+  temporary += fmt::format(".tmp-{}", ::getpid());
+  std::lock_guard lock(library_lock());
+  int id = 0;
+  UPWELL_CHECK(check(nc_create(temporary.c_str(), NC_NETCDF4 | NC_CLOBBER, &id), target.string()));
+  int old_mode = 0;
+  nc_set_fill(id, NC_NOFILL, &old_mode);
+  Result<> written = write_file(id, file);
+  Result<> closed = check(nc_close(id), target.string());
+  std::error_code error;
+  if (written && closed) {
+    std::filesystem::rename(temporary, target, error);
+    if (!error) return {};
+    written = fail(Code::kCannotWrite, target.string() + ": " + error.message());
+  }
+  std::filesystem::remove(temporary, error);
+  UPWELL_CHECK(std::move(written));
+  return closed;
+}
+
+}  // namespace upwell::format::netcdf4
