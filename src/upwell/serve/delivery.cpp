@@ -17,6 +17,8 @@ constexpr std::array<std::string_view, 8> kKnown2 = {"zlib", "gzip",    "zstd", 
 constexpr std::array<std::string_view, 7> kKnown3 = {"zlib", "gzip",    "zstd",     "blosc",
                                                      "lz4",  "shuffle", "vlen-utf8"};
 
+constexpr uint64_t kMaxFillChunk = 1ULL << 30;
+
 bool is_known(const std::string& id, Target target) {
   if (target == Target::kZarr2) {
     return std::find(kKnown2.begin(), kKnown2.end(), id) != kKnown2.end();
@@ -235,6 +237,11 @@ Result<std::optional<Response>> fill_response(const Delivery& delivery, const st
   if (!delivery.store_missing) return std::nullopt;
   const std::string name = key.substr(0, key.rfind('\n')) + "\nfill";
   auto bytes = cache.get(name);
+  if (!bytes && chunk_bytes(delivery.view) > kMaxFillChunk) {
+    return fail(Code::kResourceExhausted, "a chunk that was never written would be " +
+                                              std::to_string(chunk_bytes(delivery.view)) +
+                                              " bytes of fill");
+  }
   if (!bytes) {
     Bytes filled = fill_elements(delivery.shown, delivery.view);
     if (!delivery.encode.empty()) {
