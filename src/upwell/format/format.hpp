@@ -24,6 +24,10 @@ struct ScanOptions {
   /// The file as its own library shows it: attributes that netCDF-4 and dimension scales need for
   /// themselves stay, scales without a variable are arrays, names are those of the links.
   bool all_attributes = false;
+  /// For `link` alone: the files that led here, outermost first, so that no file leads back to
+  /// itself, and how many more files may be scanned below the first.
+  std::vector<std::string> trail = {};
+  std::shared_ptr<int> linked_scans_left = {};
 };
 
 /// A state machine over the bytes of one object.
