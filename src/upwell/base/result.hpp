@@ -68,19 +68,24 @@ int http_status(Code code);
 
 #define UPWELL_CONCAT_INNER(a, b) a##b
 #define UPWELL_CONCAT(a, b) UPWELL_CONCAT_INNER(a, b)
+// The names below carry a counter, so that one macro may stand inside the arguments of another (in
+// a lambda).
+#define UPWELL_TRY_AS(name, decl, ...)              \
+  auto name = (__VA_ARGS__);                        \
+  if (!name) [[unlikely]]                           \
+    return ::upwell::fail(std::move(name).error()); \
+  decl = std::move(*name)
+#define UPWELL_CHECK_AS(name, ...)                    \
+  do {                                                \
+    auto name = (__VA_ARGS__);                        \
+    if (!name) [[unlikely]]                           \
+      return ::upwell::fail(std::move(name).error()); \
+  } while (false)
 /// UPWELL_TRY(auto x, f()): x = *f(), or return its error from the enclosing function.
-#define UPWELL_TRY(decl, ...)                                                       \
-  auto UPWELL_CONCAT(upwell_try_, __LINE__) = (__VA_ARGS__);                        \
-  if (!UPWELL_CONCAT(upwell_try_, __LINE__)) [[unlikely]]                           \
-    return ::upwell::fail(std::move(UPWELL_CONCAT(upwell_try_, __LINE__)).error()); \
-  decl = std::move(*UPWELL_CONCAT(upwell_try_, __LINE__))
+#define UPWELL_TRY(decl, ...) \
+  UPWELL_TRY_AS(UPWELL_CONCAT(upwell_try_, __COUNTER__), decl, __VA_ARGS__)
 /// UPWELL_CHECK(f()): return the error of a Result<void> (or of any Result whose value is not
 /// needed).
-#define UPWELL_CHECK(...)                                            \
-  do {                                                               \
-    auto upwell_check_result = (__VA_ARGS__);                        \
-    if (!upwell_check_result) [[unlikely]]                           \
-      return ::upwell::fail(std::move(upwell_check_result).error()); \
-  } while (false)
+#define UPWELL_CHECK(...) UPWELL_CHECK_AS(UPWELL_CONCAT(upwell_check_, __COUNTER__), __VA_ARGS__)
 
 }  // namespace upwell
