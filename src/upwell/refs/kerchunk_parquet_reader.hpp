@@ -1,6 +1,6 @@
 #pragma once
-// Kerchunk reference sets in Parquet, as fsspec's LazyReferenceMapper lays them out: .zmetadata with
-// "record_size", and DIR/ARRAY/refs.N.parq with the columns path, offset, size, raw.
+// Kerchunk reference sets in Parquet, as fsspec's LazyReferenceMapper lays them out: .zmetadata
+// with "record_size", and DIR/ARRAY/refs.N.parq with the columns path, offset, size, raw.
 
 #include "cube/dataset.hpp"
 #include "io/session.hpp"
