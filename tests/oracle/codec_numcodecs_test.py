@@ -28,8 +28,17 @@ def oracle():
     child.close()
 
 
-def numcodecs_encode(config, array):
+def encode_in_child(config, data, dtype):
+    array = np.array(data, object) if dtype == "|O" else np.frombuffer(data, dtype)
     return bytes(numcodecs.get_codec(config).encode(array))
+
+
+def numcodecs_encode(oracle, config, array):
+    """Bytes and type travel apart: pickling an array may change its byte order."""
+    if isinstance(array, bytes):
+        return oracle.call(encode_in_child, config, array, "|u1")
+    data = list(array) if array.dtype == object else array.tobytes()
+    return oracle.call(encode_in_child, config, data, array.dtype.str)
 
 
 def numcodecs_decode(config, data):
@@ -93,13 +102,18 @@ def test_bytes_codecs_both_ways(tool, oracle, config):
 
 def check_both_ways(tool, oracle, config, array, item):
     raw = array.tobytes()
-    stored = oracle.call(numcodecs_encode, config, array)
+    stored = numcodecs_encode(oracle, config, array)
     assert tool.decode([config], stored, len(raw), item) == raw, (config, array.dtype, array.size)
     assert tool.decode_unsized([config], stored, len(raw), item) == raw
     if raw:
         with pytest.raises(CodecError):
             tool.decode([config], stored, len(raw) - 1, item)
     ours = tool.encode([config], raw, item)
+    if not raw and config["id"] in ("zstd", "lz4", "blosc"):
+        # numcodecs cannot read back what it writes of no bytes; we can.
+        assert tool.decode([config], ours, 0, item) == b""
+        passed[config["id"]] += 1
+        return
     assert oracle.call(numcodecs_decode, config, ours) == raw, (config, array.dtype, array.size)
     if config["id"] in ("shuffle", "fletcher32", "crc32", "crc32c", "adler32"):
         assert ours == stored
@@ -132,7 +146,7 @@ def test_delta(tool, oracle, dtype, astype):
         array = np.cumsum(random.integers(-3, 4, size)).astype(dtype)
         if "f" in dtype:
             array = (array + random.normal(0, 1e3, size)).astype(dtype)
-        stored = oracle.call(numcodecs_encode, config, array)
+        stored = numcodecs_encode(oracle, config, array)
         expected = oracle.call(numcodecs_decode, config, stored)
         assert tool.decode([config], stored, len(expected)) == expected
         assert tool.encode([config], array.tobytes()) == stored
@@ -148,7 +162,7 @@ def test_fixedscaleoffset(tool, oracle, dtype, astype, scale, offset):
     random = np.random.default_rng(5)
     for size in [n for n in SIZES if n > 0]:
         array = random.uniform(300, 309, size).astype(dtype)
-        stored = oracle.call(numcodecs_encode, config, array)
+        stored = numcodecs_encode(oracle, config, array)
         expected = oracle.call(numcodecs_decode, config, stored)
         assert tool.decode([config], stored, len(expected)) == expected
         assert tool.encode([config], array.tobytes()) == stored
@@ -169,7 +183,7 @@ def test_quantize_astype_and_packbits(tool, oracle):
                 continue
             array = random.uniform(-100, 100, size)
             array = (array > 0) if dtype == "|b1" else array.astype(dtype)
-            stored = oracle.call(numcodecs_encode, config, array)
+            stored = numcodecs_encode(oracle, config, array)
             expected = oracle.call(numcodecs_decode, config, stored)
             assert tool.decode([config], stored, len(expected)) == expected, config
             if config["id"] != "quantize":
@@ -184,7 +198,7 @@ def test_bitround(tool, oracle, dtype, bits):
         config = {"id": "bitround", "keepbits": keep}
         for size in [n for n in SIZES if n > 0]:
             array = np.concatenate([random.normal(0, 1e3, size - 1), [1.5]]).astype(dtype)
-            stored = oracle.call(numcodecs_encode, config, array)
+            stored = numcodecs_encode(oracle, config, array)
             item = array.dtype.itemsize
             assert tool.encode([config], array.tobytes(), item) == stored
             assert tool.decode([config], stored, len(stored), item) == stored
@@ -211,7 +225,7 @@ def test_vlen(tool, oracle, name):
     for size in SIZES:
         items = [("é" * int(n)) for n in random.integers(0, 9, size)]
         array = np.array(items if name == "vlen-utf8" else [i.encode() for i in items], object)
-        stored = oracle.call(numcodecs_encode, {"id": name}, array)
+        stored = numcodecs_encode(oracle, {"id": name}, array)
         expected = [i.encode() for i in items]
         assert split(tool, stored, size) == expected
         assert join(tool, expected) == stored
@@ -229,7 +243,7 @@ def test_a_whole_pipeline(tool, oracle):
               {"id": "zlib", "level": 1}, {"id": "crc32c", "location": "end"}]
     stored = array
     for config in codecs:
-        stored = oracle.call(numcodecs_encode, config, stored)
+        stored = numcodecs_encode(oracle, config, stored)
     assert tool.decode(codecs, stored, array.nbytes, 4) == array.tobytes()
     assert tool.decode_unsized(codecs, stored, array.nbytes, 4) == array.tobytes()
     passed["pipeline"] += 1
@@ -250,6 +264,7 @@ def fixture_cases():
 @pytest.mark.skipif(not FIXTURES.exists(), reason=f"{FIXTURES} is not here")
 def test_numcodecs_own_fixtures(tool, oracle):
     without_array = 0
+    without_oracle = 0
     for name, config_path, data_path in fixture_cases():
         if name in NOT_READ:
             continue
@@ -265,7 +280,14 @@ def test_numcodecs_own_fixtures(tool, oracle):
                 assert expected == same
             assert split(tool, data, len(expected)) == expected
         else:
-            expected = oracle.call(numcodecs_decode, config, data)
+            try:
+                expected = oracle.call(numcodecs_decode, config, data)
+            except RuntimeError:  # numcodecs' wheels are built without snappy
+                assert config["cname"] == "snappy", data_path
+                if not array_path.exists():
+                    without_oracle += 1
+                    continue
+                expected = np.load(array_path, allow_pickle=False).tobytes(order="A")
             if array_path.exists() and name not in LOSSY:
                 array = np.load(array_path, allow_pickle=False)
                 assert expected == array.tobytes(order="A"), data_path
@@ -274,7 +296,8 @@ def test_numcodecs_own_fixtures(tool, oracle):
             decoded = tool.decode([config], data, len(expected))
             assert decoded == expected, data_path
         passed[f"fixture {name}"] += 1
-    print(f"{without_array} fixtures without their array: compared with numcodecs alone")
+    print(f"{without_array} fixtures without their array: compared with numcodecs alone; "
+          f"{without_oracle} with neither: not compared")
 
 
 def test_refusals_name_the_codec(tool):

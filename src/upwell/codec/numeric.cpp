@@ -103,6 +103,8 @@ T wrapping_add(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     using U = std::make_unsigned_t<T>;
     return static_cast<T>(static_cast<U>(static_cast<U>(a) + static_cast<U>(b)));
+  } else if constexpr (std::is_same_v<T, Half>) {
+    return to_half(static_cast<float>(a) + static_cast<float>(b));
   } else {
     return a + b;
   }
@@ -112,6 +114,8 @@ T wrapping_subtract(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     using U = std::make_unsigned_t<T>;
     return static_cast<T>(static_cast<U>(static_cast<U>(a) - static_cast<U>(b)));
+  } else if constexpr (std::is_same_v<T, Half>) {
+    return to_half(static_cast<float>(a) - static_cast<float>(b));
   } else {
     return a - b;
   }
@@ -242,6 +246,10 @@ CodecResult make_delta(const Params& params, size_t) {
 
 CodecResult make_fixedscaleoffset(const Params& params, size_t) {
   UPWELL_TRY(const auto types, array_and_stored_type(params));
+  if ((types.first.kind == 'f' && types.first.size == 2) ||
+      (types.second.kind == 'f' && types.second.size == 2)) {
+    return fail(Code::kUnsupported, "fixedscaleoffset: half-precision numbers");
+  }
   ScaleAndOffset packing{};
   UPWELL_TRY(packing.scale, params.number("scale"));
   UPWELL_TRY(packing.offset, params.number("offset"));
