@@ -265,7 +265,10 @@ int main(int argc, char** argv) {
   io::SessionOptions options;
   options.memory_cache_bytes = 16 << 20;
   io::Session session(options);
-  Result<Dataset> dataset = format::scan(session, io::normal_url(argv[1]));
+  // What netCDF-4 and dimension scales hide is compared too.
+  format::ScanOptions scan_options;
+  scan_options.all_attributes = true;
+  Result<Dataset> dataset = format::scan(session, io::normal_url(argv[1]), scan_options);
   if (!dataset) {
     printf("{\"kind\":\"file\",%s}\n", error_json(dataset.error()).c_str());
     return exit_status(dataset.error().code);
