@@ -1,0 +1,96 @@
+"""Inputs of the benchmarks, made from fixed seeds; what is there already is kept. Usage: inputs.py DIR"""
+
+import base64
+import json
+import pathlib
+import struct
+import sys
+
+import h5py
+import netCDF4
+import numpy as np
+
+ROWS, COLUMNS = 4500, 9000
+
+
+def sea_surface(random, day):
+    """Smooth waves and a little noise in kelvin, and a land mask: packs and deflates about as real analyses do."""
+    y = np.radians(np.linspace(-90, 90, ROWS))[:, None]
+    x = np.radians(np.linspace(-180, 180, COLUMNS))[None, :]
+    field = 272 + 29 * np.cos(y) ** 2 + 1.5 * np.sin(4 * x + day) * np.cos(3 * y) + 0.5 * np.sin(19 * x - 13 * y)
+    field = field + random.normal(0, 0.01, field.shape)
+    land = np.sin(2 * x + 0.4) + np.sin(3 * y + 0.6) + 0.5 * np.sin(6 * x - 5 * y) > 0.95
+    return field, land
+
+
+def write_analysis(path, random, day):
+    """One granule laid out like a daily 0.04-degree sea-surface temperature analysis (MUR's chunks and packing)."""
+    field, land = sea_surface(random, day)
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("time", 1), ("lat", ROWS), ("lon", COLUMNS)):
+            file.createDimension(name, size)
+        time = file.createVariable("time", "i4", ("time",))
+        time.units = "seconds since 1981-01-01 00:00:00 UTC"
+        time[:] = 86400 * day
+        lat = file.createVariable("lat", "f4", ("lat",))
+        lat.units = "degrees_north"
+        lat[:] = np.linspace(-89.98, 89.98, ROWS)
+        lon = file.createVariable("lon", "f4", ("lon",))
+        lon.units = "degrees_east"
+        lon[:] = np.linspace(-179.98, 179.98, COLUMNS)
+
+        def packed(name, kind, values, fill, **attributes):
+            variable = file.createVariable(name, kind, ("time", "lat", "lon"), zlib=True, complevel=6, shuffle=True,
+                                           chunksizes=(1, 1023, 2047), fill_value=fill)
+            variable.set_auto_maskandscale(False)
+            variable.setncatts(attributes)
+            variable[0] = np.where(land, fill, values).astype(kind)
+
+        packed("analysed_sst", "i2", np.round((field - 298.15) / 0.001), -32768, scale_factor=0.001, add_offset=298.15, units="kelvin")
+        packed("analysis_error", "i2", np.round(37 + 2 * np.abs(np.sin(field))), -32768, scale_factor=0.01, add_offset=0.0, units="kelvin")
+        packed("mask", "i1", np.ones_like(field), -128)
+        packed("sea_ice_fraction", "i1", np.clip((273 - field) * 30, 0, 100), -128, scale_factor=0.01, add_offset=0.0)
+
+
+def write_small_chunks(path, random, count=100_000, length=64):
+    """One float32 array in 1e5 chunks: everything is metadata."""
+    with h5py.File(path, "w", libver="earliest") as file:
+        values = np.round(np.cumsum(random.normal(0, 0.1, count * length)), 2).astype("f4")
+        file.create_dataset("v", data=values, chunks=(length,), compression=4, shuffle=True)
+
+
+def write_reference_sets(directory, granule, count):
+    """`count` single-granule reference sets like that of `granule`, a day apart, as kerchunk writes them."""
+    from kerchunk.hdf import SingleHdf5ToZarr
+
+    directory.mkdir(exist_ok=True)
+    if len(list(directory.glob("*.json"))) == count:
+        return
+    one = SingleHdf5ToZarr(str(granule), inline_threshold=300, error="raise").translate()["refs"]
+    for day in range(count):
+        refs = {key: list(value) if isinstance(value, list) else value for key, value in one.items()}
+        time = json.loads(refs["time/.zarray"])
+        time.update(filters=None, compressor=None)
+        refs["time/.zarray"] = json.dumps(time)
+        refs["time/0"] = "base64:" + base64.b64encode(struct.pack("<i", 86400 * day)).decode()
+        for value in refs.values():
+            if isinstance(value, list):
+                value[0] = f"s3://bucket/analysis_{day:05d}.nc"
+        (directory / f"{day:05d}.json").write_text(json.dumps({"version": 1, "refs": refs}))
+
+
+def make(directory):
+    directory.mkdir(parents=True, exist_ok=True)
+    granule, small = directory / "analysis.nc", directory / "small_chunks.h5"
+    if not granule.exists():
+        write_analysis(directory / "tmp.nc", np.random.default_rng(21), 0)
+        (directory / "tmp.nc").rename(granule)
+    if not small.exists():
+        write_small_chunks(directory / "tmp.h5", np.random.default_rng(22))
+        (directory / "tmp.h5").rename(small)
+    write_reference_sets(directory / "sets", granule, 365)
+    return granule, small, sorted((directory / "sets").glob("*.json"))
+
+
+if __name__ == "__main__":
+    make(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,60 @@
+"""One job of a peer, in a process of its own. Prints one JSON line: seconds of the work itself (imports excluded) and its result."""
+
+import json
+import resource
+import sys
+import time
+
+
+def kerchunk_index(path, out):
+    from kerchunk.hdf import SingleHdf5ToZarr
+
+    start = time.perf_counter()
+    refs = SingleHdf5ToZarr(path, inline_threshold=300, error="raise").translate()
+    seconds = time.perf_counter() - start
+    with open(out, "w") as file:
+        json.dump(refs, file)
+    return seconds, len(refs["refs"])
+
+
+def kerchunk_combine(directory, out):
+    import pathlib
+
+    from kerchunk.combine import MultiZarrToZarr
+
+    sets = [json.loads(p.read_text()) for p in sorted(pathlib.Path(directory).glob("*.json"))]
+    start = time.perf_counter()
+    combined = MultiZarrToZarr(sets, coo_map={"time": "cf:time"}, concat_dims=["time"], identical_dims=["lat", "lon"],
+                               remote_protocol="file").translate()
+    seconds = time.perf_counter() - start
+    with open(out, "w") as file:
+        json.dump(combined, file)
+    return seconds, len(combined["refs"])
+
+
+def h5py_mean(path, name):
+    import h5py
+    import numpy as np
+
+    start = time.perf_counter()
+    with h5py.File(path) as file:
+        raw = file[name][0]
+    mean = raw[raw != -32768].mean(dtype="f8") * 0.001 + 298.15
+    return time.perf_counter() - start, float(np.float64(mean))
+
+
+def xarray_mean(path, name):
+    import xarray as xr
+
+    start = time.perf_counter()
+    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        mean = float(dataset[name].mean())
+    return time.perf_counter() - start, mean
+
+
+JOBS = {f.__name__: f for f in (kerchunk_index, kerchunk_combine, h5py_mean, xarray_mean)}
+
+if __name__ == "__main__":
+    seconds, result = JOBS[sys.argv[1]](*sys.argv[2:])
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "result": result, "memory_mib": memory}))

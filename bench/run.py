@@ -1,0 +1,197 @@
+"""Upwell beside its peers: the same work, interleaved in one run, results checked equal before a time counts.
+
+Run it with ./dev bench. It prints a table and writes docs/performance.md (not with --quick). Ratios are of medians; absolute
+times belong to the machine of that day.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import inputs
+import serving
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+UPWELL = os.environ.get("UPWELL", str(ROOT / "build/release/bin/upwell"))
+PEERS = str(pathlib.Path(__file__).with_name("peers.py"))
+
+
+class Sample:
+    """What one run of one process cost."""
+
+    def __init__(self, inner, wall, cpu, memory_mib, result):
+        self.inner, self.wall, self.cpu, self.memory_mib, self.result = inner, wall, cpu, memory_mib, result
+
+
+def run(command):
+    """Runs a command to its end and accounts for it alone."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=err, text=True)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        output, errors = out.read(), err.read()
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}\nended with {process.returncode}: {errors}")
+    return output, errors, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def run_upwell(*arguments, result=lambda output: output):
+    output, errors, wall, cpu, memory = run([UPWELL, *arguments, "--stats", "--quiet"])
+    stats = json.loads(errors.strip().splitlines()[-1])
+    return Sample(stats["wall_s"], wall, cpu, memory, result(output))
+
+
+def run_peer(*arguments):
+    output, _, wall, cpu, memory = run([sys.executable, PEERS, *map(str, arguments)])
+    answer = json.loads(output.strip().splitlines()[-1])
+    return Sample(answer["seconds"], wall, cpu, memory, answer["result"])
+
+
+def chunk_references(path):
+    """Key to (offset, length) of all references with a place; the URLs differ in form between tools."""
+    refs = json.loads(pathlib.Path(path).read_text())["refs"]
+    return {key: tuple(value[1:]) for key, value in refs.items() if isinstance(value, list)}
+
+
+def check_same_references(ours, theirs):
+    a, b = chunk_references(ours), chunk_references(theirs)
+    # Either may have inlined small arrays that the other points to; those that both point to must agree, and be the bulk.
+    common = a.keys() & b.keys()
+    different = [key for key in common if a[key] != b[key]]
+    if different or len(common) < 0.9 * max(len(a), len(b)):
+        raise SystemExit(f"references differ: {different[:3]}, {len(common)} common of {len(a)} and {len(b)}")
+    return len(common)
+
+
+def check_close(name, a, b, tolerance=1e-6):
+    if abs(a - b) > tolerance * abs(b):
+        raise SystemExit(f"{name}: {a} is not {b}")
+
+
+class Row:
+    def __init__(self, work, peer, ours, theirs, unit="s", note=""):
+        self.work, self.peer, self.ours, self.theirs, self.unit, self.note = work, peer, ours, theirs, unit, note
+
+    @staticmethod
+    def spread(values):
+        return f"{statistics.median(values):.4g} [{min(values):.4g}–{max(values):.4g}]"
+
+    def cells(self):
+        median_ours, median_theirs = statistics.median(self.ours), statistics.median(self.theirs)
+        ratio = median_theirs / median_ours if self.unit in ("s", "MiB") else median_ours / median_theirs
+        return [self.work, self.peer, f"{self.spread(self.ours)} {self.unit}", f"{self.spread(self.theirs)} {self.unit}", f"**{ratio:.1f}x**", self.note]
+
+
+def interleave(rounds, *jobs):
+    """A B A B ...: so that a machine whose speed drifts drifts for all."""
+    samples = [[] for _ in jobs]
+    for job in jobs:
+        job()  # caches warm for everybody
+    for _ in range(rounds):
+        for job, collected in zip(jobs, samples):
+            collected.append(job())
+    return samples
+
+
+def times(samples, attribute):
+    return [getattr(s, attribute) for s in samples]
+
+
+def rows_for(work, peer, ours, theirs, note=""):
+    return [Row(work + ", inner", peer, times(ours, "inner"), times(theirs, "inner"), "s", note),
+            Row(work + ", whole process", peer, times(ours, "wall"), times(theirs, "wall")),
+            Row(work + ", peak memory", peer, times(ours, "memory_mib"), times(theirs, "memory_mib"), "MiB")]
+
+
+def bench_index(work, path, directory, rounds):
+    ours_out, theirs_out = directory / "ours.json", directory / "theirs.json"
+    ours, theirs = interleave(rounds, lambda: run_upwell("virtualize", str(path), "-o", str(ours_out)),
+                              lambda: run_peer("kerchunk_index", path, theirs_out))
+    n = check_same_references(ours_out, theirs_out)
+    return rows_for(work, "kerchunk", ours, theirs, f"{n} references equal; ours includes writing the JSON")
+
+
+def bench_combine(sets, directory, rounds):
+    ours_out, theirs_out = directory / "ours.json", directory / "theirs.json"
+    listing = directory / "sets.txt"
+    listing.write_text("".join(f"{path}\n" for path in sets))
+    ours, theirs = interleave(rounds, lambda: run_upwell("virtualize", f"@{listing}", "-o", str(ours_out), "--concat", "time"),
+                              lambda: run_peer("kerchunk_combine", sets[0].parent, theirs_out))
+    n = check_same_references(ours_out, theirs_out)
+    return rows_for(f"combine {len(sets)} reference sets", "MultiZarrToZarr", ours, theirs,
+                    f"{n} references equal; ours reads and writes JSON files, the peer's time has dicts in memory")
+
+
+def bench_mean(granule, rounds):
+    def mean_of(output):
+        return float(output.split("mean")[1].split()[0])
+
+    ours, h5py, xarray = interleave(rounds, lambda: run_upwell("read", str(granule), "analysed_sst", result=mean_of),
+                                    lambda: run_peer("h5py_mean", granule, "analysed_sst"),
+                                    lambda: run_peer("xarray_mean", granule, "analysed_sst"))
+    check_close("mean against h5py", ours[-1].result, h5py[-1].result)
+    check_close("mean against xarray", ours[-1].result, xarray[-1].result)
+    work = "mean of an 81 MB deflated variable"
+    note = f"means equal to 1e-6: {ours[-1].result:.9g}"
+    return rows_for(work, "h5py", ours, h5py, note) + rows_for(work, "xarray (h5netcdf)", ours, xarray, note)
+
+
+def table(rows):
+    lines = ["| work | peer | Upwell | peer's | ratio | |", "|---|---|---|---|---|---|"]
+    return "\n".join(lines + ["| " + " | ".join(row.cells()) + " |" for row in rows])
+
+
+PAGE = """# Performance
+
+Written by `./dev bench` on {date}: {cores} cores of {machine}, Python {python}. Upwell and the peer ran in turn ({rounds} rounds after a
+warm-up), results were checked equal before a time counted. Cells are median [minimum–maximum]; the ratio is of medians, and above 1
+Upwell is better. "Inner" leaves out process start and imports (for Upwell: what `--stats` reports as wall_s).
+Inputs come from fixed seeds (`bench/inputs.py`), peers' jobs are in `bench/peers.py` and `bench/serving.py`.
+
+{table}
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one round, nothing written to docs/")
+    parser.add_argument("--only", choices=["index", "combine", "mean", "serve"], help="one part, nothing written to docs/")
+    options = parser.parse_args()
+    rounds = 1 if options.quick else options.rounds
+    granule, small, sets = inputs.make(ROOT / "build/bench")
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        if options.only in (None, "index"):
+            rows += bench_index("index one MUR-like granule", granule, directory, rounds)
+            rows += bench_index("index 100,000 chunks", small, directory, rounds)
+        if options.only in (None, "combine"):
+            rows += bench_combine(sets, directory, rounds)
+        if options.only in (None, "mean"):
+            rows += bench_mean(granule, rounds)
+        if options.only in (None, "serve"):
+            rows += [Row(*r) for r in serving.bench(UPWELL, directory, rounds)]
+    print(table(rows))
+    if not options.quick and options.only is None:
+        page = PAGE.format(date=datetime.date.today(), cores=os.cpu_count(), machine=platform.machine(), python=platform.python_version(),
+                           rounds=rounds, table=table(rows))
+        (ROOT / "docs/performance.md").write_text(page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
