@@ -35,19 +35,18 @@ void BlockCache::put(const std::string& url, uint64_t offset, SharedBytes bytes)
     object->second.erase(inside);
   }
   size_ += bytes.size();
-  used_.push_front(Block{object, offset, std::move(bytes)});
+  used_.push_front(Block{&*object, offset, std::move(bytes)});
   object->second[offset] = used_.begin();
-  while (size_ > limit_) {
-    Block& oldest = used_.back();
-    drop(oldest.object, oldest.object->second.find(oldest.offset));
-  }
+  while (size_ > limit_) drop_oldest();
 }
 
-void BlockCache::drop(Objects::iterator object, Object::iterator block) {
-  size_ -= block->second->bytes.size();
-  used_.erase(block->second);
-  object->second.erase(block);
-  if (object->second.empty()) objects_.erase(object);
+void BlockCache::drop_oldest() {
+  const Block& oldest = used_.back();
+  auto* object = oldest.object;
+  size_ -= oldest.bytes.size();
+  object->second.erase(oldest.offset);
+  if (object->second.empty()) objects_.erase(objects_.find(object->first));
+  used_.pop_back();
 }
 
 void BlockCache::forget(const std::string& url) {

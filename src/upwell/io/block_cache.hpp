@@ -31,11 +31,11 @@ class BlockCache {
   using Object = std::map<uint64_t, std::list<Block>::iterator>;
   using Objects = std::unordered_map<std::string, Object>;
   struct Block {
-    Objects::iterator object;
+    Objects::value_type* object;  // an iterator would not outlive a rehash
     uint64_t offset;
     SharedBytes bytes;
   };
-  void drop(Objects::iterator object, Object::iterator block);
+  void drop_oldest();
 
   const uint64_t limit_;
   mutable std::mutex mutex_;

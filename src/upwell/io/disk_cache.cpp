@@ -219,9 +219,19 @@ std::optional<SharedBytes> DiskCache::find(const std::string& url, const ObjectI
 void DiskCache::put(const std::string& url, const ObjectInfo& state, uint64_t offset,
                     ByteSpan bytes) {
   if (!identifies(state) || bytes.empty()) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (broken_) return;
+  }
   std::string key = state_key(url, state);
   uint64_t file_size = kBlockHeader + key.size() + bytes.size();
-  if (disk_use(file_size) > limit_ / 4 || !reserve(disk_use(file_size))) return;
+  if (disk_use(file_size) > limit_ / 4) return;
+  Digest digest = digest_of(as_bytes(key), bytes);
+
+  // Locked until the file is there: an eviction must not count without it.
+  CacheFile usage(root_ / "usage", O_RDWR | O_CREAT);
+  if (!usage.is_open() || ::flock(usage.fd(), LOCK_EX) != 0) return;
+  if (!reserve(usage.fd(), disk_use(file_size))) return;
 
   static std::atomic<uint64_t> counter{0};
   fs::path directory = object_directory(root_, url) / short_hash(key);
@@ -233,7 +243,6 @@ void DiskCache::put(const std::string& url, const ObjectInfo& state, uint64_t of
   std::copy(kBlockMagic.begin(), kBlockMagic.end(), header.begin());
   store_le(header.data() + 8, static_cast<uint32_t>(key.size()));
   store_le(header.data() + 12, uint64_t{bytes.size()});
-  Digest digest = digest_of(as_bytes(key), bytes);
   std::copy(digest.begin(), digest.end(), header.begin() + 20);
 
   CacheFile file(temporary, O_WRONLY | O_CREAT | O_EXCL);
@@ -251,22 +260,16 @@ void DiskCache::put(const std::string& url, const ObjectInfo& state, uint64_t of
   length = std::max(length, range.length);
 }
 
-bool DiskCache::reserve(uint64_t bytes) {
-  {
-    std::lock_guard lock(mutex_);
-    if (broken_) return false;
-  }
+bool DiskCache::reserve(int usage, uint64_t bytes) const {
   // The count is raised before the file is there: a process that dies between leaves it too high,
   // never too low, and the next eviction counts anew.
-  CacheFile usage(root_ / "usage", O_RDWR | O_CREAT);
-  if (!usage.is_open() || ::flock(usage.fd(), LOCK_EX) != 0) return false;
   std::array<uint8_t, 8> raw;
-  ssize_t n = ::pread(usage.fd(), raw.data(), raw.size(), 0);
+  ssize_t n = ::pread(usage, raw.data(), raw.size(), 0);
   uint64_t used = n == 8 ? load_le<uint64_t>(raw.data()) : evict();
   if (used > limit_ || bytes > limit_ - used) used = evict();
   bool fits = used <= limit_ && bytes <= limit_ - used;
   store_le(raw.data(), used + (fits ? bytes : 0));
-  return ::pwrite(usage.fd(), raw.data(), raw.size(), 0) == 8 && fits;
+  return ::pwrite(usage, raw.data(), raw.size(), 0) == 8 && fits;
 }
 
 uint64_t DiskCache::evict() const {

@@ -35,7 +35,7 @@ class DiskCache {
   };
   std::optional<Range> locate(const std::filesystem::path& directory, Range range);
   void refresh(const std::filesystem::path& directory, Listing& listing) const;
-  bool reserve(uint64_t bytes);
+  bool reserve(int usage, uint64_t bytes) const;
   uint64_t evict() const;
 
   std::filesystem::path root_;

@@ -41,9 +41,12 @@ class Flight {
     landed_.wait(lock, [&] { return result_.has_value(); });
     const Result<SharedBytes>& result = *result_;
     if (!result) {
-      // The larger range may have been wrong where the part is right.
+      // What failed may be another part of it, unless it is about the object as a whole.
       Code code = result.error().code;
-      bool own = code == Code::kInvalidData || code == Code::kCancelled || code == Code::kInternal;
+      bool whole = code == Code::kNotFound || code == Code::kChanged ||
+                   code == Code::kPermissionDenied || code == Code::kUnauthenticated;
+      bool given_up = code == Code::kCancelled || code == Code::kInternal;
+      bool own = !whole && (given_up || part != range_);
       return own ? std::nullopt : std::optional(result);
     }
     uint64_t skip = part.offset - range_.offset;

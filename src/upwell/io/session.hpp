@@ -14,7 +14,7 @@ namespace upwell::io {
 struct SessionOptions {
   uint64_t memory_cache_bytes =
       256ULL << 20;  ///< blocks in memory; together with the disk cache under one cap
-  std::filesystem::path disk_cache;  ///< empty: none
+  std::filesystem::path disk_cache = {};  ///< empty: none
   uint64_t disk_cache_bytes = 4ULL << 30;
   double connect_timeout_s = 10;
   double stall_timeout_s = 30;  ///< no byte for so long: the attempt failed
