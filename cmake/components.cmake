@@ -1,7 +1,7 @@
-# upwell_component(NAME DEPS ... PRIVATE_DEPS ...): src/upwell/NAME as the static library upwell_NAME, compiled one unit per
-# directory, and its x_test.cpp files as one test program upwell_NAME_test. Adding a file needs no change here.
+# upwell_component(NAME DEPS ... PRIVATE_DEPS ... TEST_DEPS ...): src/upwell/NAME as the static library upwell_NAME, compiled
+# one unit per directory, and its x_test.cpp files as one test program upwell_NAME_test. Adding a file needs no change here.
 function(upwell_component name)
-  cmake_parse_arguments(ARG "" "" "DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;PRIVATE_DEPS;TEST_DEPS" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/upwell/${name}/*.cpp)
   set(sources ${all})
   set(tests ${all})
@@ -28,7 +28,7 @@ function(upwell_component name)
 
   if(UPWELL_TESTS AND tests)
     add_executable(upwell_${name}_test ${tests})
-    target_link_libraries(upwell_${name}_test PRIVATE upwell_${name} ${ARG_PRIVATE_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+    target_link_libraries(upwell_${name}_test PRIVATE upwell_${name} ${ARG_PRIVATE_DEPS} ${ARG_TEST_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
     if(UPWELL_UNITY)
       set_target_properties(upwell_${name}_test PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
     endif()

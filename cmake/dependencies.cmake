@@ -41,6 +41,9 @@ upwell_plain_library(snappy snappy-c.h snappy)
 
 if(UPWELL_TESTS)
   find_package(GTest REQUIRED)
+  # libhdf5 only makes and checks files in tests.
+  pkg_search_module(UPWELL_hdf5 REQUIRED IMPORTED_TARGET hdf5 hdf5-serial)
+  add_library(sys::hdf5 ALIAS PkgConfig::UPWELL_hdf5)
   include(GoogleTest)
   enable_testing()
 endif()
