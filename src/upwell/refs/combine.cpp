@@ -209,6 +209,11 @@ Result<> Combiner::store_references(size_t i, const Dataset& dataset, Pending& p
   piece.start = plan.store->reserve(express.chunk_count());
   if (plan.facts.axis)
     piece.chunks_along = pending.plan->prepend ? 1 : express.grid()[*plan.facts.axis];
+  piece.whole = express.contiguous();
+  if (!piece.whole && express.chunk_count() > 0) {
+    std::lock_guard lock(mutex_);
+    plan.chunked = true;
+  }
   std::vector<uint32_t> number(dataset.granules->size(), UINT32_MAX);
   return express.for_each_block([&](uint64_t first, std::span<ChunkRef> refs) -> Result<> {
     for (ChunkRef& ref : refs) {

@@ -70,6 +70,7 @@ struct ArrayPlan {
   std::optional<cf::TimeUnits> time;  ///< when facts.converts_time
   std::shared_ptr<ReferenceStore> store;
   std::vector<Piece> pieces;  ///< by source
+  bool chunked = false;       ///< some granule holds it in several chunks: no cutting, then
 
   /// Values of one granule, compact.
   struct Loaded {

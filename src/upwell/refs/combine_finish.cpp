@@ -134,10 +134,10 @@ class DatasetBuilder {
         total += piece.length;
       }
       out.shape[axis] = total;
-      if (plan.facts.contiguous) cut(plan, pieces, layout, view);
+      if (!plan.chunked) cut(plan, pieces, layout, view);
     } else {
       pieces = plan.pieces;
-      if (plan.facts.contiguous) cut(plan, pieces, layout, view);
+      if (!plan.chunked) cut(plan, pieces, layout, view);
     }
     layout.chunk_shape = at_least_one(layout.chunk_shape);
     out.chunk_shape = layout.chunk_shape;
@@ -338,16 +338,24 @@ void Combiner::align_sources() {
   const std::vector<size_t> order = report_.order;
   std::vector<bool> bad(sources_.size(), false);
   for (const ArrayPlan& plan : plans_) {
-    if (plan.load || !plan.facts.axis || plan.facts.contiguous || plan.prepend) continue;
+    if (plan.load || !plan.facts.axis || !plan.chunked || plan.prepend) continue;
     const uint64_t chunk = plan.facts.layout.chunk_shape[*plan.facts.axis];
-    for (size_t k = 0; k + 1 < order.size() && chunk > 0; ++k) {
+    for (size_t k = 0; k < order.size() && chunk > 0; ++k) {
       const size_t i = order[k];
-      if (plan.pieces[i].length % chunk == 0) continue;
-      bad[i] = true;
-      report_.sources[i].reasons.push_back(
-          {"alignment", plan.facts.path,
-           std::to_string(plan.pieces[i].length) + " along " + options_.concat + " in chunks of " +
-               std::to_string(chunk) + ": the next granule would begin inside a chunk"});
+      const Piece& piece = plan.pieces[i];
+      const std::string lengths = std::to_string(piece.length) + " along " + options_.concat;
+      auto refuse = [&](const char* kind, std::string message) {
+        bad[i] = true;
+        report_.sources[i].reasons.push_back({kind, plan.facts.path, std::move(message)});
+      };
+      // An unencoded chunk of the whole is as long as its granule: it cannot stand for a longer
+      // one.
+      if (piece.whole && piece.length != chunk && piece.length > 0)
+        refuse("chunk shape",
+               lengths + " in one chunk, other granules have chunks of " + std::to_string(chunk));
+      else if (k + 1 < order.size() && piece.length % chunk != 0)
+        refuse("alignment", lengths + " in chunks of " + std::to_string(chunk) +
+                                ": the next granule would begin inside a chunk");
     }
   }
   std::erase_if(report_.order, [&](size_t i) { return bad[i]; });

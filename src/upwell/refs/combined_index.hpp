@@ -34,6 +34,7 @@ struct Piece {
   uint64_t start = 0;         ///< in the store
   uint64_t chunks_along = 0;  ///< stored chunks along the concat axis
   uint64_t length = 0;        ///< elements along the concat axis
+  bool whole = false;         ///< one unencoded chunk of just this piece
 };
 
 /// The chunk index of an array that lies in pieces along one axis. A view: costs 32 bytes a
