@@ -27,7 +27,7 @@ uint64_t good_divisor(uint64_t extent, uint64_t budget) {
     consider(i);
     consider(extent / i);
   }
-  return below * 32 >= budget ? below : above;
+  return below * 16 >= budget ? below : above;
 }
 
 Shape whole_chunk(const Shape& shape) {
@@ -107,8 +107,8 @@ Result<> DatasetReader::read_filter_pipeline(Window& window, SharedMessages& sha
   return {};
 }
 
-Result<> DatasetReader::describe(Window& window, SharedMessages& shared,
-                                 const ObjectHeader& header, const ScanOptions& options) {
+Result<> DatasetReader::describe(Window& window, SharedMessages& shared, const ObjectHeader& header,
+                                 const ScanOptions& options) {
   const FileFacts& facts = shared.facts();
   UPWELL_CHECK(read_types(window, shared, header));
   if (array.type.has_vlen() && !heap) heap = make_heap_resolver(facts);

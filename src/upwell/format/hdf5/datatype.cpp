@@ -100,10 +100,12 @@ Result<DataType> read_float(Cursor& in, const TypeHead& head) {
   layout.exponent_bias = in.u32();
   UPWELL_CHECK(in.check("datatype"));
   UPWELL_CHECK(check_bits(head, layout));
-  auto inside = [&](uint32_t at, uint32_t count) { return at + count <= layout.precision; };
+  // Positions count from the lowest bit of the element, not from that of the value.
+  auto inside = [&](uint32_t at, uint32_t count) {
+    return at >= layout.offset && at + count <= layout.offset + layout.precision;
+  };
   if (layout.mantissa_norm == 3 || layout.exponent_size == 0 || layout.mantissa_size == 0 ||
-      !inside(layout.sign_position, 1) ||
-      !inside(layout.exponent_position, layout.exponent_size) ||
+      !inside(layout.sign_position, 1) || !inside(layout.exponent_position, layout.exponent_size) ||
       !inside(layout.mantissa_position, layout.mantissa_size))
     return bad_type(head, "the parts of the floating-point number do not fit");
   if (!is_ieee(head.size, layout)) type.layout = std::make_shared<BitLayout>(layout);
@@ -261,8 +263,8 @@ Result<DataType> read_vlen(Cursor& in, const TypeHead& head, int depth) {
   if (what > 1) return bad_type(head, fmt::format("unknown variable-length kind {}", what));
   size_t handle = 4 + in.facts().offset_size + 4;
   if (head.size != handle)
-    return bad_type(head, fmt::format("variable-length handle of {} bytes, expected {}", head.size,
-                                      handle));
+    return bad_type(
+        head, fmt::format("variable-length handle of {} bytes, expected {}", head.size, handle));
   type.kind = what == 1 ? Kind::kVlenString : Kind::kVlen;
   type.size = head.size;
   UPWELL_TRY(auto base, read_base(in, depth));

@@ -92,6 +92,15 @@ Result<> FileReader::read_extension(Window& window) {
                                                       name == "NCSAmult" ? "multi" : "family"));
         break;
       }
+      case kMsgFreeSpaceInfo: {
+        // Only for writers, but a message that is cut short tells of a broken file.
+        uint8_t strategy = in.u8();
+        bool persistent = version == 0 ? strategy == 1 : in.u8() != 0;
+        in.length();
+        if (version > 0) in.skip(facts.length_size + size_t{2} + facts.offset_size);
+        if (persistent) in.skip(size_t{facts.offset_size} * (version == 0 ? 6 : 12));
+        break;
+      }
       case kMsgCacheImage:
         if (in.address() != kUndefined)
           return fail(Code::kUnsupported,

@@ -7,7 +7,7 @@
 namespace upwell::format::hdf5 {
 namespace {
 
-constexpr size_t kMaxRank = 32;
+constexpr size_t kMaxExtents = 32;
 
 tl::unexpected<Error> bad_message(const char* what, const Cursor& in, std::string_view why) {
   return fail(Code::kInvalidData,
@@ -32,7 +32,7 @@ Result<Layout> read_layout_old(Cursor& in, uint8_t version) {
   size_t rank = in.u8();
   uint8_t cls = in.u8();
   in.skip(5);
-  if (rank == 0 || rank > kMaxRank + 1 || cls > 2)
+  if (rank == 0 || rank > kMaxExtents + 1 || cls > 2)
     return bad_message("layout", in, fmt::format("rank {}, class {}", rank, cls));
   layout.cls = static_cast<Layout::Class>(cls);
   if (layout.cls != Layout::Class::kCompact) layout.address = in.address();
@@ -93,7 +93,7 @@ Result<> read_layout_chunked(Cursor& in, Layout& layout) {
     layout.flags = in.u8();
     rank = in.u8();
   }
-  if (rank < 2 || rank > kMaxRank + 1)
+  if (rank < 2 || rank > kMaxExtents + 1)
     return bad_message("layout", in, fmt::format("chunks of rank {}", rank));
   size_t width = layout.version == 3 ? 4 : in.u8();
   if (width == 0 || width > 8)
@@ -123,7 +123,7 @@ Result<Dataspace> read_dataspace(Cursor& in) {
   } else {
     return bad_version("dataspace", in, version);
   }
-  if (rank > kMaxRank) return bad_message("dataspace", in, fmt::format("rank {}", rank));
+  if (rank > kMaxExtents) return bad_message("dataspace", in, fmt::format("rank {}", rank));
   for (size_t i = 0; i < rank; ++i) space.shape.push_back(in.length());
   if (flags & 1)
     for (size_t i = 0; i < rank; ++i) space.max_shape.push_back(read_extent(in));

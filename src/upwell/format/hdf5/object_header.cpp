@@ -86,15 +86,14 @@ Result<> ObjectHeader::parse_block(Window& window, const FileFacts& facts, size_
   size_ += bytes.size();
   // Blocks never overlap in a sound file, so they cannot sum up to more than it holds.
   if (size_ > window.object_size())
-    return fail(Code::kInvalidData,
-                fmt::format("object header at offset {}: continuations overlap",
-                            facts.base_address + address_));
+    return fail(Code::kInvalidData, fmt::format("object header at offset {}: continuations overlap",
+                                                facts.base_address + address_));
   Cursor in(bytes, offset, facts);
   size_t end = bytes.size();
   size_t head = 8;
   if (version_ == 2) {
-    UPWELL_CHECK(verify_checksum(bytes, blocks_[index].first ? "object header" : "continuation",
-                                 offset));
+    UPWELL_CHECK(
+        verify_checksum(bytes, blocks_[index].first ? "object header" : "continuation", offset));
     end -= 4;
     head = tracks_order_ ? 6 : 4;
     if (blocks_[index].first) {
@@ -136,9 +135,10 @@ Result<> ObjectHeader::take_message(const FileFacts& facts, Message message, uin
   if (message.type == kMsgNil) return {};
   if (message.type > kLastKnownMessage) {
     if (flags & 0x80)
-      return fail(Code::kUnsupported,
-                  fmt::format("message of unknown type {:#04x} at offset {} that must be understood",
-                              message.type, message.offset));
+      return fail(
+          Code::kUnsupported,
+          fmt::format("message of unknown type {:#04x} at offset {} that must be understood",
+                      message.type, message.offset));
     return {};
   }
   if (message.type == kMsgContinuation) {
@@ -158,6 +158,10 @@ Result<> ObjectHeader::take_message(const FileFacts& facts, Message message, uin
     blocks_.push_back({at, length, false});
     return {};
   }
+  if (message.type == kMsgReferenceCount && version_ == 1)
+    return fail(Code::kInvalidData,
+                fmt::format("reference count message at offset {} in a version 1 object header",
+                            message.offset));
   message.shared = flags & 0x02;
   blocks_[index].messages.push_back(message);
   return {};

@@ -28,6 +28,8 @@ enum MessageType : uint16_t {
   kMsgBtreeK = 0x13,
   kMsgDriverInfo = 0x14,
   kMsgAttributeInfo = 0x15,
+  kMsgReferenceCount = 0x16,
+  kMsgFreeSpaceInfo = 0x17,
   kMsgCacheImage = 0x18,
 };
 
