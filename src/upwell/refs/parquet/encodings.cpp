@@ -62,6 +62,9 @@ Result<std::vector<uint32_t>> decode_hybrid(ByteCursor& in, uint32_t width, uint
       UPWELL_TRY(const ByteSpan bytes, in.take((width + 7) / 8));
       uint32_t value = 0;
       for (size_t i = 0; i < bytes.size(); ++i) value |= static_cast<uint32_t>(bytes[i]) << (8 * i);
+      if (width < 32 && value >> width != 0) {
+        return fail(Code::kInvalidData, fmt::format("{} in a run of {} bits", value, width));
+      }
       if (head >> 1 == 0) return fail(Code::kInvalidData, "a run of no values");
       out.insert(out.end(), std::min(head >> 1, room), value);
       continue;

@@ -196,11 +196,12 @@ void append_rows(Column& column, const PageValues& values, std::span<const uint3
   const bool floats = column.type == Type::kFloat || column.type == Type::kDouble;
   const bool bytes = is_bytes(column.type);
   const bool has_null = std::find(valid.begin(), valid.end(), 0U) != valid.end();
+  const bool keep_valid = has_null || !column.valid.empty();
   if (has_null && column.valid.empty()) column.valid.assign(column.rows, 1);
   size_t next = 0;
   for (uint64_t i = 0; i < rows; ++i) {
     const bool here = valid.empty() || valid[i] != 0;
-    if (!column.valid.empty()) column.valid.push_back(here ? 1 : 0);
+    if (keep_valid) column.valid.push_back(here ? 1 : 0);
     if (bytes) {
       column.values.push_back(here ? values.numbers[next] : Column::kNoValue);
     } else if (floats) {
