@@ -85,6 +85,13 @@ inline std::string json_text(std::string_view text) {
   return out + '"';
 }
 
+/// Members of a compound, written "name:type;", hold a variable-length part.
+inline bool has_vlen_text(const std::string& text) {
+  return text.starts_with("vs") || text.starts_with("v(") || text.find(":vs") != text.npos ||
+         text.find(":v(") != text.npos || text.find("(vs") != text.npos ||
+         text.find("(v(") != text.npos || text.find("c{") != text.npos;
+}
+
 template <typename Range>
 std::string json_list(const Range& values) {
   std::string out = "[";

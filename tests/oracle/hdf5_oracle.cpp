@@ -17,6 +17,7 @@ namespace {
 using namespace upwell::oracle;
 
 constexpr int kMaxObjects = 50000;
+constexpr hsize_t kMostListed = 400;  // asking for chunk n walks over all before it
 int printed = 0;
 
 // An identifier that is closed at the end of its scope.
@@ -118,16 +119,19 @@ std::string type_text(hid_t type) {
       return text;
     }
     case H5T_COMPOUND: {
-      std::string text = "c" + size + "{";
+      // With variable-length parts libhdf5 tells sizes in memory, not in the file.
+      std::string placed, plain;
       for (int i = 0; i < H5Tget_nmembers(type); ++i) {
         auto n = static_cast<unsigned>(i);
         Id member(H5Tget_member_type(type, n), H5Tclose);
         char* name = H5Tget_member_name(type, n);
-        text += std::string(name) + "@" + std::to_string(H5Tget_member_offset(type, n)) + ":" +
-                type_text(member) + ";";
+        std::string text = type_text(member);
+        placed += std::string(name) + "@" + std::to_string(H5Tget_member_offset(type, n)) + ":" +
+                  text + ";";
+        plain += std::string(name) + ":" + text + ";";
         H5free_memory(name);
       }
-      return text + "}";
+      return has_vlen_text(plain) ? "c{" + plain + "}" : "c" + size + "{" + placed + "}";
     }
     case H5T_ENUM: {
       Id base(H5Tget_super(type), H5Tclose);
@@ -349,7 +353,7 @@ std::string attribute_json(hid_t attribute) {
 
 std::string attributes_json(hid_t object) {
   std::string out;
-  H5Aiterate2(
+  herr_t status = H5Aiterate2(
       object, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr,
       [](hid_t where, const char* name, const H5A_info_t*, void* text) -> herr_t {
         auto& json = *static_cast<std::string*>(text);
@@ -361,13 +365,13 @@ std::string attributes_json(hid_t object) {
         return 0;
       },
       &out);
-  return "{" + out + "}";
+  return status < 0 ? "null" : "{" + out + "}";
 }
 
 // Positions of all chunks that were written, in the order of their coordinates.
 std::string chunks_json(hid_t dataset, hid_t space, size_t rank) {
   hsize_t count = 0;
-  if (H5Dget_num_chunks(dataset, space, &count) < 0 || count > 2000) return "";
+  if (H5Dget_num_chunks(dataset, space, &count) < 0 || count > kMostListed) return "";
   std::vector<std::vector<uint64_t>> all;
   for (hsize_t i = 0; i < count; ++i) {
     std::vector<hsize_t> offset(rank);
@@ -415,7 +419,7 @@ std::string layout_json(hid_t dataset, hid_t space, hid_t plist, size_t rank) {
 std::string fill_json(hid_t plist, hid_t type, hid_t memory) {
   H5D_fill_value_t defined = H5D_FILL_VALUE_UNDEFINED;
   if (H5Pfill_value_defined(plist, &defined) < 0 || defined != H5D_FILL_VALUE_USER_DEFINED ||
-      H5Tdetect_class(type, H5T_VLEN) > 0 || H5Tdetect_class(type, H5T_REFERENCE) > 0) {
+      has_vlen_text(type_text(type))) {
     return "";
   }
   std::vector<uint8_t> value(H5Tget_size(memory) + 1);
@@ -424,7 +428,7 @@ std::string fill_json(hid_t plist, hid_t type, hid_t memory) {
 }
 
 std::string values_json(hid_t dataset, hid_t space, hid_t type, hid_t memory,
-                        const std::vector<hsize_t>& shape) {
+                        const std::vector<hsize_t>& shape, bool never_filled) {
   uint64_t rows = rows_compared(shape, H5Tget_size(type));
   std::vector<hsize_t> start(shape.size()), count(shape);
   if (!shape.empty()) count[0] = rows;
@@ -442,7 +446,14 @@ std::string values_json(hid_t dataset, hid_t space, hid_t type, hid_t memory,
     if (H5Dread(dataset, memory, box, space, H5P_DEFAULT, data.data()) < 0) {
       return ",\"error\":" + json_text(last_error());
     }
-    std::string out = ",\"hash\":\"" + hash_values(memory, data, elements) + "\"";
+    std::string hash = hash_values(memory, data, elements);
+    std::string out = ",\"hash\":\"" + hash + "\"";
+    // Elements that were never written and never filled stay what the buffer held before.
+    if (never_filled && H5Tdetect_class(memory, H5T_VLEN) == 0 && !has_vlen_text(type_text(type))) {
+      std::fill(data.begin(), data.end(), uint8_t{0xa5});
+      H5Dread(dataset, memory, box, space, H5P_DEFAULT, data.data());
+      if (hash_values(memory, data, elements) != hash) return ",\"undefined\":true";
+    }
     H5Dvlen_reclaim(memory, box, H5P_DEFAULT, data.data());
     return out;
   }
@@ -472,7 +483,11 @@ void print_dataset(const std::string& path, hid_t dataset, haddr_t address) {
   Id memory(memory_type(type), H5Tclose);
   out += layout_json(dataset, space, plist, shape.size());
   out += fill_json(plist, type, memory);
-  if (!null) out += values_json(dataset, space, type, memory, shape);
+  H5D_fill_time_t fill_time = H5D_FILL_TIME_IFSET;
+  H5Pget_fill_time(plist, &fill_time);
+  if (!null) {
+    out += values_json(dataset, space, type, memory, shape, fill_time == H5D_FILL_TIME_NEVER);
+  }
   printf("%s}\n", out.c_str());
   fflush(stdout);
 }
@@ -496,8 +511,12 @@ void print_group(const std::string& path, hid_t group, const H5O_info_t& info, W
             return 0;
           },
           &names) < 0) {
-    printf("{\"path\":%s,\"kind\":\"error\",\"error\":%s}\n", json_text(path).c_str(),
-           json_text(last_error()).c_str());
+    if (path.empty()) {  // nothing can be reached
+      printf("{\"kind\":\"file\",\"error\":%s}\n", json_text(last_error()).c_str());
+    } else {
+      printf("{\"path\":%s,\"kind\":\"error\",\"error\":%s}\n", json_text(path).c_str(),
+             json_text(last_error()).c_str());
+    }
     return;
   }
   if (!walk.ancestors.insert({info.fileno, info.addr}).second) return;

@@ -73,7 +73,7 @@ std::string attribute_json(int file, int variable, const char* name) {
   if (type == NC_CHAR) {
     Hash hash;
     std::string_view text(reinterpret_cast<const char*>(data.data()), count);
-    hash.add_text(trimmed(text, Pad::kNullTerminated));
+    hash.add_text(trimmed(text, Pad::kNullPadded));
     return "{\"hash\":\"" + hash.hex() + "\"}";
   }
   return "{\"hash\":\"" + hash_values(type, size, data, count) + "\"}";

@@ -58,11 +58,13 @@ std::string type_text(const DataType& type) {
     case Kind::kOpaque:
       return "o" + size + "(" + type.tag + ")";
     case Kind::kCompound: {
-      std::string text = "c" + size + "{";
+      std::string placed, plain;
       for (const Member& m : type.members) {
-        text += m.name + "@" + std::to_string(m.offset) + ":" + type_text(*m.type) + ";";
+        std::string text = type_text(*m.type);
+        placed += m.name + "@" + std::to_string(m.offset) + ":" + text + ";";
+        plain += m.name + ":" + text + ";";
       }
-      return text + "}";
+      return has_vlen_text(plain) ? "c{" + plain + "}" : "c" + size + "{" + placed + "}";
     }
     case Kind::kEnum: {
       std::string text = "e(" + type_text(*type.base) + "){";
