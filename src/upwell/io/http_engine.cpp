@@ -386,7 +386,9 @@ int HttpEngine::Impl::poll_timeout_ms() const {
   }
   if (!delayed.empty()) next = std::min(next, delayed.begin()->first);
   for (const auto& [name, host] : hosts) {
-    if (!host.waiting.empty() && host.paused_until > now) next = std::min(next, host.paused_until);
+    if (host.waiting.empty() || host.active >= options.parallelism_per_host) continue;
+    // What has just finished made room: do not sleep on it.
+    next = std::min(next, std::max(now, host.paused_until));
   }
   auto wait = std::chrono::ceil<milliseconds>(next - now).count();
   return static_cast<int>(std::max<int64_t>(0, wait));

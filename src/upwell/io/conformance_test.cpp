@@ -1,0 +1,124 @@
+// The conformance suite on every store.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "io/byte_store_conformance.hpp"
+#include "io/fault_store.hpp"
+#include "io/file_store.hpp"
+#include "io/http_store.hpp"
+#include "io/memory_store.hpp"
+#include "io/test_servers.hpp"
+#include "io/url.hpp"
+
+namespace upwell::io {
+namespace {
+
+class MemoryFixture : public ConformanceFixture {
+ public:
+  ByteStore& store() override { return *memory_; }
+  std::string put(const std::string& name, const std::string& content) override {
+    memory_->put(directory() + name, content);
+    return directory() + name;
+  }
+  std::string directory() override { return "memory://test/"; }
+
+ protected:
+  std::shared_ptr<MemoryStore> memory_ = std::make_shared<MemoryStore>();
+};
+
+class FaultFixture : public MemoryFixture {
+ public:
+  ByteStore& store() override { return fault_; }
+
+ private:
+  FaultStore fault_{memory_};
+};
+
+/// Writes beside and renames, with a time of modification that never repeats.
+void replace_file(const std::filesystem::path& path, const std::string& content) {
+  static std::atomic<int> revision{0};
+  std::filesystem::path temporary = path.string() + ".new";
+  std::ofstream(temporary, std::ios::binary) << content;
+  timespec times[2] = {{1'600'000'000 + ++revision, 0}, {1'600'000'000 + revision, 0}};
+  ::utimensat(AT_FDCWD, temporary.c_str(), times, 0);
+  std::filesystem::rename(temporary, path);
+}
+
+class FileFixture : public ConformanceFixture {
+ public:
+  explicit FileFixture(bool urls) : urls_(urls) {}
+  ByteStore& store() override { return store_; }
+  std::string put(const std::string& name, const std::string& content) override {
+    replace_file(home_.path() / name, content);
+    return directory() + name;
+  }
+  std::string directory() override {
+    return (urls_ ? "file://" : "") + home_.path().string() + "/";
+  }
+
+ private:
+  bool urls_;
+  TemporaryDirectory home_;
+  FileStore store_;
+};
+
+class HttpFixture : public ConformanceFixture {
+ public:
+  HttpFixture(std::unique_ptr<Nginx> nginx, std::string directory)
+      : nginx_(std::move(nginx)), directory_(std::move(directory)), store_(options(*nginx_)) {}
+  ByteStore& store() override { return store_; }
+  std::string put(const std::string& name, const std::string& content) override {
+    replace_file(nginx_->directory() / name, content);
+    return directory_ + name;
+  }
+  std::string directory() override { return directory_; }
+  bool lists() const override { return false; }
+
+ private:
+  static HttpOptions options(const Nginx& nginx) {
+    HttpOptions options;
+    options.ca_file = nginx.https_url() ? nginx.certificate() : "";
+    return options;
+  }
+  std::unique_ptr<Nginx> nginx_;
+  std::string directory_;
+  HttpStore store_;
+};
+
+/// `path` below the server: "", "moved/" (through a redirect), "nohead/" (HEAD is refused).
+std::unique_ptr<ConformanceFixture> nginx_fixture(const std::string& path, bool tls) {
+  auto nginx = Nginx::start();
+  if (!nginx || (tls && !nginx->https_url())) return nullptr;
+  std::string url = (tls ? *nginx->https_url() : nginx->url()) + path;
+  return std::make_unique<HttpFixture>(std::move(nginx), url);
+}
+
+INSTANTIATE_TEST_SUITE_P(Memory, ByteStoreConformance, ::testing::Values(FixtureMaker([] {
+                           return std::make_unique<MemoryFixture>();
+                         })));
+INSTANTIATE_TEST_SUITE_P(FaultWithoutFaults, ByteStoreConformance,
+                         ::testing::Values(FixtureMaker([] {
+                           return std::make_unique<FaultFixture>();
+                         })));
+INSTANTIATE_TEST_SUITE_P(File, ByteStoreConformance, ::testing::Values(FixtureMaker([] {
+                           return std::make_unique<FileFixture>(false);
+                         })));
+INSTANTIATE_TEST_SUITE_P(FileUrl, ByteStoreConformance, ::testing::Values(FixtureMaker([] {
+                           return std::make_unique<FileFixture>(true);
+                         })));
+INSTANTIATE_TEST_SUITE_P(Http, ByteStoreConformance,
+                         ::testing::Values(FixtureMaker([] { return nginx_fixture("", false); })));
+INSTANTIATE_TEST_SUITE_P(HttpRedirected, ByteStoreConformance, ::testing::Values(FixtureMaker([] {
+                           return nginx_fixture("moved/", false);
+                         })));
+INSTANTIATE_TEST_SUITE_P(HttpWithoutHead, ByteStoreConformance, ::testing::Values(FixtureMaker([] {
+                           return nginx_fixture("nohead/", false);
+                         })));
+INSTANTIATE_TEST_SUITE_P(Http2OverTls, ByteStoreConformance,
+                         ::testing::Values(FixtureMaker([] { return nginx_fixture("", true); })));
+
+}  // namespace
+}  // namespace upwell::io
