@@ -1,9 +1,11 @@
 // Packing and missing values.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
+#include "codec/scale.hpp"
 #include "cube/cf.hpp"
 
 namespace upwell::cf {
@@ -48,26 +50,58 @@ bool is_one_of(double v, const std::vector<double>& missing) {
                      [v](double m) { return v == m || (std::isnan(v) && std::isnan(m)); });
 }
 
-template <typename Out>
-void scale_into(const Decoding& decoding, const Values& raw, Values& out) {
-  auto* target = reinterpret_cast<Out*>(out.data.data());
-  auto scale = static_cast<Out>(decoding.scale_factor.value_or(1));
-  auto offset = static_cast<Out>(decoding.add_offset.value_or(0));
-  bool unsign = decoding.unsigned_integers && raw.type.kind == Kind::kInt;
-  double span = std::ldexp(1.0, static_cast<int>(raw.type.size) * 8);
-  size_t n = raw.count();
-  for (size_t i = 0; i < n; ++i) {
-    double v = raw.number(i);
-    bool missing = is_one_of(v, decoding.missing);
-    if (unsign && v < 0) v += span;
-    if (unsign && !missing) missing = is_one_of(v, decoding.missing);
-    // Two roundings, as two numpy operations give; a fused multiply-add would differ in the last
-    // bit.
-    volatile Out scaled = static_cast<Out>(v) * scale;
-    Out value = decoding.scale_factor ? scaled : static_cast<Out>(v);
-    if (decoding.add_offset) value = value + offset;
-    target[i] = missing ? std::numeric_limits<Out>::quiet_NaN() : value;
+codec::NumberType number_type(const DataType& type, bool unsign) {
+  using codec::NumberType;
+  size_t width = static_cast<size_t>(std::countr_zero(type.size));  // 1, 2, 4, 8 become 0 to 3
+  if (type.kind == Kind::kFloat)
+    return type.size == 8 ? NumberType::kFloat64 : NumberType::kFloat32;
+  constexpr NumberType kSigned[] = {NumberType::kInt8, NumberType::kInt16, NumberType::kInt32,
+                                    NumberType::kInt64};
+  constexpr NumberType kUnsigned[] = {NumberType::kUint8, NumberType::kUint16, NumberType::kUint32,
+                                      NumberType::kUint64};
+  return type.kind == Kind::kUint || unsign ? kUnsigned[width] : kSigned[width];
+}
+
+/// A missing value in the bits of the stored type; nullopt when no stored value can equal it.
+std::optional<uint64_t> stored_bits(const DataType& type, bool unsign, double value) {
+  if (type.kind == Kind::kFloat) {
+    if (type.size == 8) return std::bit_cast<uint64_t>(value);
+    return std::bit_cast<uint32_t>(static_cast<float>(value));
   }
+  if (value != std::floor(value) || std::abs(value) > 18446744073709551615.0) return {};
+  double span = std::ldexp(1.0, static_cast<int>(type.size) * 8);
+  // _Unsigned data may give its fill either way: 255 or -1.
+  double low = type.kind == Kind::kInt || unsign ? -span / 2 : 0;
+  double high = type.kind == Kind::kInt && !unsign ? span / 2 : span;
+  if (value < low || value >= high) return {};
+  uint64_t bits =
+      value < 0 ? static_cast<uint64_t>(static_cast<int64_t>(value)) : static_cast<uint64_t>(value);
+  return type.size == 8 ? bits : bits & ((uint64_t{1} << (type.size * 8)) - 1);
+}
+
+Values widen_half(const Values& raw) {
+  Values wide;
+  wide.type = DataType::floating(4);
+  wide.shape = raw.shape;
+  wide.data.resize(raw.count() * 4);
+  for (size_t i = 0; i < raw.count(); ++i) {
+    auto v = static_cast<float>(raw.number(i));
+    std::memcpy(wide.data.data() + i * 4, &v, 4);
+  }
+  return wide;
+}
+
+template <typename Out>
+Result<> unpack_into(const Decoding& decoding, const Values& raw, Values& out) {
+  std::vector<uint64_t> fills;
+  for (double m : decoding.missing) {
+    auto bits = stored_bits(raw.type, decoding.unsigned_integers, m);
+    if (bits) fills.push_back(*bits);
+  }
+  codec::Unpacking unpacking{decoding.scale_factor, decoding.add_offset, fills};
+  std::span<Out> target(reinterpret_cast<Out*>(out.data.data()), raw.count());
+  return codec::unpack(number_type(raw.type, decoding.unsigned_integers), raw.data, unpacking,
+                       target);
 }
 
 }  // namespace
@@ -106,15 +140,15 @@ Result<Values> decode(const Decoding& decoding, Values raw) {
       decoding.unsigned_integers && raw.type.kind == Kind::kInt && !decoding.to_float;
   if (unsign_only) raw.type.kind = Kind::kUint;
   if (!decoding.to_float) return raw;
+  if (raw.type.kind == Kind::kFloat && raw.type.size == 2) raw = widen_half(raw);
+  if (!std::has_single_bit(raw.type.size) || raw.type.size > 8)
+    return fail(Code::kUnsupported, "cannot scale " + describe(raw.type));
   Values out;
   out.type = DataType::floating(decoding.float_size);
   out.shape = raw.shape;
   out.data.resize(raw.count() * decoding.float_size);
-  if (decoding.float_size == 4) {
-    scale_into<float>(decoding, raw, out);
-  } else {
-    scale_into<double>(decoding, raw, out);
-  }
+  UPWELL_CHECK(decoding.float_size == 4 ? unpack_into<float>(decoding, raw, out)
+                                        : unpack_into<double>(decoding, raw, out));
   return out;
 }
 

@@ -5,34 +5,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "codec/byteswap.hpp"
 #include "cube/values.hpp"
 
 namespace upwell {
 namespace {
 
-template <typename T>
-void swap_all(uint8_t* data, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    T v;
-    std::memcpy(&v, data + i * sizeof(T), sizeof(T));
-    v = byteswap(v);
-    std::memcpy(data + i * sizeof(T), &v, sizeof(T));
-  }
-}
-
 void swap_elements(uint8_t* data, size_t size, size_t count) {
-  switch (size) {
-    case 1:
-      return;
-    case 2:
-      return swap_all<uint16_t>(data, count);
-    case 4:
-      return swap_all<uint32_t>(data, count);
-    case 8:
-      return swap_all<uint64_t>(data, count);
-    default:
-      for (size_t i = 0; i < count; ++i) std::reverse(data + i * size, data + (i + 1) * size);
-  }
+  codec::swap_bytes({data, size * count}, size);
 }
 
 /// The element's bytes as a little-endian number of up to 16 bytes.
@@ -102,6 +82,14 @@ void store_native(uint8_t* out, uint32_t size, uint64_t v) { std::memcpy(out, &v
 Result<> convert_odd_number(const DataType& type, ByteSpan in, size_t count, MutableByteSpan out) {
   if (type.size > 16) return fail(Code::kUnsupported, describe(type) + " is too wide");
   uint32_t size = memory_type(type).size;
+  if (type.kind != Kind::kFloat && size > 8) {
+    // Wider than any integer of ours: the bytes are kept, in native order.
+    if (type.layout || type.order == ByteOrder::kVax)
+      return fail(Code::kUnsupported, describe(type) + " is too wide");
+    std::memcpy(out.data(), in.data(), count * size);
+    if (type.order == ByteOrder::kBig) swap_elements(out.data(), size, count);
+    return {};
+  }
   for (size_t i = 0; i < count; ++i) {
     const uint8_t* source = in.data() + i * type.size;
     uint8_t* target = out.data() + i * size;
