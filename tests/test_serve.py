@@ -77,10 +77,11 @@ def make_cube(path):
         )
         packed.scale_factor = 0.01
         packed.add_offset = 20.0
+        # Checksum, then shuffle, then deflate: numcodecs cannot undo this order, the Zarr view can.
         summed = nc.createVariable(
             "summed", "f8", grid, zlib=True, fletcher32=True, chunksizes=(1, 25, 90)
         )
-        plain = nc.createVariable("plain", ">i4", ("lat", "lon"))
+        plain = nc.createVariable("plain", ">i4", ("lat", "lon"), endian="big")
         names = nc.createVariable("names", str, ("station",))
         scalar = nc.createVariable("scalar", "i8", ())
         time_[:] = np.arange(5)
@@ -151,7 +152,8 @@ def test_raw_values_are_the_stored_ones(server, cube_path, version):
 def test_stored_chunks(server, cube_path):
     cube = xr.open_zarr(f"{server}/datasets/cube/kerchunk", zarr_format=2, consolidated=True)
     truth = xr.open_dataset(cube_path)
-    for name in ("sst", "packed", "summed", "plain"):
+    assert "summed" not in cube
+    for name in ("sst", "packed", "plain"):
         np.testing.assert_array_equal(cube[name].values, truth[name].values, err_msg=name)
     with h5py.File(cube_path) as h5:
         mask, stored = h5["sst"].id.read_direct_chunk((2, 20, 45))
@@ -172,7 +174,8 @@ def test_references(server, cube_path):
         },
     )
     truth = xr.open_dataset(cube_path)
-    for name in ("sst", "packed", "summed", "plain", "time"):
+    assert "summed" not in cube
+    for name in ("sst", "packed", "plain", "time"):
         np.testing.assert_array_equal(cube[name].values, truth[name].values, err_msg=name)
 
 
@@ -185,7 +188,7 @@ assert zarr.__version__.startswith("2")
 for view in ("zarr", "kerchunk"):
     root = zarr.open_consolidated(fsspec.get_mapper("{server}/datasets/cube/" + view), mode="r")
     with h5py.File("{cube_path}") as h5:
-        for name in ("sst", "packed", "summed", "plain", "time"):
+        for name in ("sst", "packed", "plain", "time") + (("summed",) if view == "zarr" else ()):
             assert np.array_equal(root[name][...], h5[name][...]), name
 cube = xr.open_zarr("{server}/datasets/cube/zarr")
 assert cube["names"].values.tolist() == ["one", "zwei", "três"]
@@ -332,7 +335,9 @@ def test_codecs_that_browsers_lack_are_encoded_anew(tmp_path):
     values = np.arange(6000, dtype="f4").reshape(60, 100)
     with h5py.File(path, "w") as h5:
         h5.create_dataset("lzf", data=values, chunks=(25, 40), compression="lzf", shuffle=True)
-        h5.create_dataset("summed", data=values, chunks=(25, 40), fletcher32=True)
+        h5.create_dataset(
+            "summed", data=values, chunks=(25, 40), fletcher32=True, shuffle=True, compression=4
+        )
         h5.create_dataset("text", data=np.array([b"ab", b"cde"], dtype="S5"))
         h5.create_dataset("flag", data=np.array([True, False, True]))
     with serving(path) as (url, _):

@@ -33,6 +33,11 @@ uint64_t chunk_bytes(const refs::ZarrView& view) {
   return element_count(view.chunk_shape) * view.type.size;
 }
 
+bool is_compressor(const codec::CodecSpec& spec) {
+  return spec.id == "zlib" || spec.id == "gzip" || spec.id == "zstd" || spec.id == "blosc" ||
+         spec.id == "lz4" || spec.id == "bz2" || spec.id == "lzma";
+}
+
 /// numcodecs' shuffle assumes 4 bytes when it is not told.
 void complete_shuffle(codec::CodecSpec& spec, uint32_t item_size) {
   if (spec.id != "shuffle") return;
@@ -157,6 +162,20 @@ bool can_encode_fill(const Delivery& delivery) {
   return delivery.encode.encode(probe).has_value();
 }
 
+/// HDF5 shuffles what a checksum before it appended, too, and leaves the odd bytes at the end as
+/// they are; numcodecs refuses such a buffer.
+Result<> check_numcodecs_order(const std::vector<codec::CodecSpec>& codecs) {
+  bool summed = false;
+  for (const auto& spec : codecs) {
+    if (summed && spec.id == "shuffle") {
+      return fail(Code::kUnsupported,
+                  "numcodecs cannot undo shuffle over bytes that carry a fletcher32 checksum");
+    }
+    summed = summed || spec.id == "fletcher32";
+  }
+  return {};
+}
+
 Result<> refuse_stored(const Array& array) {
   if (!is_uniform(array)) {
     return fail(Code::kUnsupported,
@@ -167,7 +186,7 @@ Result<> refuse_stored(const Array& array) {
       return fail(Code::kUnsupported, "numcodecs has no name for its codec " + spec.id);
     }
   }
-  return {};
+  return check_numcodecs_order(array.segments.front().layout->codecs);
 }
 
 Response bytes_response(SharedBytes bytes, std::string etag) {
@@ -291,9 +310,11 @@ Result<Delivery> choose_delivery(const Array& array, Target target) {
   if (is_uniform(array) && !array.segments.front().layout->heap) {
     auto stored = stored_delivery(array, target);
     if (!stored && target == Target::kStored) return fail(std::move(stored).error());
-    // A tail that cannot be taken off, or a chain of which nothing is left, is encoded anew.
-    const bool worth =
-        stored && (stored->means == Means::kUntouched || !stored->view.codecs.empty());
+    // What would lose its compression with the tail, or has a tail that cannot be taken off, is
+    // encoded anew.
+    const bool worth = stored && (stored->means == Means::kUntouched ||
+                                  std::any_of(stored->view.codecs.begin(),
+                                              stored->view.codecs.end(), is_compressor));
     if (worth) delivery = std::move(*stored);
   }
   const auto needs_fill = [&](const Delivery& d) {
@@ -311,6 +332,13 @@ Result<Delivery> choose_delivery(const Array& array, Target target) {
   }
   delivery->store_missing = needs_fill(*delivery);
   return std::move(*delivery);
+}
+
+Result<> check_numcodecs(const Array& array) {
+  for (const Segment& segment : array.segments) {
+    UPWELL_CHECK(check_numcodecs_order(segment.layout->codecs));
+  }
+  return {};
 }
 
 Result<std::optional<Response>> deliver_chunk(io::Session& session, const Dataset& dataset,

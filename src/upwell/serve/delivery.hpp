@@ -44,6 +44,9 @@ struct Delivery {
 /// name).
 Result<Delivery> choose_delivery(const Array& array, Target target);
 
+/// kUnsupported when numcodecs cannot decode the codecs of some segment in their order.
+Result<> check_numcodecs(const Array& array);
+
 /// Chunk `position` (C order of the array's grid) as the client wants it. nullopt: never written.
 /// `key` names the chunk in `cache`.
 Result<std::optional<Response>> deliver_chunk(io::Session& session, const Dataset& dataset,

@@ -183,7 +183,8 @@ std::string code_block(const ServedDataset& dataset, const std::string& base) {
   const ServedArray* face = face_of(dataset);
   std::string code = "import xarray as xr\n\nurl = " +
                      python_text(base + "/datasets/" + escape_path(dataset.id()) + "/zarr") + "\n";
-  code += tree ? "cube = xr.open_datatree(url, engine=\"zarr\")\n" : "cube = xr.open_zarr(url)\n";
+  code += tree ? "cube = xr.open_datatree(url, engine=\"zarr\", zarr_format=2)\n"
+               : "cube = xr.open_zarr(url, zarr_format=2)\n";
   code += "print(cube)\n";
   if (face != nullptr) {
     code += "print(cube[" + python_text((tree ? "/" : "") + face->path) + "].mean().values)\n";

@@ -1,5 +1,10 @@
 #include "serve/http_server.hpp"
 
+#if defined(__SANITIZE_THREAD__) && !defined(__clang__)
+// Asio's fences are beside its locks, which ThreadSanitizer does understand.
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+
 #include <algorithm>
 #include <array>
 #include <atomic>

@@ -1,8 +1,10 @@
 #include "serve/picture.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <optional>
 
 #include "cube/cf.hpp"
@@ -40,8 +42,8 @@ std::string name_of(const Array& array) {
   for (const char* key : {"long_name", "standard_name"}) {
     auto text = text_attribute(array.attributes, key);
     if (!text || text->empty()) continue;
-    if (key == std::string_view("standard_name"))
-      std::replace(text->begin(), text->end(), '_', ' ');
+    // Names joined by underscores, as standard names are, read better apart.
+    if (text->find(' ') == std::string::npos) std::replace(text->begin(), text->end(), '_', ' ');
     return *text;
   }
   return array.name;
@@ -72,6 +74,9 @@ struct PlotDimension {
   draw::AxisKind kind = draw::AxisKind::kPlain;
 };
 
+/// An auxiliary time coordinate along this one dimension (CF 5: not the one of its name).
+const Array* time_along(const Dataset& dataset, std::string_view path, const PlotDimension& d);
+
 std::vector<PlotDimension> dimensions_of(const Dataset& dataset, std::string_view path,
                                          const Array& array) {
   std::vector<PlotDimension> out(array.shape.size());
@@ -83,6 +88,9 @@ std::vector<PlotDimension> dimensions_of(const Dataset& dataset, std::string_vie
       continue;
     }
     const Array* coordinate = coordinate_of(dataset, path, out[d].name);
+    if (coordinate == nullptr || axis_kind(*coordinate) == draw::AxisKind::kPlain) {
+      if (const Array* time = time_along(dataset, path, out[d])) coordinate = time;
+    }
     if (coordinate == nullptr || coordinate->shape != Shape{out[d].size}) continue;
     if (!coordinate->type.is_number()) continue;
     out[d].coordinate = coordinate;
@@ -108,6 +116,13 @@ Result<draw::Axis> axis_of(io::Session& session, const Dataset& dataset, const P
   if (!units.empty() && d.kind != draw::AxisKind::kTime && !degrees)
     axis.label += " (" + units + ")";
   UPWELL_TRY(axis.centers, read_numbers(session, dataset, *d.coordinate, {{0}, {count}, {step}}));
+  if (d.kind == draw::AxisKind::kLongitude) {
+    // 350, 355, 0, 5 goes on as 360, 365.
+    for (size_t i = 1; i < axis.centers.size(); ++i) {
+      const double before = axis.centers[i - 1];
+      axis.centers[i] = before + std::remainder(axis.centers[i] - before, 360);
+    }
+  }
   if (d.kind == draw::AxisKind::kTime) {
     if (auto time = cf::time_units_of(*d.coordinate); time && *time) {
       axis.format = [known = **time](double value) {
@@ -127,7 +142,9 @@ Result<std::string> place_text(io::Session& session, const Dataset& dataset, con
   if (auto time = cf::time_units_of(*d.coordinate); time && *time) {
     return short_time(**time, value[0]);
   }
-  std::string text = d.name + " " + draw::number_text(value[0], std::abs(value[0]) / 1e4);
+  std::array<char, 32> number{};
+  std::snprintf(number.data(), number.size(), "%.6g", value[0]);
+  std::string text = d.name + " " + number.data();
   const std::string units = units_of(*d.coordinate);
   return units.empty() ? text : text + " " + units;
 }
@@ -143,6 +160,20 @@ std::vector<std::string> scopes_of(std::string_view path) {
   }
   scopes.emplace_back("");
   return scopes;
+}
+
+const Array* time_along(const Dataset& dataset, std::string_view path, const PlotDimension& d) {
+  for (const std::string& scope : scopes_of(path)) {
+    const Group* group = dataset.root.find_group(scope);
+    if (group == nullptr) continue;
+    for (const Array& candidate : group->arrays) {
+      if (candidate.dimensions != std::vector<std::string>{d.name}) continue;
+      if (candidate.shape == Shape{d.size} && axis_kind(candidate) == draw::AxisKind::kTime) {
+        return &candidate;
+      }
+    }
+  }
+  return nullptr;
 }
 
 /// Latitude and longitude of a curvilinear grid: two arrays over exactly these two dimensions,

@@ -318,7 +318,9 @@ Result<Document> ServedDataset::references(io::Session& session) const {
   if (references_) return *references_;
   refs::CombineOptions options;
   for (const ServedArray& array : arrays_) {
-    if (!refs::ExpressibleArray::make(session, dataset_, *array.array, options.express)) {
+    const bool expressible =
+        refs::ExpressibleArray::make(session, dataset_, *array.array, options.express).has_value();
+    if (!expressible || !check_numcodecs(*array.array)) {
       options.drop.push_back(array.path);
     }
   }

@@ -238,12 +238,11 @@ TEST_F(SiteTest, BrokenSourcesAreBadGateways) {
 
 TEST_F(SiteTest, ChecksumsAreVerifiedAndTakenOff) {
   EXPECT_EQ(document("/datasets/cube/zarr/summed/.zarray")["filters"].size(), 1U);
-  EXPECT_EQ(document("/datasets/cube/kerchunk/summed/.zarray")["filters"].size(), 2U);
+  EXPECT_EQ(document("/datasets/cube/kerchunk/summed/.zarray")["filters"].size(), 3U);
   const Response without = get("/datasets/cube/zarr/summed/0.0.0");
   const Response with = get("/datasets/cube/kerchunk/summed/0.0.0");
   ASSERT_EQ(without.status, 200);
   EXPECT_EQ(without.body.size + 4, with.body.size);
-  object_[object_.size() / 2] ^= 0;  // unchanged
   for (uint8_t& byte : object_) byte ^= 0x40;
   store_->put(kUrl, object_);
   EXPECT_EQ(get("/datasets/cube/zarr/summed/0.0.0").status, 502);
@@ -316,7 +315,8 @@ TEST_F(SiteTest, Pictures) {
 TEST_F(SiteTest, References) {
   const json refs = document("/datasets/cube/refs.json");
   EXPECT_EQ(refs["version"], 1);
-  EXPECT_EQ(refs["refs"]["sst/0.0.0"][0], kUrl);
+  EXPECT_TRUE(refs["refs"].contains("sst/.zarray"));
+  EXPECT_TRUE(refs["refs"].contains("deep/v/.zarray"));
   EXPECT_FALSE(refs["refs"].contains("strange/.zarray"));
 }
 
