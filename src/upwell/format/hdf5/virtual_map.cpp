@@ -8,155 +8,17 @@
 #include <set>
 
 #include "format/hdf5/linking.hpp"
+#include "format/hdf5/virtual_runs.hpp"
 
 namespace upwell::format::hdf5 {
 namespace {
 
-constexpr uint64_t kMaxBoxes = 100000;       // segments that one virtual dataset may become
 constexpr uint64_t kMaxPrintfFiles = 65536;  // source files of one %b mapping
-
-struct AxisRun {
-  uint64_t start, length;
-};
-using AxisRuns = std::vector<AxisRun>;
 
 // A run along one axis in both dataspaces.
 struct PairedRun {
   uint64_t target, source, length;
 };
-
-uint64_t run_total(const AxisRuns& runs) {
-  uint64_t total = 0;
-  for (const AxisRun& run : runs) total += run.length;
-  return total;
-}
-
-void append_run(AxisRuns& runs, uint64_t start, uint64_t length) {
-  if (length == 0) return;
-  if (!runs.empty() && runs.back().start + runs.back().length == start) {
-    runs.back().length += length;
-  } else {
-    runs.push_back({start, length});
-  }
-}
-
-// start, stride, count, block of one axis, cut at `extent`.
-Result<AxisRuns> regular_runs(const HyperSelection& s, size_t d, uint64_t extent) {
-  AxisRuns runs;
-  uint64_t start = s.start[d];
-  if (s.block[d] == kUndefined ||
-      (s.count[d] > 1 && s.stride[d] == s.block[d] && s.count[d] == kUndefined)) {
-    if (start < extent) append_run(runs, start, extent - start);
-    return runs;
-  }
-  for (uint64_t k = 0; k < s.count[d] && start < extent; ++k) {
-    append_run(runs, start, std::min(s.block[d], extent - start));
-    if (runs.size() > kMaxBoxes) return fail(Code::kUnsupported, "selection of too many blocks");
-    if (s.stride[d] == 0 && k + 1 < s.count[d]) {
-      return fail(Code::kInvalidData, "selection with stride 0");
-    }
-    if (__builtin_add_overflow(start, s.stride[d], &start)) break;
-  }
-  return runs;
-}
-
-// Blocks that are the product of intervals along each axis (older files spell regular selections
-// out as blocks).
-Result<std::vector<AxisRuns>> block_runs(const HyperSelection& s, const Shape& extent) {
-  std::vector<AxisRuns> axes;
-  uint64_t product = 1;
-  for (size_t d = 0; d < extent.size(); ++d) {
-    std::set<std::pair<uint64_t, uint64_t>> intervals;
-    for (const auto& [first, last] : s.blocks) intervals.emplace(first[d], last[d]);
-    product *= intervals.size();
-    if (product > s.blocks.size()) break;
-    AxisRuns runs;
-    uint64_t end = 0;
-    for (const auto& [first, last] : intervals) {
-      if (!runs.empty() && first < end) product = kUndefined;
-      end = last + 1;
-      if (first < extent[d]) append_run(runs, first, std::min(last + 1, extent[d]) - first);
-    }
-    axes.push_back(std::move(runs));
-  }
-  if (product == s.blocks.size() && axes.size() == extent.size()) return axes;
-  return fail(Code::kUnsupported, "a selection that is no regular pattern of blocks");
-}
-
-Result<std::vector<AxisRuns>> selected_runs(const HyperSelection& s, const Shape& extent) {
-  size_t rank = s.kind == HyperSelection::Kind::kRegular ? s.start.size()
-                : s.kind == HyperSelection::Kind::kBlocks && !s.blocks.empty()
-                    ? s.blocks[0].first.size()
-                    : extent.size();
-  if (rank != extent.size()) {
-    return fail(Code::kInvalidData,
-                fmt::format("a selection of rank {} in a dataset of rank {}", rank, extent.size()));
-  }
-  std::vector<AxisRuns> axes(rank);
-  switch (s.kind) {
-    case HyperSelection::Kind::kNone:
-      return axes;
-    case HyperSelection::Kind::kBlocks:
-      return block_runs(s, extent);
-    case HyperSelection::Kind::kAll:
-      for (size_t d = 0; d < rank; ++d) append_run(axes[d], 0, extent[d]);
-      return axes;
-    case HyperSelection::Kind::kRegular:
-      for (size_t d = 0; d < rank; ++d) {
-        UPWELL_TRY(axes[d], regular_runs(s, d, extent[d]));
-      }
-      return axes;
-  }
-  return axes;
-}
-
-std::optional<size_t> unlimited_axis(const HyperSelection& s) {
-  if (s.kind != HyperSelection::Kind::kRegular) return std::nullopt;
-  for (size_t d = 0; d < s.count.size(); ++d) {
-    if (s.count[d] == kUndefined || s.block[d] == kUndefined) return d;
-  }
-  return std::nullopt;
-}
-
-// Extent of an axis that holds exactly the first `n` selected coordinates of an unlimited
-// selection.
-uint64_t extent_holding(const HyperSelection& s, size_t d, uint64_t n) {
-  if (n == 0) return 0;
-  if (s.block[d] == kUndefined) return s.start[d] + n;
-  uint64_t block = std::max<uint64_t>(s.block[d], 1);
-  uint64_t full = (n - 1) / block;
-  return s.start[d] + full * s.stride[d] + (n - full * block);
-}
-
-// First coordinate behind a limited selection along one axis.
-uint64_t bound_of(const HyperSelection& s, size_t d) {
-  if (s.kind == HyperSelection::Kind::kBlocks) {
-    uint64_t bound = 0;
-    for (const auto& block : s.blocks) bound = std::max(bound, block.second[d] + 1);
-    return bound;
-  }
-  if (s.kind != HyperSelection::Kind::kRegular || s.count[d] == 0 || s.count[d] == kUndefined ||
-      s.block[d] == kUndefined) {
-    return 0;
-  }
-  return s.start[d] + (s.count[d] - 1) * s.stride[d] + s.block[d];
-}
-
-// "%b" becomes the number of the block, "%%" a percent sign.
-std::string block_name(const std::string& pattern, uint64_t block, bool& has_block) {
-  std::string out;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '%' && i + 1 < pattern.size() && pattern[i + 1] == 'b') {
-      out += std::to_string(block);
-      has_block = true;
-      ++i;
-    } else {
-      out += pattern[i];
-      if (pattern[i] == '%' && i + 1 < pattern.size() && pattern[i + 1] == '%') ++i;
-    }
-  }
-  return out;
-}
 
 // Chunks of a source whose axes are not those of the virtual dataset: `keep[k]` is the source axis
 // of target axis k (or none: a unit axis), dropped axes are held at one chunk coordinate.
