@@ -149,6 +149,11 @@ std::string tick_text(const Axis& axis, AxisKind kind, double value, double step
   return number_text(value, step);
 }
 
+/// Ticks are then row or column numbers: the label must not claim degrees or metres.
+std::string label_of(const Axis& axis, const Scale& scale) {
+  return scale.indexed() && !axis.centers.empty() ? axis.label + " (index)" : axis.label;
+}
+
 void frame_lines(Image& image, const Frame& f) {
   for (const auto& [a, b] : {std::pair<Point, Point>{{f.x, f.y}, {f.x + f.width, f.y}},
                              {{f.x + f.width, f.y}, {f.x + f.width, f.y + f.height}},
@@ -424,8 +429,8 @@ Image draw_field(const FieldPlot& plot) {
                 value_color(range, plot.values[j * plot.nx + column[i]]));
     }
   }
-  draw_x_axis(image, f, plot.x, x.kind(), x.low, x.high, plot.x.label);
-  draw_y_axis(image, f, plot.y, y.kind(), y.low, y.high, plot.y.label, false);
+  draw_x_axis(image, f, plot.x, x.kind(), x.low, x.high, label_of(plot.x, x));
+  draw_y_axis(image, f, plot.y, y.kind(), y.low, y.high, label_of(plot.y, y), false);
   frame_lines(image, f);
   if (range.any) {
     draw_color_bar(image, f, range, plot.units);
@@ -453,7 +458,7 @@ Image draw_series(const SeriesPlot& plot) {
   const double pad = high > low ? 0.06 * (high - low) : std::max(1e-12, 0.05 * std::abs(high));
   low -= pad == 0 ? 1 : pad;
   high += pad == 0 ? 1 : pad;
-  draw_x_axis(image, f, plot.x, x.kind(), x.low, x.high, plot.x.label);
+  draw_x_axis(image, f, plot.x, x.kind(), x.low, x.high, label_of(plot.x, x));
   draw_y_axis(image, f, {}, AxisKind::kPlain, low, high, plot.units, false);
   frame_lines(image, f);
 
