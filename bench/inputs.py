@@ -75,7 +75,7 @@ def write_reference_sets(directory, granule, count):
         refs["time/0"] = "base64:" + base64.b64encode(struct.pack("<i", 86400 * day)).decode()
         for value in refs.values():
             if isinstance(value, list):
-                value[0] = f"s3://bucket/analysis_{day:05d}.nc"
+                value[0] = str(granule.resolve())  # one granule stands for all: no tool reads more of it than coordinates
         (directory / f"{day:05d}.json").write_text(json.dumps({"version": 1, "refs": refs}))
 
 

@@ -57,6 +57,13 @@ Decoding decoding_of(const Array& array);
 /// they are.
 Result<Values> decode(const Decoding& decoding, Values raw);
 
+/// The type that `decode` gives for values of this memory type.
+DataType decoded_type(const Decoding& decoding, const DataType& raw);
+/// decode for part of an array: `raw` holds elements of memory type `type`, `out` as many of
+/// decoded_type. No allocation where the type is not half precision.
+Result<> decode_into(const Decoding& decoding, const DataType& type, ByteSpan raw,
+                     MutableByteSpan out);
+
 /// Time units and calendar, when the array is a CF time coordinate (units contain "since").
 std::optional<Result<TimeUnits>> time_units_of(const Array& array);
 

@@ -1,12 +1,14 @@
 // Packing and missing values.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
 
 #include "codec/scale.hpp"
 #include "cube/cf.hpp"
+#include "cube/half.hpp"
 
 namespace upwell::cf {
 namespace {
@@ -79,29 +81,29 @@ std::optional<uint64_t> stored_bits(const DataType& type, bool unsign, double va
   return type.size == 8 ? bits : bits & ((uint64_t{1} << (type.size * 8)) - 1);
 }
 
-Values widen_half(const Values& raw) {
-  Values wide;
-  wide.type = DataType::floating(4);
-  wide.shape = raw.shape;
-  wide.data.resize(raw.count() * 4);
-  for (size_t i = 0; i < raw.count(); ++i) {
-    auto v = static_cast<float>(raw.number(i));
-    std::memcpy(wide.data.data() + i * 4, &v, 4);
+Bytes widen_half(ByteSpan raw) {
+  Bytes wide(raw.size() * 2);
+  for (size_t i = 0; i < raw.size() / 2; ++i) {
+    float v = half_to_float(load_le<uint16_t>(raw.data() + i * 2));
+    std::memcpy(wide.data() + i * 4, &v, 4);
   }
   return wide;
 }
 
 template <typename Out>
-Result<> unpack_into(const Decoding& decoding, const Values& raw, Values& out) {
-  std::vector<uint64_t> fills;
+Result<> unpack_into(const Decoding& decoding, const DataType& type, ByteSpan raw,
+                     MutableByteSpan out) {
+  std::array<uint64_t, 8> fills{};
+  size_t n = 0;
   for (double m : decoding.missing) {
-    auto bits = stored_bits(raw.type, decoding.unsigned_integers, m);
-    if (bits) fills.push_back(*bits);
+    auto bits = stored_bits(type, decoding.unsigned_integers, m);
+    if (!bits) continue;
+    if (n == fills.size()) return fail(Code::kUnsupported, "more than 8 missing values");
+    fills[n++] = *bits;
   }
-  codec::Unpacking unpacking{decoding.scale_factor, decoding.add_offset, fills};
-  std::span<Out> target(reinterpret_cast<Out*>(out.data.data()), raw.count());
-  return codec::unpack(number_type(raw.type, decoding.unsigned_integers), raw.data, unpacking,
-                       target);
+  codec::Unpacking unpacking{decoding.scale_factor, decoding.add_offset, {fills.data(), n}};
+  std::span<Out> target(reinterpret_cast<Out*>(out.data()), out.size() / sizeof(Out));
+  return codec::unpack(number_type(type, decoding.unsigned_integers), raw, unpacking, target);
 }
 
 }  // namespace
@@ -134,21 +136,39 @@ Decoding decoding_of(const Array& array) {
   return decoding;
 }
 
+DataType decoded_type(const Decoding& decoding, const DataType& raw) {
+  if (!raw.is_number()) return raw;
+  if (decoding.to_float) return DataType::floating(decoding.float_size);
+  DataType type = raw;
+  if (decoding.unsigned_integers && raw.kind == Kind::kInt) type.kind = Kind::kUint;
+  return type;
+}
+
+Result<> decode_into(const Decoding& decoding, const DataType& type, ByteSpan raw,
+                     MutableByteSpan out) {
+  if (!type.is_number() || !decoding.to_float) {
+    std::memcpy(out.data(), raw.data(), raw.size());
+    return {};
+  }
+  if (!std::has_single_bit(type.size) || type.size > 8)
+    return fail(Code::kUnsupported, "cannot scale " + describe(type));
+  if (type.kind == Kind::kFloat && type.size == 2)
+    return decode_into(decoding, DataType::floating(4), widen_half(raw), out);
+  return decoding.float_size == 4 ? unpack_into<float>(decoding, type, raw, out)
+                                  : unpack_into<double>(decoding, type, raw, out);
+}
+
 Result<Values> decode(const Decoding& decoding, Values raw) {
-  if (!raw.type.is_number()) return raw;
-  bool unsign_only =
-      decoding.unsigned_integers && raw.type.kind == Kind::kInt && !decoding.to_float;
-  if (unsign_only) raw.type.kind = Kind::kUint;
-  if (!decoding.to_float) return raw;
-  if (raw.type.kind == Kind::kFloat && raw.type.size == 2) raw = widen_half(raw);
-  if (!std::has_single_bit(raw.type.size) || raw.type.size > 8)
-    return fail(Code::kUnsupported, "cannot scale " + describe(raw.type));
+  DataType type = decoded_type(decoding, raw.type);
+  if (!raw.type.is_number() || !decoding.to_float) {
+    raw.type = type;
+    return raw;
+  }
   Values out;
-  out.type = DataType::floating(decoding.float_size);
+  out.type = type;
   out.shape = raw.shape;
-  out.data.resize(raw.count() * decoding.float_size);
-  UPWELL_CHECK(decoding.float_size == 4 ? unpack_into<float>(decoding, raw, out)
-                                        : unpack_into<double>(decoding, raw, out));
+  out.data.resize(raw.count() * type.size);
+  UPWELL_CHECK(decode_into(decoding, raw.type, raw.data, out.data));
   return out;
 }
 

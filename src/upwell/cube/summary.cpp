@@ -1,6 +1,7 @@
 #include "cube/summary.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <mutex>
@@ -40,16 +41,40 @@ Partial add_up(const T* values, size_t n) {
   return p;
 }
 
-Partial partial_of(const Values& values) {
-  size_t n = values.count();
-  const uint8_t* data = values.data.data();
-  if (values.type.kind == Kind::kFloat && values.type.size == 4)
+void merge(Partial& all, const Partial& p) {
+  all.count += p.count;
+  all.missing += p.missing;
+  all.sum += p.sum;
+  all.min = std::min(all.min, p.min);
+  all.max = std::max(all.max, p.max);
+}
+
+Partial partial_of(const DataType& type, const uint8_t* data, size_t n) {
+  if (type.kind == Kind::kFloat && type.size == 4)
     return add_up(reinterpret_cast<const float*>(data), n);
-  if (values.type.kind == Kind::kFloat && values.type.size == 8)
+  if (type.kind == Kind::kFloat && type.size == 8)
     return add_up(reinterpret_cast<const double*>(data), n);
+  Values values{type, {n}, Bytes(data, data + n * type.size), {}};
   std::vector<double> wide(n);
   for (size_t i = 0; i < n; ++i) wide[i] = values.number(i);
   return add_up(wide.data(), n);
+}
+
+/// Decodes and adds up in blocks that stay in the cache: decoded values are wider than stored ones,
+/// and nobody keeps them.
+Result<Partial> decode_and_add(const cf::Decoding& decoding, const Values& piece) {
+  constexpr size_t kBlock = 4096;
+  DataType type = cf::decoded_type(decoding, piece.type);
+  alignas(64) std::array<uint8_t, kBlock * 8> buffer;
+  Partial all;
+  size_t n = piece.count();
+  for (size_t first = 0; first < n; first += kBlock) {
+    size_t count = std::min(kBlock, n - first);
+    ByteSpan raw = ByteSpan(piece.data).subspan(first * piece.type.size, count * piece.type.size);
+    UPWELL_CHECK(cf::decode_into(decoding, piece.type, raw, {buffer.data(), count * type.size}));
+    merge(all, partial_of(type, buffer.data(), count));
+  }
+  return all;
 }
 
 }  // namespace
@@ -62,21 +87,14 @@ Result<Summary> summarize(io::Session& session, const Dataset& dataset, const Ar
   std::mutex mutex;
   std::map<Shape, Partial> partials;  // sorted by place
   auto sink = [&](const Shape& origin, Values&& piece) -> Result<> {
-    UPWELL_TRY(Values decoded, cf::decode(decoding, std::move(piece)));
-    Partial p = partial_of(decoded);
+    UPWELL_TRY(Partial p, decode_and_add(decoding, piece));
     std::lock_guard lock(mutex);
     partials.emplace(origin, p);
     return {};
   };
   UPWELL_CHECK(read_pieces(session, dataset, array, selection, sink));
   Partial all;
-  for (const auto& [origin, p] : partials) {
-    all.count += p.count;
-    all.missing += p.missing;
-    all.sum += p.sum;
-    all.min = std::min(all.min, p.min);
-    all.max = std::max(all.max, p.max);
-  }
+  for (const auto& [origin, p] : partials) merge(all, p);
   double mean = all.count == 0 ? NAN : all.sum / static_cast<double>(all.count);
   return Summary{all.count, all.missing, all.min, all.max, mean};
 }
