@@ -1,3 +1,11 @@
+#include <malloc.h>
+
 #include "cli/command.hpp"
 
-int main(int argc, char** argv) { return upwell::cli::run_program(argc, argv); }
+int main(int argc, char** argv) {
+  // Chunks of some megabytes come and go: kept on the heap, their pages are cleared by the kernel
+  // once and not for each.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  return upwell::cli::run_program(argc, argv);
+}

@@ -92,9 +92,8 @@ Result<SharedBytes> pread_all(const std::string& url, const Descriptor& file, ui
 }  // namespace
 
 StoreTraits FileStore::traits() const {
-  // Reading over a gap of 16 KiB costs about as much as another system call; the page cache is the
-  // cache.
-  return {.coalesce_gap = 16 << 10,
+  // Reading over a gap of a page costs less than another system call; the page cache is the cache.
+  return {.coalesce_gap = 4 << 10,
           .max_request = 16 << 20,
           .parallelism = std::max<size_t>(4, core_count()),
           .worth_caching = false};
