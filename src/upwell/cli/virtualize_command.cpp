@@ -102,11 +102,16 @@ void add_virtualize_command(Program& program) {
          "becomes a new dimension. Default: the unlimited one, or CF time")
       ->type_name("DIM");
   CLI::Option* load =
-      app->add_option("--load", combine.load,
-                      "Copy the values of these variables into the references, one chunk each. "
-                      "Default: 1-D coordinates; always: the concat coordinate")
-          ->delimiter(',')
-          ->type_name("NAME,...");
+      app->add_option(
+             "--order-by", args->options.combine.order_by,
+             "Variable along that dimension that gives the order, where the dimension's own "
+             "coordinate does not")
+          ->type_name("NAME");
+  app->add_option("--load", combine.load,
+                  "Copy the values of these variables into the references, one chunk each. "
+                  "Default: 1-D coordinates; always: the concat coordinate")
+      ->delimiter(',')
+      ->type_name("NAME,...");
   load->each([args](const std::string&) { args->load_given = true; });
   app->add_option("--drop", combine.drop, "Leave these variables out")
       ->delimiter(',')

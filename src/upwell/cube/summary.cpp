@@ -14,30 +14,44 @@ struct Partial {
   double min = INFINITY, max = -INFINITY, sum = 0;
 };
 
+/// Eight sums side by side: each is short, so exact enough, and they map to vector registers.
+constexpr size_t kLanes = 8;
+
+struct Lanes {
+  std::array<double, kLanes> sum{}, min, max;
+  std::array<uint64_t, kLanes> count{};
+  Lanes() {
+    min.fill(INFINITY);
+    max.fill(-INFINITY);
+  }
+};
+
+template <typename T>
+void add_lane(Lanes& lanes, size_t k, T value) {
+  auto v = static_cast<double>(value);
+  bool valid = v == v;
+  lanes.sum[k] += valid ? v : 0;
+  lanes.count[k] += valid ? 1 : 0;
+  lanes.min[k] = v < lanes.min[k] ? v : lanes.min[k];
+  lanes.max[k] = v > lanes.max[k] ? v : lanes.max[k];
+}
+
 template <typename T>
 Partial add_up(const T* values, size_t n) {
-  // Several sums side by side: exact enough (each is short), and the compiler can keep them in
-  // registers.
-  constexpr size_t kLanes = 8;
-  double sums[kLanes] = {};
-  uint64_t counts[kLanes] = {};
-  double low = INFINITY, high = -INFINITY;
-  for (size_t i = 0; i < n; ++i) {
-    auto v = static_cast<double>(values[i]);
-    bool valid = v == v;
-    sums[i % kLanes] += valid ? v : 0;
-    counts[i % kLanes] += valid ? 1 : 0;
-    low = v < low ? v : low;
-    high = v > high ? v : high;
+  Lanes lanes;
+  size_t whole = n - n % kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) {
+    for (size_t k = 0; k < kLanes; ++k) add_lane(lanes, k, values[i + k]);
   }
+  for (size_t i = whole; i < n; ++i) add_lane(lanes, i - whole, values[i]);
   Partial p;
   for (size_t k = 0; k < kLanes; ++k) {
-    p.sum += sums[k];
-    p.count += counts[k];
+    p.sum += lanes.sum[k];
+    p.count += lanes.count[k];
+    p.min = std::min(p.min, lanes.min[k]);
+    p.max = std::max(p.max, lanes.max[k]);
   }
   p.missing = n - p.count;
-  p.min = low;
-  p.max = high;
   return p;
 }
 

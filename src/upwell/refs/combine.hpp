@@ -19,6 +19,9 @@ namespace upwell::refs {
 struct CombineOptions {
   /// Concat dimension. Empty: the one unlimited dimension, else the one CF time coordinate.
   std::string concat;
+  /// 1-D array along the concat dimension that says in which order granules follow each other, where
+  /// the dimension's own coordinate does not (a bare counter). Empty: the coordinate.
+  std::string order_by;
   /// Arrays (paths, with or without the leading '/'; a bare name means that name in every group)
   /// whose values are copied into the result, one chunk each. Without `load_given`: the 1-D
   /// coordinate variables. The concat coordinate and its bounds always are.
@@ -108,6 +111,7 @@ class Combiner {
 
   // combine_plan.cpp
   Result<> choose_concat(const Dataset& first);
+  Result<> choose_order(const Dataset& first);
   Result<> plan_arrays(const Dataset& first);
   Result<> plan_array(const Dataset& first, const std::string& path, const Array& array);
   bool wants_load(const std::string& path, const Array& array, const ArrayPlan& plan) const;

@@ -89,6 +89,26 @@ Result<std::unique_ptr<Combiner>> Combiner::make(io::Session& session,
   return out;
 }
 
+/// The coordinate that orders the granules: the one asked for, else the one nearest to the root.
+Result<> Combiner::choose_order(const Dataset& first) {
+  const std::string& concat = options_.concat;
+  const std::string& wanted = options_.order_by;
+  auto depth = [](const std::string& p) { return std::count(p.begin(), p.end(), '/'); };
+  for_each_array(first.root, [&](const std::string& path, const Array& array) {
+    if (!array.type.is_number() || array.shape.size() != 1 ||
+        array.dimensions != std::vector{concat})
+      return;
+    if (wanted.empty() ? array.name != concat : !names_array({wanted}, path)) return;
+    if (report_.coordinate.empty() || depth(path) < depth(report_.coordinate))
+      report_.coordinate = path;
+  });
+  if (!wanted.empty() && (report_.coordinate.empty() || !names_array({wanted}, report_.coordinate)))
+    return fail(Code::kInvalidArgument, "--order-by " + wanted +
+                                            ": the first granule has no such " +
+                                            "variable of numbers along " + concat + " alone");
+  return {};
+}
+
 Result<> Combiner::choose_concat(const Dataset& first) {
   std::set<std::string> unlimited, timelike, all;
   std::string scalar_time;
@@ -130,13 +150,7 @@ Result<> Combiner::choose_concat(const Dataset& first) {
     prepend_mode_ = true;
     report_.coordinate = scalar_time;
   }
-  // The coordinate that orders the granules: the one nearest to the root.
-  for_each_array(first.root, [&](const std::string& path, const Array& array) {
-    if (array.name != concat || !is_coordinate_variable(array) || !array.type.is_number()) return;
-    auto depth = [](const std::string& p) { return std::count(p.begin(), p.end(), '/'); };
-    if (report_.coordinate.empty() || depth(path) < depth(report_.coordinate))
-      report_.coordinate = path;
-  });
+  UPWELL_CHECK(choose_order(first));
   if (report_.coordinate.empty() && sources_.size() > 1)
     report_.warnings.push_back("dimension " + concat +
                                " has no numeric coordinate variable: granules are in the order in "

@@ -190,7 +190,8 @@ OrderResult order_granules(const std::vector<Extent>& extents, const std::string
       const bool same = last->values == e->values && last->exact == e->exact;
       reasons[e->granule].push_back(
           {same ? "duplicate" : "overlap", path,
-           (same ? "same values as in " : "values overlap those of ") + urls[last->granule]});
+           (same ? "same values as in " : "values overlap those of ") + urls[last->granule] +
+               (same ? " (if another variable gives the order: --order-by)" : "")});
       continue;
     }
     out.order.push_back(e->granule);
