@@ -20,6 +20,19 @@ bool is_scale(const Object& object) {
   return cls && *cls == "DIMENSION_SCALE";
 }
 
+bool has_netcdf_type(const Object& object) {
+  switch (object.dataset->array.type.kind) {
+    case Kind::kReference:
+    case Kind::kRegionReference:
+    case Kind::kArray:
+    case Kind::kBitfield:
+    case Kind::kTime:
+      return false;
+    default:
+      return true;
+  }
+}
+
 std::string last_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 bool is_unlimited(const Array& array, size_t axis) {
@@ -44,7 +57,9 @@ class DimensionNames {
       if (object.what == Object::What::kDataset && object.dataset && !object.error)
         name_by_scales(object);
     visited_.clear();
-    add_phony(*objects_.root);
+    add_phony(*objects_.root, true);
+    visited_.clear();
+    add_phony(*objects_.root, false);
     for (Object& object : objects_.all) stretch(object);
   }
 
@@ -105,11 +120,13 @@ class DimensionNames {
     for (size_t i = 0; i < rank; ++i) {
       VlenHandle handle;
       std::memcpy(&handle, list.value.data.data() + i * sizeof handle, sizeof handle);
-      if (handle.count == 0 || handle.offset > list.value.heap.size() ||
-          size > list.value.heap.size() - handle.offset)
+      uint64_t heap = list.value.heap.size();
+      if (handle.count == 0 || handle.offset > heap || handle.count > (heap - handle.offset) / size)
         continue;
       uint64_t address = 0;
-      for (size_t b = size; b-- > 0;) address = address << 8 | list.value.heap[handle.offset + b];
+      // Of several scales on one axis the last one names it, as for netCDF-C.
+      uint64_t last = handle.offset + (handle.count - 1) * size;
+      for (size_t b = size; b-- > 0;) address = address << 8 | list.value.heap[last + b];
       const Object* scale = objects_.find(address);
       if (!scale || scale == &object) continue;
       auto known = scales_.find(scale);
@@ -119,18 +136,20 @@ class DimensionNames {
   }
 
   // As netCDF-C: groups below first; a dimension of the group with the same length and kind is
-  // taken unless the variable has it already.
-  void add_phony(Object& group, int depth = 0) {
+  // taken unless the variable has it already. Variables of types that netCDF-4 does not have come
+  // last, so that the numbers of the others are netCDF-C's.
+  void add_phony(Object& group, bool netcdf_types, int depth = 0) {
     if (depth > 512 || !visited_.insert(&group).second) return;
     for (const Link& link : group.links) {
       Object* child = link.kind == Link::Kind::kHard ? objects_.find(link.address) : nullptr;
-      if (child && child->what == Object::What::kGroup) add_phony(*child, depth + 1);
+      if (child && child->what == Object::What::kGroup) add_phony(*child, netcdf_types, depth + 1);
     }
     for (const Link& link : group.links) {
       Object* child = link.kind == Link::Kind::kHard ? objects_.find(link.address) : nullptr;
       if (!child || child->what != Object::What::kDataset || !child->dataset || child->error)
         continue;
-      if (visited_.insert(child).second) name_phony(group, *child);
+      if (has_netcdf_type(*child) == netcdf_types && visited_.insert(child).second)
+        name_phony(group, *child);
     }
   }
 
