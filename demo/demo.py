@@ -121,7 +121,7 @@ Open {url}/ in a browser, or in Python (pip install xarray zarr aiohttp):
 
     import xarray as xr
     url = "{url}/datasets/{name}/zarr"
-    cube = xr.open_zarr(url, decode_times=False, chunks=None)
+    cube = xr.open_zarr(url, zarr_format=2, decode_times=False, chunks=None)
     print(cube)
     print(cube["{variable}"].mean(("y", "x")).values)
 
