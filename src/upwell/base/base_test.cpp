@@ -1,0 +1,152 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "base/bytes.hpp"
+#include "base/files.hpp"
+#include "base/parallel.hpp"
+#include "base/result.hpp"
+
+namespace upwell {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A directory of its own for each test, removed at the end.
+class FilesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "upwell-base-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  static std::string text_of(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  size_t entries() const {
+    return static_cast<size_t>(
+        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
+  }
+
+  fs::path directory_;
+};
+
+TEST(Error, SaysWhatWasBeingDoneOutermostFirst) {
+  Error error{Code::kInvalidData, "checksum mismatch", {"chunk 0.1 of /sst", "granule a.nc"}, {}};
+  EXPECT_EQ(error.to_string(), "granule a.nc: chunk 0.1 of /sst: checksum mismatch");
+}
+
+TEST(Error, MapsToExitAndHttpStatus) {
+  EXPECT_EQ(exit_status(Code::kInvalidArgument), 64);
+  EXPECT_EQ(exit_status(Code::kInvalidData), 65);
+  EXPECT_EQ(exit_status(Code::kNotFound), 66);
+  EXPECT_EQ(exit_status(Code::kInternal), 70);
+  EXPECT_EQ(exit_status(Code::kCannotWrite), 73);
+  EXPECT_EQ(exit_status(Code::kUnavailable), 75);
+  EXPECT_EQ(exit_status(Code::kUnauthenticated), 77);
+  EXPECT_EQ(exit_status(Code::kBadConfiguration), 78);
+  // A source that is not there is a broken gateway to a client; 404 would mean "never written".
+  EXPECT_EQ(http_status(Code::kNotFound), 502);
+  EXPECT_EQ(http_status(Code::kUnavailable), 503);
+}
+
+Result<int> half(int v) {
+  if (v % 2 != 0) return fail(Code::kInvalidArgument, "odd");
+  return v / 2;
+}
+
+Result<int> quarter(int v) {
+  UPWELL_TRY(int h, half(v));
+  UPWELL_CHECK(half(h));
+  return half(h);
+}
+
+TEST(Error, MacrosReturnTheFirstOne) {
+  EXPECT_EQ(quarter(8).value(), 2);
+  EXPECT_EQ(quarter(6).error().message, "odd");
+  EXPECT_EQ(quarter(3).error().code, Code::kInvalidArgument);
+}
+
+TEST(Bytes, LoadsInBothOrders) {
+  const uint8_t bytes[] = {0x01, 0x02, 0x03, 0x04};
+  EXPECT_EQ(load_le<uint32_t>(bytes), 0x04030201U);
+  EXPECT_EQ(load_be<uint32_t>(bytes), 0x01020304U);
+  EXPECT_EQ(load_be<int16_t>(bytes), 0x0102);
+}
+
+TEST(Bytes, SlicesKeepTheirOwnerAlive) {
+  SharedBytes slice;
+  {
+    SharedBytes whole(to_bytes(std::string_view("upwelling")));
+    slice = whole.slice(2, 4);
+  }
+  EXPECT_EQ(as_text(slice.span()), "well");
+}
+
+TEST_F(FilesTest, AFileAppearsWholeOrNotAtAll) {
+  fs::path target = directory_ / "out.json";
+  {
+    auto file = AtomicFile::create(target);
+    ASSERT_TRUE(file);
+    ASSERT_TRUE(file->write(as_bytes("half")));
+    EXPECT_FALSE(fs::exists(target));
+  }
+  EXPECT_EQ(entries(), 0U);  // given up: nothing is left
+  ASSERT_TRUE(write_file_atomically(target, as_bytes("first")));
+  ASSERT_TRUE(write_file_atomically(target, as_bytes("second")));
+  EXPECT_EQ(text_of(target), "second");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FilesTest, ADirectoryReplacesAnOldOneInOneStep) {
+  fs::path target = directory_ / "cube.parq";
+  for (const char* text : {"old", "new"}) {
+    auto made = AtomicDirectory::create(target.string() + "/");
+    ASSERT_TRUE(made);
+    ASSERT_TRUE(write_file_atomically(made->path() / "a", as_bytes(text)));
+    ASSERT_TRUE(made->commit());
+  }
+  EXPECT_EQ(text_of(target / "a"), "new");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FilesTest, SaysWhereItCannotWrite) {
+  auto result = write_file_atomically(directory_ / "not" / "there", as_bytes("x"));
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kCannotWrite);
+  EXPECT_NE(result.error().message.find("there"), std::string::npos);
+}
+
+TEST(Parallel, CallsEachIndexOnce) {
+  std::vector<std::atomic<int>> calls(1000);
+  auto count = [&](size_t i) -> Result<> {
+    ++calls[i];
+    return {};
+  };
+  ASSERT_TRUE(parallel_for(calls.size(), count));
+  ASSERT_TRUE(blocking_for(calls.size(), 7, count));
+  for (const auto& n : calls) EXPECT_EQ(n, 2);
+}
+
+TEST(Parallel, StopsAtTheFirstError) {
+  std::atomic<size_t> calls{0};
+  auto fail_early = [&](size_t i) -> Result<> {
+    ++calls;
+    if (i == 3) return fail(Code::kInvalidData, "three");
+    return {};
+  };
+  auto result = blocking_for(100000, 2, fail_early);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().message, "three");
+  EXPECT_LT(calls, 100000U);
+}
+
+}  // namespace
+}  // namespace upwell
