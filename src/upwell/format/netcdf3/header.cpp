@@ -54,7 +54,9 @@ class HeaderCursor {
     UPWELL_TRY(const uint64_t n, count());
     if (n > kMaxNameBytes) return broken(where, fmt::format("a name of {} bytes", n));
     UPWELL_TRY(const ByteSpan text, bytes(padded(n)));
-    return std::string(as_text(text.first(n)));
+    // Some writers count the NUL that ends a C string; netCDF shows the name without it.
+    const std::string_view whole = as_text(text.first(n));
+    return std::string(whole.substr(0, whole.find('\0')));
   }
   /// Head of a list: its length, 0 when it is absent.
   Result<uint64_t> list(uint32_t tag, const char* what) {

@@ -134,6 +134,7 @@ Result<> ColumnReader::read_chunk(const RowGroup& group) {
   if (chunk.values != group.rows) {
     return fail(Code::kInvalidData, fmt::format("{} values for {} rows", chunk.values, group.rows));
   }
+  if (rows == 0) return {};  // then some writers give no proper offset
   int64_t begin = chunk.data_offset;
   if (chunk.dictionary_offset > 0) begin = std::min(begin, chunk.dictionary_offset);
   if (begin < 4 || chunk.compressed_size < 0 || static_cast<uint64_t>(begin) > footer_.data_end ||

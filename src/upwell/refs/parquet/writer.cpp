@@ -225,6 +225,12 @@ void TableWriter::put_column(ThriftWriter& t, const OutColumn& column,
   t.i64(7, written.compressed);
   t.i64(9, written.data_offset);
   if (written.dictionary) t.i64(11, written.dictionary_offset);
+  if (column.kind == OutColumn::Kind::kInt64) {
+    // fastparquet makes floats of integers that may be null, unless told that there are none.
+    t.struct_field(12);
+    t.i64(3, 0);
+    t.end_struct();
+  }
   t.end_struct();
   t.end_struct();
 }

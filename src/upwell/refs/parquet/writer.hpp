@@ -1,6 +1,6 @@
 #pragma once
 // Writing of flat Parquet files as fsspec's LazyReferenceMapper wants them: one row group,
-// Zstandard, no statistics, a dictionary for text.
+// Zstandard, no minima and maxima, a dictionary for text.
 
 #include <limits>
 #include <string>
