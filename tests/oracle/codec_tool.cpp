@@ -21,7 +21,9 @@ using upwell::Result;
 using upwell::codec::CodecSpec;
 using upwell::codec::Pipeline;
 
-bool read_exactly(void* to, size_t size) { return std::fread(to, 1, size, stdin) == size; }
+bool read_exactly(void* to, size_t size) {
+  return size == 0 || std::fread(to, 1, size, stdin) == size;
+}
 
 Result<std::vector<CodecSpec>> specs_of(const nlohmann::json& request) {
   std::vector<CodecSpec> specs;
@@ -84,7 +86,7 @@ void write_answer(bool done, const void* data, uint64_t size) {
   const uint8_t status = done ? 0 : 1;
   std::fwrite(&status, 1, 1, stdout);
   std::fwrite(&size, 1, sizeof(size), stdout);
-  std::fwrite(data, 1, size, stdout);
+  if (size > 0) std::fwrite(data, 1, size, stdout);
   std::fflush(stdout);
 }
 

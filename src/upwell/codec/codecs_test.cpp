@@ -338,6 +338,15 @@ TEST(Codecs, RefuseParametersThatMakeNoSense) {
   EXPECT_EQ(unknown.error().code, Code::kUnsupported);
 }
 
+TEST(Codecs, ZstdLevelsBeyondTheLibrarysAreClamped) {
+  for (const char* config : {"{\"level\":100}", "{\"level\":-2000000000}"}) {
+    const Bytes stored = encoded_by({"zstd", config}, 1, repetitive(1000));
+    Bytes out(1000);
+    ASSERT_TRUE((*make_codec({"zstd", config}, 1))->decode_into(stored, out));
+    EXPECT_EQ(out, repetitive(1000));
+  }
+}
+
 TEST(Codecs, DeepNbitTypesAreRefused) {
   std::string values = "0,0,1";
   for (int i = 0; i < 1000; ++i) values += ",2,8";

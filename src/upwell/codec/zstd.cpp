@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <zstd.h>
 
+#include <algorithm>
+
 #include "codec/buffer_codec.hpp"
 #include "codec/factories.hpp"
 
@@ -72,7 +74,9 @@ class ZstdCodec : public BufferCodec {
 }  // namespace
 
 CodecResult make_zstd(const Params& params, size_t) {
-  UPWELL_TRY(const int64_t level, params.integer("level", 0, ZSTD_minCLevel(), ZSTD_maxCLevel()));
+  UPWELL_TRY(int64_t level, params.integer("level", 0, INT32_MIN, INT32_MAX));
+  // As the library does, and no reason to refuse to decode: there are files that say level 100.
+  level = std::clamp<int64_t>(level, ZSTD_minCLevel(), ZSTD_maxCLevel());
   UPWELL_TRY(const bool checksum, params.boolean("checksum", false));
   return std::make_shared<ZstdCodec>(static_cast<int>(level), checksum);
 }
