@@ -146,8 +146,11 @@ Result<> ColumnReader::read_chunk(const RowGroup& group) {
   }
   dictionary_ = {};
   has_dictionary_ = false;
-  ByteSpan pages =
-      file_.subspan(static_cast<size_t>(begin), static_cast<size_t>(chunk.compressed_size));
+  // Old writers forgot the header of the dictionary page in the size (PARQUET-816).
+  constexpr uint64_t kForgotten = 100;
+  const uint64_t end =
+      std::min(static_cast<uint64_t>(begin + chunk.compressed_size) + kForgotten, footer_.data_end);
+  ByteSpan pages = file_.subspan(static_cast<size_t>(begin), end - static_cast<uint64_t>(begin));
   uint64_t left = rows;
   while (left > 0) {
     const auto at = static_cast<uint64_t>(pages.data() - file_.data());
@@ -215,13 +218,14 @@ Result<> ColumnReader::read_page(const ColumnChunk& chunk, const PageHeader& pag
     UPWELL_CHECK(add_values(page, in, levels));
   } else {
     ByteCursor whole(body);
-    if (page.repetition_bytes != 0) return fail(Code::kInvalidData, "repetition in a flat column");
+    // All zero in a flat column, but some writers put them.
+    UPWELL_CHECK(whole.take(static_cast<uint64_t>(page.repetition_bytes)));
     UPWELL_TRY(const ByteSpan runs, whole.take(static_cast<uint64_t>(page.definition_bytes)));
     if (column_.optional) {
       ByteCursor level_bytes(runs);
       UPWELL_TRY(levels, decode_hybrid(level_bytes, 1, count));
     }
-    const int64_t size = page.uncompressed - page.definition_bytes;
+    const int64_t size = page.uncompressed - page.definition_bytes - page.repetition_bytes;
     if (page.is_compressed) {
       UPWELL_TRY(bytes, page_bytes(chunk, whole.rest(), size));
     } else {
