@@ -153,6 +153,18 @@ std::vector<std::string> split_dates(const std::string& text) {
   return {text};
 }
 
+/// The largest value that lies in the span. Spans end a nanosecond before the next second, which a
+/// double may not resolve: rounded up, "2000" would take 2001-01-01T00:00 too.
+Result<double> last_value(const cf::TimeUnits& units,
+                          const std::pair<cf::DateTime, cf::DateTime>& span) {
+  if (cf::compare(span.first, span.second) == 0) return cf::encode_time(units, span.second);
+  cf::DateTime end = span.second;
+  end.second += 1;
+  end.nanosecond = 0;
+  UPWELL_TRY(double beyond, cf::encode_time(units, end));
+  return std::nextafter(beyond, -INFINITY);
+}
+
 Result<AxisChoice> choose_by_time(const AxisRequest& request, const cf::TimeUnits& units,
                                   const std::vector<double>& values, bool nearest) {
   std::vector<std::string> parts = split_dates(request.text);
@@ -161,12 +173,12 @@ Result<AxisChoice> choose_by_time(const AxisRequest& request, const cf::TimeUnit
     UPWELL_TRY(auto span, cf::parse_time_span(parts[0], units.calendar));
     UPWELL_TRY(low, cf::encode_time(units, span.first));
     if (parts.size() == 1) {
-      UPWELL_TRY(high, cf::encode_time(units, span.second));
+      UPWELL_TRY(high, last_value(units, span));
     }
   }
   if (parts.size() == 2 && !parts[1].empty()) {
     UPWELL_TRY(auto span, cf::parse_time_span(parts[1], units.calendar));
-    UPWELL_TRY(high, cf::encode_time(units, span.second));
+    UPWELL_TRY(high, last_value(units, span));
   }
   UPWELL_TRY(AxisChoice choice, choose_between(request, values, low, high));
   if (choice.count > 0 || parts.size() == 2) return choice;
