@@ -51,12 +51,16 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
   }
   auto info = session.stat(url);
   if (!info) {
-    // A remote directory looks like an object that does not exist.
-    const bool maybe_directory = info.error().code == Code::kNotFound &&
+    // For a remote directory a server says that it does not exist, that it may not be listed, or
+    // sends a page that lists it.
+    const Code code = info.error().code;
+    const bool maybe_directory = (code == Code::kNotFound || code == Code::kPermissionDenied ||
+                                  code == Code::kInvalidData) &&
                                  (url.ends_with(".parq") || url.ends_with(".parquet"));
     if (!maybe_directory) return fail(std::move(info).error());
     auto dataset = open_parquet(session, url, options);
-    if (!dataset && dataset.error().code == Code::kNotFound) return fail(std::move(info).error());
+    if (!dataset && (dataset.error().code == Code::kNotFound || dataset.error().code == code))
+      return fail(std::move(info).error());
     return dataset;
   }
   if (info->size > 0) {
