@@ -62,6 +62,12 @@ class CodecTool:
         self.process.wait(timeout=10)
 
 
+def forget_plugins():
+    """netCDF4, when a test of this run has imported it, names its own filters to every child; they
+    are linked to its own libhdf5 and break in h5py's."""
+    os.environ.pop("HDF5_PLUGIN_PATH", None)
+
+
 class Child:
     """Calls functions in a process of its own: a crash or a hang of an oracle fails one test."""
 
@@ -71,7 +77,9 @@ class Child:
     def call(self, function, *args, timeout=120):
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
-            self.pool = concurrent.futures.ProcessPoolExecutor(1, mp_context=context)
+            self.pool = concurrent.futures.ProcessPoolExecutor(
+                1, mp_context=context, initializer=forget_plugins
+            )
         try:
             return self.pool.submit(function, *args).result(timeout=timeout)
         except (concurrent.futures.process.BrokenProcessPool, TimeoutError):
