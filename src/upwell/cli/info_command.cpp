@@ -232,8 +232,8 @@ Result<> run_info(Context& context, const std::string& source, bool as_json,
   }
   if (dataset.problems.empty()) return {};
   return fail(dataset.problems.front().error.code,
-              fmt::format("{} of its objects cannot be read (leave them out with --drop PATH)",
-                          dataset.problems.size()));
+              fmt::format("{}: {} of its objects cannot be read (leave them out with --drop PATH)",
+                          source, dataset.problems.size()));
 }
 
 }  // namespace

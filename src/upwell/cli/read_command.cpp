@@ -126,7 +126,7 @@ Result<> run_read(Context& context, const ReadRequestOptions& options) {
                    [&](const std::string& path, const Array&) { known += " " + path.substr(1); });
     for (const Problem& problem : dataset.problems) {
       if (problem.path == options.array || problem.path == "/" + options.array)
-        return fail(problem.error);
+        return fail(Error(problem.error).with(options.source));
     }
     return fail(Code::kNotFound, fmt::format("{} has no array '{}'; it has:{}", options.source,
                                              options.array, known));
