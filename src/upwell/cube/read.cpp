@@ -199,8 +199,10 @@ bool is_uniform(const Array& array) {
 Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Array& array,
                         const Selection& selection, const ReadOptions& options) {
   UPWELL_TRY(CheckedSelection checked, check_selection(array, selection));
-  UPWELL_TRY(std::vector<ChunkTask> tasks, plan_chunks(array, checked));
+  // First of all, so that a size that no memory can hold is refused before chunks are planned for
+  // it.
   UPWELL_TRY(Values out, allocate(array, checked.shape));
+  UPWELL_TRY(std::vector<ChunkTask> tasks, plan_chunks(array, checked));
   UPWELL_TRY(DecoderMap decoders, make_decoders(array, tasks));
   UPWELL_CHECK(fill_uncovered(array, checked, out));
   auto decoder_of = [&](const ChunkTask& task) -> const ChunkDecoder& {

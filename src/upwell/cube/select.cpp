@@ -145,7 +145,8 @@ std::vector<std::string> split_dates(const std::string& text) {
   for (size_t colon : colons) {
     std::string first = text.substr(0, colon), second = text.substr(colon + 1);
     auto is_date = [](const std::string& t) {
-      return t.empty() || bool(cf::parse_time_span(t, cf::Calendar::kAllLeap));
+      return t.empty() || bool(cf::parse_time_span(t, cf::Calendar::kAllLeap)) ||
+             bool(cf::parse_time_span(t, cf::Calendar::k360Day));
     };
     bool year_first = second.empty() || second.size() >= 4;
     if (year_first && is_date(first) && is_date(second)) return {first, second};
