@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
+#include <new>
 #include <nlohmann/json.hpp>
 
 namespace upwell::cli {
@@ -28,6 +29,15 @@ void print_stats(const io::Counters& counters, double wall_s) {
                               {"cpu_s", seconds(usage.ru_utime) + seconds(usage.ru_stime)},
                               {"peak_memory_bytes", static_cast<uint64_t>(usage.ru_maxrss) * 1024}};
   fmt::print(stderr, "{}\n", line.dump());
+}
+
+/// Memory that ran out ends the command like any other limit, not the process.
+Result<> run_guarded(const std::function<Result<>(Context&)>& body, Context& context) {
+  try {
+    return body(context);
+  } catch (const std::bad_alloc&) {
+    return fail(Code::kResourceExhausted, "out of memory; select less or join fewer granules");
+  }
 }
 
 }  // namespace
@@ -108,7 +118,7 @@ int Program::run(int argc, char** argv) {
     if (!command->parsed()) continue;
     auto start = std::chrono::steady_clock::now();
     Context context(impl_->common);
-    Result<> result = body(context);
+    Result<> result = run_guarded(body, context);
     double wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (!result)
       fmt::print(stderr, "upwell {}: {}: {}\n", command->get_name(), to_string(result.error().code),
