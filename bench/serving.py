@@ -25,7 +25,7 @@ rest.serve(host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
 """
 
 NGINX = """
-daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log;
+daemon off; user root; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log;
 events {{ worker_connections 256; }}
 http {{ access_log off; sendfile on; keepalive_requests 1000000; client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2;
 fastcgi_temp_path {dir}/t3; uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;

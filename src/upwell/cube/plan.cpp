@@ -80,8 +80,54 @@ bool make_task(const Segment& segment, const CheckedSelection& s, const Shape& c
   return true;
 }
 
+/// Chunks that one selection may have to do: tasks of some hundred bytes each.
+constexpr size_t kMaxTasks = 8'000'000;
+constexpr size_t kLookupBlock = 4096;
+
+/// Tasks of the chunks [low, high) of a segment. Looks chunks up in blocks, so that the missing
+/// ones leave nothing behind.
+Result<> add_tasks(const Array& array, const Segment& segment, const CheckedSelection& s,
+                   const Shape& low, const Shape& high, bool missing_too, ChunkPlan& plan) {
+  std::vector<uint64_t> positions;
+  std::vector<Shape> coordinates;
+  std::vector<ChunkRef> refs(kLookupBlock);
+  bool any_missing = false;
+  auto flush = [&]() -> Result<> {
+    UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
+    for (size_t i = 0; i < positions.size(); ++i) {
+      bool missing = refs[i].state == ChunkRef::State::kMissing;
+      any_missing = any_missing || missing;
+      if (missing && !missing_too) continue;
+      ChunkTask task;
+      if (!make_task(segment, s, coordinates[i], task)) continue;
+      if (plan.tasks.size() == kMaxTasks) {
+        return fail(Code::kResourceExhausted,
+                    fmt::format("{}: the selection has more than {} chunks; select less",
+                                array.name, kMaxTasks));
+      }
+      task.ref = std::move(refs[i]);
+      plan.tasks.push_back(std::move(task));
+    }
+    positions.clear();
+    coordinates.clear();
+    return {};
+  };
+  Shape strides = c_strides(segment.grid);
+  Shape at = low;
+  do {
+    uint64_t position = 0;
+    for (size_t d = 0; d < at.size(); ++d) position += at[d] * strides[d];
+    positions.push_back(position);
+    coordinates.push_back(at);
+    if (positions.size() == kLookupBlock) UPWELL_CHECK(flush());
+  } while (next_position(at, low, high));
+  UPWELL_CHECK(flush());
+  if (any_missing) plan.with_missing.push_back(&segment);
+  return {};
+}
+
 Result<> plan_segment(const Array& array, const Segment& segment, const CheckedSelection& s,
-                      std::vector<ChunkTask>& tasks) {
+                      bool missing_too, ChunkPlan& plan) {
   Box part = selected_part(s, segment.origin, segment.shape);
   if (element_count(part.shape) == 0) return {};
   size_t rank = s.shape.size();
@@ -97,22 +143,7 @@ Result<> plan_segment(const Array& array, const Segment& segment, const CheckedS
     if (high[d] > segment.grid[d])
       return fail(Code::kInvalidData, array.name + ": the chunk grid is too small for its segment");
   }
-  std::vector<uint64_t> positions;
-  size_t begin = tasks.size();
-  Shape strides = c_strides(segment.grid);
-  Shape at = low;
-  do {
-    ChunkTask task;
-    if (!make_task(segment, s, at, task)) continue;
-    uint64_t position = 0;
-    for (size_t d = 0; d < rank; ++d) position += at[d] * strides[d];
-    positions.push_back(position);
-    tasks.push_back(std::move(task));
-  } while (next_position(at, low, high));
-  std::vector<ChunkRef> refs(positions.size());
-  UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
-  for (size_t i = 0; i < refs.size(); ++i) tasks[begin + i].ref = std::move(refs[i]);
-  return {};
+  return add_tasks(array, segment, s, low, high, missing_too, plan);
 }
 
 /// `box` minus `hole`, as boxes.
@@ -172,12 +203,17 @@ Result<CheckedSelection> check_selection(const Array& array, const Selection& se
   return s;
 }
 
-Result<std::vector<ChunkTask>> plan_chunks(const Array& array, const CheckedSelection& selection) {
-  std::vector<ChunkTask> tasks;
-  if (element_count(selection.shape) == 0) return tasks;
+Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& selection,
+                              bool missing_too) {
+  ChunkPlan plan;
+  if (element_count(selection.shape) == 0) return plan;
   for (const Segment& segment : array.segments)
-    UPWELL_CHECK(plan_segment(array, segment, selection, tasks));
-  return tasks;
+    UPWELL_CHECK(plan_segment(array, segment, selection, missing_too, plan));
+  return plan;
+}
+
+Box covered_by(const Segment& segment, const CheckedSelection& selection) {
+  return selected_part(selection, segment.origin, segment.shape);
 }
 
 std::vector<Box> uncovered(const Array& array, const CheckedSelection& selection) {

@@ -22,13 +22,23 @@ struct ChunkTask {
   Shape last_source;  ///< last wanted element, relative to the chunk
 };
 
-/// All tasks of a selection, segment by segment in C order; missing chunks too.
-Result<std::vector<ChunkTask>> plan_chunks(const Array& array, const CheckedSelection& selection);
+/// What a selection takes. Chunks that were never written have no task unless asked for: there may
+/// be many times more of them than of the others.
+struct ChunkPlan {
+  std::vector<ChunkTask> tasks;  ///< segment by segment in C order
+  std::vector<const Segment*>
+      with_missing;  ///< segments of which the selection takes chunks never written
+};
+/// kResourceExhausted when the selection has more chunks to do than memory is for.
+Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& selection,
+                              bool missing_too);
 
 /// Boxes of the selection (in selected elements) that no segment covers.
 struct Box {
   Shape origin, shape;
 };
+/// The box of the selection that a segment covers; empty on some axis when none.
+Box covered_by(const Segment& segment, const CheckedSelection& selection);
 std::vector<Box> uncovered(const Array& array, const CheckedSelection& selection);
 
 }  // namespace upwell

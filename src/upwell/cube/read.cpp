@@ -1,6 +1,7 @@
 #include "cube/read.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -14,19 +15,25 @@ namespace {
 
 using DecoderMap = std::map<const SegmentLayout*, std::shared_ptr<const ChunkDecoder>>;
 
-Result<DecoderMap> make_decoders(const Array& array, const std::vector<ChunkTask>& tasks) {
+/// Segments may differ in how they store, not (yet) in what type comes out.
+Result<> check_layout(const Array& array, const SegmentLayout& layout) {
+  if (!(memory_type(layout.type) == memory_type(array.type))) {
+    return fail(Code::kUnsupported, fmt::format("{}: one granule stores {}, another {}", array.name,
+                                                describe(array.type), describe(layout.type)));
+  }
+  if (layout.packing)
+    return fail(Code::kUnsupported, array.name + ": packing differs between granules");
+  return {};
+}
+
+Result<DecoderMap> make_decoders(const Array& array, const ChunkPlan& plan) {
   DecoderMap decoders;
-  DataType expected = memory_type(array.type);
-  for (const ChunkTask& task : tasks) {
+  for (const Segment* segment : plan.with_missing)
+    UPWELL_CHECK(check_layout(array, *segment->layout));
+  for (const ChunkTask& task : plan.tasks) {
     const SegmentLayout* layout = task.segment->layout.get();
     if (decoders.contains(layout)) continue;
-    if (!(memory_type(layout->type) == expected)) {
-      return fail(Code::kUnsupported,
-                  fmt::format("{}: one granule stores {}, another {}", array.name,
-                              describe(array.type), describe(layout->type)));
-    }
-    if (layout->packing)
-      return fail(Code::kUnsupported, array.name + ": packing differs between granules");
+    UPWELL_CHECK(check_layout(array, *layout));
     auto decoder = ChunkDecoder::make(*layout);
     if (!decoder) return fail(std::move(decoder).error().with(array.name));
     decoders.emplace(layout, std::move(*decoder));
@@ -47,10 +54,15 @@ Result<Bytes> fill_element(const DataType& type, const std::optional<Bytes>& fil
   return element;
 }
 
-Result<Bytes> fill_of(const Array& array, const ChunkTask& task) {
-  const SegmentLayout& layout = *task.segment->layout;
+Result<Bytes> fill_of(const Array& array, const Segment& segment) {
+  const SegmentLayout& layout = *segment.layout;
   return layout.fill ? fill_element(layout.type, layout.fill)
                      : fill_element(array.type, array.fill);
+}
+
+uint64_t physical_memory() {
+  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 /// Room for the values; a selection that memory cannot hold is an error, not a crash.
@@ -61,7 +73,7 @@ Result<Values> allocate(const Array& array, const Shape& shape) {
   unsigned __int128 bytes = values.type.size;
   for (uint64_t n : shape) bytes *= n;
   try {
-    if (bytes > (uint64_t{1} << 46)) throw std::bad_alloc();
+    if (bytes > physical_memory()) throw std::bad_alloc();
     values.data.resize(static_cast<size_t>(bytes));
   } catch (const std::exception&) {
     return fail(Code::kResourceExhausted,
@@ -104,7 +116,7 @@ Result<> place_chunk(const Array& array, const ChunkTask& task, const ChunkDecod
   uint64_t start = position_in(task.destination, strides);
   size_t size = out.type.size;
   if (task.ref.state == ChunkRef::State::kMissing) {
-    UPWELL_TRY(Bytes element, fill_of(array, task));
+    UPWELL_TRY(Bytes element, fill_of(array, *task.segment));
     fill_box(element, {out.data.data(), start, strides}, task.count);
     return {};
   }
@@ -183,6 +195,18 @@ Result<> fill_uncovered(const Array& array, const CheckedSelection& selection, V
   return {};
 }
 
+/// Where chunks were never written: the fill of their segment, under what its other chunks hold.
+Result<> fill_missing(const Array& array, const CheckedSelection& selection, const ChunkPlan& plan,
+                      Values& out) {
+  Shape strides = c_strides(out.shape);
+  for (const Segment* segment : plan.with_missing) {
+    UPWELL_TRY(Bytes element, fill_of(array, *segment));
+    Box box = covered_by(*segment, selection);
+    fill_box(element, {out.data.data(), position_in(box.origin, strides), strides}, box.shape);
+  }
+  return {};
+}
+
 }  // namespace
 
 bool is_uniform(const Array& array) {
@@ -202,9 +226,11 @@ Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Arra
   // First of all, so that a size that no memory can hold is refused before chunks are planned for
   // it.
   UPWELL_TRY(Values out, allocate(array, checked.shape));
-  UPWELL_TRY(std::vector<ChunkTask> tasks, plan_chunks(array, checked));
-  UPWELL_TRY(DecoderMap decoders, make_decoders(array, tasks));
+  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked, /*missing_too=*/false));
+  const std::vector<ChunkTask>& tasks = plan.tasks;
+  UPWELL_TRY(DecoderMap decoders, make_decoders(array, plan));
   UPWELL_CHECK(fill_uncovered(array, checked, out));
+  UPWELL_CHECK(fill_missing(array, checked, plan, out));
   auto decoder_of = [&](const ChunkTask& task) -> const ChunkDecoder& {
     return *decoders.at(task.segment->layout.get());
   };
@@ -230,8 +256,9 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
   if (!std::all_of(checked.step.begin(), checked.step.end(), [](uint64_t s) { return s == 1; })) {
     return fail(Code::kInvalidArgument, "pieces are read without steps");
   }
-  UPWELL_TRY(std::vector<ChunkTask> tasks, plan_chunks(array, checked));
-  UPWELL_TRY(DecoderMap decoders, make_decoders(array, tasks));
+  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked, /*missing_too=*/true));
+  const std::vector<ChunkTask>& tasks = plan.tasks;
+  UPWELL_TRY(DecoderMap decoders, make_decoders(array, plan));
   auto decoder_of = [&](const ChunkTask& task) -> const ChunkDecoder& {
     return *decoders.at(task.segment->layout.get());
   };

@@ -59,11 +59,8 @@ Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dat
                                         const Array& array, const Shape& chunk) {
   UPWELL_TRY(Selection box, chunk_box(array, chunk));
   UPWELL_TRY(CheckedSelection checked, check_selection(array, box));
-  UPWELL_TRY(std::vector<ChunkTask> tasks, plan_chunks(array, checked));
-  bool any = std::any_of(tasks.begin(), tasks.end(), [](const ChunkTask& t) {
-    return t.ref.state != ChunkRef::State::kMissing;
-  });
-  if (!any) return std::optional<Bytes>();
+  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked, /*missing_too=*/false));
+  if (plan.tasks.empty()) return std::optional<Bytes>();
   UPWELL_TRY(Values values, read_raw(session, dataset, array, box));
   if (array.type.kind == Kind::kVlenString)
     return std::optional<Bytes>(join_texts(values, array.chunk_shape));

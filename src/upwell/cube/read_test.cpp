@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <mutex>
 #include <random>
 
+#include "cube/plan.hpp"
 #include "io/memory_store.hpp"
 
 namespace upwell {
@@ -166,6 +168,21 @@ TEST(ReadRaw, MissingChunksAndGapsBetweenSegmentsAreFill) {
   f.array.segments[0].chunks = index;
   f.array.shape = {8};  // nothing covers the last two
   EXPECT_EQ(f.read({{0}, {8}, {}}), (std::vector<int64_t>{0, 1, 2, -7, -7, -7, -7, -7}));
+}
+
+TEST(ReadRaw, ChunksNeverWrittenLeaveNoTask) {
+  Fixture f({100000}, {1});
+  auto index = std::make_shared<DenseChunkIndex>(100000, 0);
+  index->set(77777, 0, 77777 * 4, 4);
+  f.array.segments[0].chunks = index;
+  f.array.fill = Bytes{0xFF, 0xFF, 0xFF, 0xFF};
+  auto plan = plan_chunks(f.array, *check_selection(f.array, {}), /*missing_too=*/false);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->tasks.size(), 1U);
+  EXPECT_EQ(plan->with_missing.size(), 1U);
+  std::vector<int64_t> values = f.read({});
+  EXPECT_EQ(values[77777], 77777);
+  EXPECT_EQ(std::count(values.begin(), values.end(), -1), 99999);
 }
 
 TEST(ReadRaw, SegmentsMayBeginInsideTheirSource) {
