@@ -219,7 +219,8 @@ class FixedScaleOffsetCodec : public ItemCodec {
     const auto scale = static_cast<uint64_t>(static_cast<int64_t>(packing_.scale));
     const auto offset = static_cast<uint64_t>(static_cast<int64_t>(packing_.offset));
     for (size_t i = 0; i < count; ++i) {
-      const auto value = static_cast<uint64_t>(load_item<Array>(in, i, array_.big_endian));
+      const auto value =
+          static_cast<uint64_t>(static_cast<int64_t>(load_item<Array>(in, i, array_.big_endian)));
       const auto scaled = static_cast<Array>((value - offset) * scale);
       store_item<Stored>(out, i, stored_.big_endian, cast_item<Stored>(scaled));
     }

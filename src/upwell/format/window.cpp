@@ -6,7 +6,7 @@
 
 namespace upwell::format {
 
-void Window::add(uint64_t offset, SharedBytes bytes) {
+void Window::add(uint64_t offset, const SharedBytes& bytes) {
   if (offset >= object_size_) return;
   uint64_t end = offset + std::min<uint64_t>(bytes.size(), object_size_ - offset);
   // Only the gaps between the parts that are there already are taken.

@@ -20,7 +20,7 @@ class Window {
 
   uint64_t object_size() const { return object_size_; }
   /// What is already there stays: spans given out remain valid.
-  void add(uint64_t offset, SharedBytes bytes);
+  void add(uint64_t offset, const SharedBytes& bytes);
 
   /// [offset, offset+length) as one span that stays valid as long as the window. kNeedBytes when it
   /// is not there yet; kInvalidData when it passes the end of the object.

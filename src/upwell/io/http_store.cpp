@@ -243,7 +243,7 @@ bool HttpStore::Impl::same_object(HttpJob& job, const ResponseHead& head,
                                   std::optional<uint64_t> size) {
   job.info = object_info(head, size);
   auto same = first_seen.check(job.url, job.info, size.has_value());
-  if (!same) job.error = std::move(same).error();
+  if (!same) job.error = std::move(same.error());
   return same.has_value();
 }
 
@@ -336,7 +336,7 @@ Verdict HttpStore::Impl::judge_range(HttpJob& job, Response& r) {
     if (job.past_end) return done_with(job, Code::kInvalidData, status_text(416));
     if (!same_object(job, head, range->size)) return {};
     auto checked = checked_range(job.url, job.range, *range->size);
-    if (!checked) job.error = std::move(checked).error();
+    if (!checked) job.error = std::move(checked.error());
     if (checked && checked->length > 0) {
       return done_with(
           job, Code::kInvalidData,

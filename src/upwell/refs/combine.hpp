@@ -19,8 +19,8 @@ namespace upwell::refs {
 struct CombineOptions {
   /// Concat dimension. Empty: the one unlimited dimension, else the one CF time coordinate.
   std::string concat;
-  /// 1-D array along the concat dimension that says in which order granules follow each other, where
-  /// the dimension's own coordinate does not (a bare counter). Empty: the coordinate.
+  /// 1-D array along the concat dimension that says in which order granules follow each other,
+  /// where the dimension's own coordinate does not (a bare counter). Empty: the coordinate.
   std::string order_by;
   /// Arrays (paths, with or without the leading '/'; a bare name means that name in every group)
   /// whose values are copied into the result, one chunk each. Without `load_given`: the 1-D

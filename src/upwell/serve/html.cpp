@@ -96,7 +96,7 @@ std::set<std::string> helper_names(const ServedDataset& dataset) {
 
 bool is_helper(const ServedArray& served, const std::set<std::string>& names) {
   const Array& array = *served.array;
-  if (names.contains(array.name) || array.shape.size() < 1) return true;
+  if (names.contains(array.name) || array.shape.empty()) return true;
   if (array.shape.size() == 1 && array.dimensions.size() == 1 &&
       array.dimensions[0] == array.name) {
     return true;

@@ -29,8 +29,8 @@ Result<AttributeParts> split_attribute(Window& window, SharedMessages& shared,
   if (version == 3) in.skip(1);
   UPWELL_CHECK(in.check("attribute message"));
   if (version < 1 || version > 3)
-    return fail(Code::kInvalidData, fmt::format("attribute message at offset {} has version {}",
-                                                body.offset, version));
+    return fail(Code::kInvalidData,
+                fmt::format("attribute message at offset {} has version {}", body.offset, version));
   auto padding = [version](size_t size) { return version == 1 ? (8 - size % 8) % 8 : 0; };
   auto name = as_text(in.bytes(name_size));
   parts.name = std::string(name.substr(0, name.find('\0')));
@@ -45,7 +45,8 @@ Result<AttributeParts> split_attribute(Window& window, SharedMessages& shared,
   if (!checked) return fail(std::move(checked).error().with("attribute '" + parts.name + "'"));
   parts.data = in.bytes(in.left());
   if (flags & 1) {
-    UPWELL_TRY(parts.type, shared.follow(window, parts.type.bytes, parts.type.offset, kMsgDatatype));
+    UPWELL_TRY(parts.type,
+               shared.follow(window, parts.type.bytes, parts.type.offset, kMsgDatatype));
   }
   if (flags & 2) {
     UPWELL_TRY(parts.space,
@@ -71,13 +72,11 @@ Result<Attribute> attribute_value(Window& window, SharedMessages& shared,
   attribute.value.shape = space.shape;
   uint64_t count = element_count(space.shape);
   if (count > parts.data.size() / type.size)
-    return fail(Code::kInvalidData,
-                fmt::format("{} elements of {} bytes, but {} bytes of data", count, type.size,
-                            parts.data.size()));
+    return fail(Code::kInvalidData, fmt::format("{} elements of {} bytes, but {} bytes of data",
+                                                count, type.size, parts.data.size()));
   ByteSpan stored = parts.data.first(count * type.size);
   if (type.has_vlen()) {
-    UPWELL_CHECK(
-        resolve_in_window(window, shared.facts(), type, stored, count, attribute.value));
+    UPWELL_CHECK(resolve_in_window(window, shared.facts(), type, stored, count, attribute.value));
     return attribute;
   }
   attribute.value.data.resize(count * attribute.value.type.size);
@@ -126,8 +125,7 @@ Result<> AttributeReader::list_dense(Window& window, SharedMessages& shared, con
   return {};
 }
 
-Result<> AttributeReader::list(Window& window, SharedMessages& shared,
-                               const ObjectHeader& header) {
+Result<> AttributeReader::list(Window& window, SharedMessages& shared, const ObjectHeader& header) {
   std::vector<Pending> found;
   std::optional<Error> need;
   for (const Message& message : header.messages()) {
@@ -157,8 +155,7 @@ Result<> AttributeReader::list(Window& window, SharedMessages& shared,
   return {};
 }
 
-Result<> AttributeReader::read(Window& window, SharedMessages& shared,
-                               const ObjectHeader& header) {
+Result<> AttributeReader::read(Window& window, SharedMessages& shared, const ObjectHeader& header) {
   if (!listed_) UPWELL_CHECK(list(window, shared, header));
   std::optional<Error> need;
   for (Pending& pending : pending_) {

@@ -28,8 +28,7 @@ class DatasetReader {
 
  private:
   Result<> read_types(Window& window, SharedMessages& shared, const ObjectHeader& header);
-  Result<> read_filter_pipeline(Window& window, SharedMessages& shared,
-                                const ObjectHeader& header);
+  Result<> read_filter_pipeline(Window& window, SharedMessages& shared, const ObjectHeader& header);
   Result<> place_contiguous(const FileFacts& facts, uint64_t object_size,
                             const ScanOptions& options);
   Result<> place_compact();

@@ -109,7 +109,8 @@ Result<> link_one(LinkedFiles& files, const PendingExternal& pending, Array& arr
   segment.layout = std::move(layout);
   segment.chunks = std::move(chunks);
   segment.grid = std::move(grid);
-  array.segments.assign(1, std::move(segment));
+  array.segments.clear();
+  array.segments.push_back(std::move(segment));
   return {};
 }
 

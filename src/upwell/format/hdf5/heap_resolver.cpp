@@ -304,7 +304,7 @@ class GlobalHeapResolver : public HeapResolver {
     auto bodies = session.read(longer);
     for (size_t k = 0; k < longer.size(); ++k) {
       UPWELL_TRY(SharedBytes bytes, std::move(bodies[k]));
-      UPWELL_CHECK(keep(granule, wanted[which[k]], std::move(bytes), loaded));
+      UPWELL_CHECK(keep(granule, wanted[which[k]], bytes, loaded));
     }
     return {};
   }

@@ -38,9 +38,9 @@ struct Layout {
   uint32_t heap_index = 0;        ///< virtual
   // chunked:
   ChunkIndexKind index = ChunkIndexKind::kBtree1;
-  Shape chunk;                     ///< without the element size
-  uint64_t element_size = 0;       ///< as the layout says it
-  uint8_t flags = 0;               ///< versions 4 and 5
+  Shape chunk;                ///< without the element size
+  uint64_t element_size = 0;  ///< as the layout says it
+  uint8_t flags = 0;          ///< versions 4 and 5
   uint64_t single_size = 0;
   uint32_t single_mask = 0;
 };

@@ -18,8 +18,7 @@ namespace upwell::format::hdf5 {
 struct Object {
   enum class What : uint8_t { kUnknown, kGroup, kDataset, kType };
 
-  Object(uint64_t address, std::string first_path)
-      : header(address), path(std::move(first_path)) {}
+  Object(uint64_t address, std::string first_path) : header(address), path(std::move(first_path)) {}
 
   ObjectHeader header;
   std::string path;  ///< by which it was found first

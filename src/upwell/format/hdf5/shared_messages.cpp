@@ -36,7 +36,8 @@ Result<FractalHeap*> SharedMessages::heap(Window& window, uint64_t address) {
 Result<> SharedMessages::load_table(Window& window) {
   if (table_loaded_) return {};
   if (table_address_ == kUndefined)
-    return fail(Code::kInvalidData, "a message is in the shared message heap, but the file has none");
+    return fail(Code::kInvalidData,
+                "a message is in the shared message heap, but the file has none");
   uint64_t at = facts_.base_address + table_address_;
   size_t entry = 2 + 2 + 4 + 3 * 2 + 2 * facts_.offset_size;
   UPWELL_TRY(ByteSpan bytes, window.get(at, 4 + entry * table_indexes_ + 4));

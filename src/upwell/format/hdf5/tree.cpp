@@ -13,8 +13,7 @@ constexpr int kMaxSoftLinks = 32;
 
 class TreeBuilder {
  public:
-  TreeBuilder(Objects& objects, const ScanOptions& options, Dataset& dataset,
-              PendingFiles& pending)
+  TreeBuilder(Objects& objects, const ScanOptions& options, Dataset& dataset, PendingFiles& pending)
       : objects_(objects), options_(options), dataset_(dataset), pending_(pending) {
     for (const std::string& path : options.drop)
       dropped_.insert(path.starts_with('/') ? path : "/" + path);
@@ -38,8 +37,7 @@ class TreeBuilder {
     for (const Error& error : object.attribute_errors) report(path.empty() ? "/" : path, error);
     group.attributes = visible(object.attributes);
     group.dimensions = object.defined;
-    for (const Link& link : object.links)
-      UPWELL_CHECK(add_link(object, link, path, group, depth));
+    for (const Link& link : object.links) UPWELL_CHECK(add_link(object, link, path, group, depth));
     ancestors_.erase(&object);
     return {};
   }
@@ -61,8 +59,8 @@ class TreeBuilder {
         target = resolve(parent, link.path);
         break;
       case Link::Kind::kExternal:
-        pending_.links.push_back({group_path.empty() ? "/" : group_path, link.name, link.file,
-                                  link.path});
+        pending_.links.push_back(
+            {group_path.empty() ? "/" : group_path, link.name, link.file, link.path});
         return {};
       case Link::Kind::kOther:
         report(path, Error{Code::kUnsupported, "a link of a user-defined class", {}, {}});
@@ -78,7 +76,9 @@ class TreeBuilder {
     else if (target->what == Object::What::kGroup && !ancestors_.contains(target)) {
       if (depth + 1 >= kMaxGroupDepth) {
         report(path, Error{Code::kInvalidData,
-                           fmt::format("groups nested deeper than {}", kMaxGroupDepth), {}, {}});
+                           fmt::format("groups nested deeper than {}", kMaxGroupDepth),
+                           {},
+                           {}});
         return {};
       }
       Group child;

@@ -157,7 +157,7 @@ const Glyph& glyph_of(char32_t code) {
 char32_t next_code(std::string_view& utf8) {
   const auto first = static_cast<uint8_t>(utf8[0]);
   const size_t length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  if (first < 0x80 || first < 0xC0 || length > utf8.size()) {
+  if (first < 0xC0 || length > utf8.size()) {
     utf8.remove_prefix(1);
     return first < 0x80 ? first : 0xFFFD;
   }
