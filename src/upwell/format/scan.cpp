@@ -51,7 +51,7 @@ Result<> scan_fetch(io::Session& session, const std::string& url, Window& window
   auto answers = session.read(requests);
   for (size_t i = 0; i < answers.size(); ++i) {
     UPWELL_TRY(SharedBytes bytes, std::move(answers[i]));
-    window.add(ranges[i].offset, std::move(bytes));
+    window.add(ranges[i].offset, bytes);
   }
   return {};
 }

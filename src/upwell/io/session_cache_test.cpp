@@ -331,7 +331,7 @@ TEST(DiskCache, ObjectsWithoutAnIdentityAreNotKept) {
   TemporaryDirectory home;
   DiskCache cache(home.path(), 1 << 20);
   Bytes block(10);
-  for (ObjectInfo state : {ObjectInfo{10, "", {}}, ObjectInfo{10, "W/\"1\"", {}}}) {
+  for (const ObjectInfo& state : {ObjectInfo{10, "", {}}, ObjectInfo{10, "W/\"1\"", {}}}) {
     cache.put("u", state, 0, block);
     EXPECT_FALSE(cache.find("u", state, {0, 10}));
   }

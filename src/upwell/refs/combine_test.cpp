@@ -15,8 +15,9 @@ Bytes raw_bytes(const std::vector<T>& numbers) {
   return out;
 }
 
-Array whole_array(const std::string& name, const DataType& type, Shape shape, Shape chunks,
-                  std::vector<std::string> dimensions, std::shared_ptr<const ChunkIndex> index,
+Array whole_array(const std::string& name, const DataType& type, const Shape& shape,
+                  const Shape& chunks, std::vector<std::string> dimensions,
+                  std::shared_ptr<const ChunkIndex> index,
                   std::vector<codec::CodecSpec> codecs = {}) {
   Array out;
   out.name = name;
