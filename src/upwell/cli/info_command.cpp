@@ -119,7 +119,7 @@ Result<> print_array(const std::string& path, const Array& array) {
       codecs += (codecs.empty() ? "" : " + ") + codec_text(spec);
     std::string chunks = fmt::format("{}", fmt::join(layouts.first->chunk_shape, " x "));
     std::string count = totals.counted ? fmt::format("{} of {}", totals.present, totals.chunks)
-                                       : fmt::format("{}", totals.chunks);
+                                       : fmt::format("unknown of {}", totals.chunks);
     fmt::print("      chunks {} ({} stored{}), {}{}\n", chunks.empty() ? "scalar" : chunks, count,
                totals.inlined > 0 ? fmt::format(", {} inline", totals.inlined) : "",
                codecs.empty() ? "no codecs" : codecs,

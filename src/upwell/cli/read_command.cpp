@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/command.hpp"
 #include "cli/read_output.hpp"
@@ -118,6 +119,9 @@ Result<> print_summary(Context& context, const Dataset& dataset, const Array& ar
 }
 
 Result<> run_read(Context& context, const ReadRequestOptions& options) {
+  std::error_code error;
+  if (!options.output.empty() && std::filesystem::equivalent(options.output, options.source, error))
+    return fail(Code::kInvalidArgument, options.output + " is the source");
   UPWELL_TRY(Dataset dataset, refs::open_source(context.session(), options.source));
   const Array* array = dataset.root.find_array(options.array);
   if (array == nullptr) {

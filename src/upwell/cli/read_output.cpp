@@ -151,6 +151,13 @@ std::string element_text(const Values& values, size_t i) {
 }
 
 Result<> write_table(const std::string& target, const Table& table) {
+  const DataType& type = table.values.type;
+  bool strings = type.kind == Kind::kVlenString;
+  if ((type.has_vlen() && !strings) || type.kind == Kind::kCompound) {
+    if (!ends_with(target, ".npy") || type.has_vlen())
+      return fail(Code::kUnsupported, fmt::format("{}: {} cannot be written to {}", table.name,
+                                                  describe(type), target));
+  }
   if (target == "-") {
     return write_csv(table, [](const std::string& text) -> Result<> {
       if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())

@@ -48,9 +48,11 @@ struct Decoding {
   std::optional<double> scale_factor, add_offset;
   std::vector<double> missing;                 ///< _FillValue, missing_value
   std::optional<double> valid_min, valid_max;  ///< reported, not applied (xarray does not either)
-  bool unsigned_integers = false;              ///< _Unsigned = "true"
-  bool to_float = false;                       ///< result is floating (packing or missing values)
-  uint32_t float_size = 8;                     ///< 4 or 8, by the rule xarray uses
+  std::vector<uint64_t> missing_bits;  ///< the same as stored: exact for 64-bit integers too
+  bool signed_integers = false;        ///< _Unsigned = "false" on unsigned data
+  bool unsigned_integers = false;      ///< _Unsigned = "true"
+  bool to_float = false;               ///< result is floating (packing or missing values)
+  uint32_t float_size = 8;             ///< 4 or 8, by the rule xarray uses
 };
 Decoding decoding_of(const Array& array);
 /// Applies it: masked values become NaN, packed ones are scaled. Integers without either stay as

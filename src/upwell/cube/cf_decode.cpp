@@ -52,7 +52,7 @@ bool is_one_of(double v, const std::vector<double>& missing) {
                      [v](double m) { return v == m || (std::isnan(v) && std::isnan(m)); });
 }
 
-codec::NumberType number_type(const DataType& type, bool unsign) {
+codec::NumberType number_type(const DataType& type, const Decoding& decoding) {
   using codec::NumberType;
   size_t width = static_cast<size_t>(std::countr_zero(type.size));  // 1, 2, 4, 8 become 0 to 3
   if (type.kind == Kind::kFloat)
@@ -61,7 +61,8 @@ codec::NumberType number_type(const DataType& type, bool unsign) {
                                     NumberType::kInt64};
   constexpr NumberType kUnsigned[] = {NumberType::kUint8, NumberType::kUint16, NumberType::kUint32,
                                       NumberType::kUint64};
-  return type.kind == Kind::kUint || unsign ? kUnsigned[width] : kSigned[width];
+  bool unsign = type.kind == Kind::kUint ? !decoding.signed_integers : decoding.unsigned_integers;
+  return unsign ? kUnsigned[width] : kSigned[width];
 }
 
 /// A missing value in the bits of the stored type; nullopt when no stored value can equal it.
@@ -93,17 +94,39 @@ Bytes widen_half(ByteSpan raw) {
 template <typename Out>
 Result<> unpack_into(const Decoding& decoding, const DataType& type, ByteSpan raw,
                      MutableByteSpan out) {
-  std::array<uint64_t, 8> fills{};
-  size_t n = 0;
-  for (double m : decoding.missing) {
-    auto bits = stored_bits(type, decoding.unsigned_integers, m);
-    if (!bits) continue;
-    if (n == fills.size()) return fail(Code::kUnsupported, "more than 8 missing values");
-    fills[n++] = *bits;
-  }
-  codec::Unpacking unpacking{decoding.scale_factor, decoding.add_offset, {fills.data(), n}};
+  constexpr size_t kMaxFills = 8;
+  if (decoding.missing_bits.size() > kMaxFills)
+    return fail(Code::kUnsupported, "more than 8 missing values");
+  codec::Unpacking unpacking{decoding.scale_factor, decoding.add_offset, decoding.missing_bits};
   std::span<Out> target(reinterpret_cast<Out*>(out.data()), out.size() / sizeof(Out));
-  return codec::unpack(number_type(type, decoding.unsigned_integers), raw, unpacking, target);
+  return codec::unpack(number_type(type, decoding), raw, unpacking, target);
+}
+
+/// Integers of 64 bits do not fit into a double: their bits are taken as they are.
+std::optional<uint64_t> missing_bits(const DataType& type, bool unsign, const Values& value,
+                                     size_t i) {
+  bool wide = type.size == 8 && type.kind != Kind::kFloat && value.type.kind != Kind::kFloat;
+  if (!wide) return stored_bits(type, unsign, value.number(i));
+  int64_t v = value.integer(i);
+  bool high = value.type.kind == Kind::kUint && v < 0;  // 2^63 or more
+  bool low = value.type.kind == Kind::kInt && v < 0;
+  bool is_unsigned = type.kind == Kind::kUint;
+  if ((high && !is_unsigned && !unsign) || (low && is_unsigned)) return {};
+  return static_cast<uint64_t>(v);
+}
+
+void add_missing(const DataType& type, const Attributes& attributes, std::string_view name,
+                 Decoding& decoding) {
+  const Attribute* attribute = find_attribute(attributes, name);
+  if (attribute == nullptr || attribute->null_space || !attribute->value.type.is_number()) return;
+  bool unsign = decoding.unsigned_integers || decoding.signed_integers;
+  for (size_t i = 0; i < attribute->value.count(); ++i) {
+    double v = attribute->value.number(i);
+    if (!is_one_of(v, decoding.missing)) decoding.missing.push_back(v);
+    auto bits = missing_bits(type, unsign, attribute->value, i);
+    auto& all = decoding.missing_bits;
+    if (bits && std::find(all.begin(), all.end(), *bits) == all.end()) all.push_back(*bits);
+  }
 }
 
 }  // namespace
@@ -114,19 +137,19 @@ Decoding decoding_of(const Array& array) {
   if (!array.type.is_number()) return decoding;
   decoding.scale_factor = number_attribute(a, "scale_factor");
   decoding.add_offset = number_attribute(a, "add_offset");
-  for (const char* name : {"_FillValue", "missing_value"}) {
-    for (double v : numbers(a, name)) {
-      if (!is_one_of(v, decoding.missing)) decoding.missing.push_back(v);
-    }
-  }
+  auto unsign = text_attribute(a, "_Unsigned");
+  bool says_true = unsign && (*unsign == "true" || *unsign == "True");
+  bool says_false = unsign && (*unsign == "false" || *unsign == "False");
+  decoding.unsigned_integers = says_true;
+  decoding.signed_integers = says_false && array.type.kind == Kind::kUint;
+  for (const char* name : {"_FillValue", "missing_value"})
+    add_missing(array.type, a, name, decoding);
   decoding.valid_min = number_attribute(a, "valid_min");
   decoding.valid_max = number_attribute(a, "valid_max");
   if (auto range = numbers(a, "valid_range"); range.size() == 2) {
     decoding.valid_min = range[0];
     decoding.valid_max = range[1];
   }
-  auto unsign = text_attribute(a, "_Unsigned");
-  decoding.unsigned_integers = unsign && (*unsign == "true" || *unsign == "True");
   bool has_scale = decoding.scale_factor.has_value(), has_offset = decoding.add_offset.has_value();
   decoding.to_float =
       has_scale || has_offset || (!decoding.missing.empty() && array.type.kind != Kind::kFloat);
@@ -141,6 +164,7 @@ DataType decoded_type(const Decoding& decoding, const DataType& raw) {
   if (decoding.to_float) return DataType::floating(decoding.float_size);
   DataType type = raw;
   if (decoding.unsigned_integers && raw.kind == Kind::kInt) type.kind = Kind::kUint;
+  if (decoding.signed_integers && raw.kind == Kind::kUint) type.kind = Kind::kInt;
   return type;
 }
 

@@ -7,8 +7,8 @@
 namespace upwell::refs {
 namespace {
 
-/// Larger arrays without the concat dimension are compared by a sample of their chunks.
-constexpr uint64_t kMaxComparedBytes = 8 << 20;
+/// Arrays without the concat dimension are compared in slabs of about this size.
+constexpr uint64_t kSlabBytes = 64 << 20;
 
 /// A mixing hash of 64 bits: equality of values that nobody forges.
 uint64_t mix_bytes(ByteSpan bytes, uint64_t seed) {
@@ -41,9 +41,8 @@ bool same_values(const ArrayPlan::Loaded& loaded, const DataType& type, const Va
   return true;
 }
 
-std::optional<double> fill_number(const Array& array) {
-  return number_attribute(array.attributes, "_FillValue");
-}
+/// Everything that stands for nothing.
+std::vector<double> fill_numbers(const Array& array) { return cf::decoding_of(array).missing; }
 
 }  // namespace
 
@@ -128,6 +127,17 @@ Result<> Combiner::add_array(size_t i, const Dataset& dataset, Pending& pending,
   ArrayPlan& plan = *pending.plan;
   if (plan.facts.axis) plan.pieces[i].length = pending.facts.head.shape[*plan.facts.axis];
   if (plan.load) return load_array(i, dataset, pending, reasons);
+  if (plan.parent_units) {
+    const Array* parent = bounds_parent(dataset.root, plan.facts.path, *pending.array);
+    auto units = parent != nullptr ? cf::time_units_of(*parent) : std::nullopt;
+    const bool same = units && *units && (*units)->text == plan.parent_units->text &&
+                      (*units)->calendar == plan.parent_units->calendar;
+    if (!same) {
+      reasons.push_back({"units", plan.facts.path,
+                         "bounds of a time in other units than the first granule's; --load them"});
+      return {};
+    }
+  }
   if (!plan.facts.axis && sources_.size() > 1)
     UPWELL_CHECK(check_static(dataset, pending, reasons));
   if (plan.facts.axis || i == 0) return store_references(i, dataset, pending);
@@ -142,8 +152,8 @@ Result<> Combiner::load_array(size_t i, const Dataset& dataset, Pending& pending
   if (plan.time && i > 0) {
     // Bounds without units follow their coordinate, whose units are those of this granule.
     const Array* source = pending.array;
-    if (!text_attribute(source->attributes, "units") && !report_.coordinate.empty())
-      source = dataset.root.find_array(report_.coordinate);
+    if (!text_attribute(source->attributes, "units"))
+      source = bounds_parent(dataset.root, plan.facts.path, *source);
     auto units = source != nullptr ? cf::time_units_of(*source) : std::nullopt;
     if (!units || !*units) {
       reasons.push_back({"units", plan.facts.path, "no time units that can be understood"});
@@ -153,7 +163,7 @@ Result<> Combiner::load_array(size_t i, const Dataset& dataset, Pending& pending
     if (own.text != plan.time->text || own.calendar != plan.time->calendar) {
       if (find_attribute(pending.array->attributes, "scale_factor") != nullptr)
         return fail(Code::kUnsupported, "packed times in different units");
-      UPWELL_TRY(values, convert_time(values, own, *plan.time, fill_number(*pending.array)));
+      UPWELL_TRY(values, convert_time(values, own, *plan.time, fill_numbers(*pending.array)));
     }
   }
   if (!plan.facts.axis && i > 0) {
@@ -174,27 +184,22 @@ Result<> Combiner::check_static(const Dataset& dataset, Pending& pending,
   if (!options_.check_values) return {};
   ArrayPlan& plan = *pending.plan;
   const Array& array = *pending.array;
-  const uint64_t count = element_count(array.shape);
   uint64_t hash = 1;
-  if (count <= kMaxComparedBytes / std::max<uint32_t>(array.type.size, 1)) {
-    UPWELL_TRY(Values values, read_raw(session_, dataset, array));
-    hash = mix_bytes(values.data, hash);
-  } else {
-    const Shape& grid = pending.express->grid();
-    const uint64_t chunks = element_count(grid);
-    for (uint64_t position : {uint64_t{0}, chunks / 2, chunks - 1}) {
-      Selection part;
-      part.origin.resize(grid.size());
-      part.shape.resize(grid.size());
-      for (size_t d = grid.size(); d-- > 0;) {
-        const uint64_t chunk = pending.express->layout().chunk_shape[d];
-        part.origin[d] = position % grid[d] * chunk;
-        part.shape[d] = std::min(chunk, array.shape[d] - part.origin[d]);
-        position /= grid[d];
-      }
-      UPWELL_TRY(Values values, read_raw(session_, dataset, array, part));
-      hash = mix_bytes(values.data, hash);
+  // Slabs along the first axis, cut the same in every granule whatever its chunks are.
+  const uint64_t rows = array.shape.empty() ? 1 : array.shape[0];
+  const uint64_t row_bytes = element_count(array.shape) / std::max<uint64_t>(rows, 1) *
+                             std::max<uint32_t>(array.type.size, 1);
+  const uint64_t step = std::max<uint64_t>(1, kSlabBytes / std::max<uint64_t>(row_bytes, 1));
+  for (uint64_t first = 0; first < rows; first += step) {
+    Selection slab;
+    if (!array.shape.empty()) {
+      slab.origin.assign(array.shape.size(), 0);
+      slab.shape = array.shape;
+      slab.origin[0] = first;
+      slab.shape[0] = std::min(step, rows - first);
     }
+    UPWELL_TRY(Values values, read_raw(session_, dataset, array, slab));
+    hash = mix_bytes(values.data, hash);
   }
   if (!plan.values_hash) plan.values_hash = hash;  // source 0, before the others
   if (*plan.values_hash != hash)

@@ -71,6 +71,8 @@ struct ArrayPlan {
   bool prepend = false;               ///< the concat dimension is put in front
   bool is_coordinate = false;         ///< the concat coordinate
   std::optional<cf::TimeUnits> time;  ///< when facts.converts_time
+  /// Referenced bounds of a time: they count in the units of the variable that names them.
+  std::optional<cf::TimeUnits> parent_units;
   std::shared_ptr<ReferenceStore> store;
   std::vector<Piece> pieces;  ///< by source
   bool chunked = false;       ///< some granule holds it in several chunks: no cutting, then
@@ -151,6 +153,10 @@ class Combiner {
   std::unordered_map<std::string, size_t> plan_of_;  // by path
   std::shared_ptr<GranuleTable> granules_ = std::make_shared<GranuleTable>();
 };
+
+/// The array that names the one at `path` as its bounds or climatology (CF 7.1, 7.4), in its group
+/// or above; null: none.
+const Array* bounds_parent(const Group& root, const std::string& path, const Array& array);
 
 /// True when `path` ("/a/v") is one of `names` ("v", "a/v" or "/a/v").
 bool names_array(const std::vector<std::string>& names, const std::string& path);

@@ -392,7 +392,7 @@ Result<> Combiner::settle() {
     if (source.reasons.size() > 1)
       text += " (and " + std::to_string(source.reasons.size() - 1) + " more)";
   }
-  if (offenders > kShown) text += "\n  ... the report names them all";
+  if (offenders > kShown) text += "\n  ... (--report R.json names them all)";
   return fail(Code::kInvalidData, text);
 }
 

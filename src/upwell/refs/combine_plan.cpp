@@ -61,6 +61,20 @@ Group without_segments(const Group& group) {
 
 }  // namespace
 
+const Array* bounds_parent(const Group& root, const std::string& path, const Array& array) {
+  std::string scope = path;
+  for (size_t slash = scope.rfind('/'); slash != std::string::npos; slash = scope.rfind('/')) {
+    scope.resize(slash);
+    const Group* group = root.find_group(scope);
+    if (group == nullptr) continue;
+    for (const Array& candidate : group->arrays)
+      for (const char* role : {"bounds", "climatology"})
+        if (&candidate != &array && text_attribute(candidate.attributes, role) == array.name)
+          return &candidate;
+  }
+  return nullptr;
+}
+
 bool names_array(const std::vector<std::string>& names, const std::string& path) {
   const std::string full = without_slash(path), leaf = leaf_of(path);
   return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
@@ -247,13 +261,7 @@ Result<> Combiner::plan_array(const Dataset& first, const std::string& path, con
   plan.is_coordinate = path == report_.coordinate;
   plan.prepend = should_prepend(path, array);
   // Bounds have no units of their own: they count in those of their coordinate (CF 7.1).
-  const Array* parent = nullptr;
-  if (!report_.coordinate.empty() && !plan.is_coordinate) {
-    const Array* coordinate = first_root_.find_array(report_.coordinate);
-    for (const char* role : {"bounds", "climatology"})
-      if (coordinate != nullptr && text_attribute(coordinate->attributes, role) == array.name)
-        parent = coordinate;
-  }
+  const Array* parent = bounds_parent(first.root, path, array);
   const bool own_units = text_attribute(array.attributes, "units").has_value();
   const Array& unit_source = parent != nullptr && !own_units ? *parent : array;
   if (auto units = cf::time_units_of(unit_source); units && *units && array.type.is_number())
@@ -293,6 +301,7 @@ Result<> Combiner::plan_array(const Dataset& first, const std::string& path, con
     plan.store = std::make_shared<ReferenceStore>(express->chunk_count() *
                                                   (facts->axis ? sources_.size() : 1));
     // Units of a referenced time must agree: its values are not touched.
+    if (parent != nullptr && !own_units) plan.parent_units = plan.time;
     plan.time.reset();
   }
   facts->converts_time = plan.time.has_value();

@@ -53,14 +53,14 @@ Values number_values(const DataType& type, const Shape& shape, const std::vector
 }  // namespace
 
 Result<Values> convert_time(const Values& values, const cf::TimeUnits& from,
-                            const cf::TimeUnits& to, std::optional<double> fill) {
+                            const cf::TimeUnits& to, const std::vector<double>& fills) {
   const size_t count = values.count();
   std::vector<int64_t> whole(count);
   std::vector<double> numbers(count);
   bool all_whole = is_integer(values.type);
   for (size_t i = 0; i < count; ++i) {
     const double raw = values.number(i);
-    if (std::isnan(raw) || (fill && raw == *fill)) {
+    if (std::isnan(raw) || std::find(fills.begin(), fills.end(), raw) != fills.end()) {
       numbers[i] = raw;
       if (all_whole) whole[i] = values.integer(i);
       continue;

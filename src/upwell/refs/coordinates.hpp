@@ -17,7 +17,7 @@ namespace upwell::refs {
 /// are. kUnsupported when a value has no exact counterpart (calendars that disagree on that day; an
 /// instant that a double in these units cannot resolve).
 Result<Values> convert_time(const Values& values, const cf::TimeUnits& from,
-                            const cf::TimeUnits& to, std::optional<double> fill = std::nullopt);
+                            const cf::TimeUnits& to, const std::vector<double>& fills = {});
 
 /// One type for all parts: the one they share; else int64 for integers, else double.
 /// kUnsupported when a value would change.

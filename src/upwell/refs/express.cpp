@@ -86,10 +86,7 @@ Result<> check_layout(const Array& array, const SegmentLayout& layout) {
   auto numpy = to_numpy(array.type);
   if (!numpy)
     return fail(Code::kUnsupported, "type " + describe(array.type) + ": " + numpy.error().message);
-  for (const codec::CodecSpec& spec : layout.codecs)
-    if (!numcodecs_knows(spec.id))
-      return fail(Code::kUnsupported, "codec '" + spec.id + "' has no name in numcodecs");
-  return {};
+  return check_numcodecs(layout.codecs, array.type.size);
 }
 
 }  // namespace
@@ -98,6 +95,20 @@ bool numcodecs_knows(std::string_view id) {
   // HDF5 filters that only this project (or imagecodecs) decodes. Other names that a reference set
   // brought along are what its readers already know.
   return !id.starts_with("hdf5_") && id != "lzf" && id != "transpose";
+}
+
+Result<> check_numcodecs(std::span<const codec::CodecSpec> codecs, size_t element_size) {
+  constexpr size_t kChecksumBytes = 4;
+  bool summed = false;
+  for (const codec::CodecSpec& spec : codecs) {
+    if (!numcodecs_knows(spec.id))
+      return fail(Code::kUnsupported, "codec '" + spec.id + "' has no name in numcodecs");
+    if (summed && spec.id == "shuffle" && kChecksumBytes % element_size != 0)
+      return fail(Code::kUnsupported,
+                  "numcodecs cannot undo shuffle over bytes that carry a fletcher32 checksum");
+    summed = summed || spec.id == "fletcher32";
+  }
+  return {};
 }
 
 Result<ExpressibleArray> ExpressibleArray::make(io::Session& session, const Dataset& dataset,

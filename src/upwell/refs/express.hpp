@@ -61,4 +61,9 @@ class ExpressibleArray {
 /// Whether numcodecs (as zarr-python, xarray and kerchunk use it) knows a codec of this name.
 bool numcodecs_knows(std::string_view id);
 
+/// kUnsupported, with the reason, when numcodecs lacks one of these codecs (encoding order) or
+/// cannot undo them one after the other: its shuffle wants whole elements, and a fletcher32
+/// checksum before it adds four bytes.
+Result<> check_numcodecs(std::span<const codec::CodecSpec> codecs, size_t element_size);
+
 }  // namespace upwell::refs

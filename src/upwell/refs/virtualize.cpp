@@ -53,6 +53,28 @@ bool wants_parquet(const std::filesystem::path& output) {
   return name.ends_with(".parq") || name.ends_with(".parquet") || name.ends_with("/");
 }
 
+/// Nothing that is not a reference set is replaced, above all no granule.
+Result<> check_output(const std::filesystem::path& output, const std::vector<std::string>& urls) {
+  const std::string name = output.string();
+  if (!wants_parquet(output) && !name.ends_with(".json"))
+    return fail(Code::kInvalidArgument,
+                name + ": a reference set is named NAME.json or, as Parquet, NAME.parq");
+  std::error_code error;
+  if (!std::filesystem::exists(output, error)) return {};
+  for (const std::string& url : urls) {
+    if (io::scheme_of(url) == "file" && std::filesystem::equivalent(output, url, error))
+      return fail(Code::kInvalidArgument, name + " is one of the sources");
+  }
+  const bool directory = std::filesystem::is_directory(output, error);
+  if (directory != wants_parquet(output))
+    return fail(Code::kAlreadyExists,
+                name + (directory ? ": is a directory" : ": is a file, where a directory belongs"));
+  if (directory && !std::filesystem::is_empty(output, error) &&
+      !std::filesystem::exists(output / ".zmetadata", error))
+    return fail(Code::kAlreadyExists, name + ": is a directory, but not a reference set");
+  return {};
+}
+
 }  // namespace
 
 Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
@@ -108,6 +130,8 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
   const bool parquet = wants_parquet(output);
   report.format = parquet ? "kerchunk-parquet" : "kerchunk-json";
   auto write = [&]() -> Result<> {
+    UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
+    UPWELL_CHECK(check_output(output, urls));
     UPWELL_TRY(Dataset cube, combine_sources(session, sources, options, report.combine));
     if (parquet) {
       UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));

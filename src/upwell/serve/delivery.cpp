@@ -162,31 +162,12 @@ bool can_encode_fill(const Delivery& delivery) {
   return delivery.encode.encode(probe).has_value();
 }
 
-/// HDF5 shuffles what a checksum before it appended, too, and leaves the odd bytes at the end as
-/// they are; numcodecs refuses such a buffer.
-Result<> check_numcodecs_order(const std::vector<codec::CodecSpec>& codecs) {
-  bool summed = false;
-  for (const auto& spec : codecs) {
-    if (summed && spec.id == "shuffle") {
-      return fail(Code::kUnsupported,
-                  "numcodecs cannot undo shuffle over bytes that carry a fletcher32 checksum");
-    }
-    summed = summed || spec.id == "fletcher32";
-  }
-  return {};
-}
-
 Result<> refuse_stored(const Array& array) {
   if (!is_uniform(array)) {
     return fail(Code::kUnsupported,
                 "its granules do not store it in one uniform way, aligned with its chunks");
   }
-  for (const auto& spec : array.segments.front().layout->codecs) {
-    if (!refs::numcodecs_knows(spec.id)) {
-      return fail(Code::kUnsupported, "numcodecs has no name for its codec " + spec.id);
-    }
-  }
-  return check_numcodecs_order(array.segments.front().layout->codecs);
+  return refs::check_numcodecs(array.segments.front().layout->codecs, array.type.size);
 }
 
 Response bytes_response(SharedBytes bytes, std::string etag) {
@@ -336,7 +317,7 @@ Result<Delivery> choose_delivery(const Array& array, Target target) {
 
 Result<> check_numcodecs(const Array& array) {
   for (const Segment& segment : array.segments) {
-    UPWELL_CHECK(check_numcodecs_order(segment.layout->codecs));
+    UPWELL_CHECK(refs::check_numcodecs(segment.layout->codecs, array.type.size));
   }
   return {};
 }
