@@ -54,6 +54,9 @@ struct ChunkRef {
   uint64_t offset = 0;
   uint64_t length = 0;  ///< io::kToEnd: up to the end of the object
   SharedBytes bytes;    ///< kInline: still encoded by the segment's codecs
+  /// kStored: nobody has asked whether the object is there. A read that finds none says that the
+  /// chunk was never written.
+  bool maybe_missing = false;
 };
 
 /// Chunks of one segment in C order of its chunk grid. Immutable once built, thread-safe to read.
@@ -63,6 +66,13 @@ class ChunkIndex {
   virtual uint64_t size() const = 0;
   /// Looks up a batch: out[k] answers positions[k]. May read (lazy Parquet); so batch.
   virtual Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const = 0;
+  /// For who reads the chunks anyway: where an object is a chunk, asks the store nothing and leaves
+  /// `maybe_missing`, and the length open.
+  virtual Result<> locate(std::span<const uint64_t> positions, ChunkRef* out) const {
+    return lookup(positions, out);
+  }
+  /// True when every lookup costs a request to a store far away: not for counting.
+  virtual bool asks_for_each() const { return false; }
   /// True when some chunk may have skipped a codec (HDF5 filter masks).
   virtual bool has_filter_masks() const { return false; }
   /// Approximate bytes held in memory.

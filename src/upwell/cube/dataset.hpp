@@ -43,8 +43,8 @@ struct SegmentLayout {
   Shape chunk_shape;                     ///< same rank as the array; {} for a scalar
   std::vector<codec::CodecSpec> codecs;  ///< encoding order
   bool fortran_order = false;            ///< within a chunk
-  std::optional<Bytes>
-      fill;  ///< value of chunks never written, as stored; absent: zeros (and unknown to the user)
+  std::optional<Bytes> fill;  ///< value of chunks never written, as stored (of a text in the chunk,
+                              ///< the text itself); absent: zeros (and unknown to the user)
   std::optional<Packing> packing;            ///< set only when segments of the array differ
   std::shared_ptr<const HeapResolver> heap;  ///< for types with has_vlen() that hold heap addresses
   bool operator==(const SegmentLayout& other) const;  ///< heap resolvers do not count

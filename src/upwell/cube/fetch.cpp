@@ -95,10 +95,16 @@ class Fetcher {
       return fail(std::move(error));
     };
     if (in_granule) {
-      if (!batch.answers[answer]) return explain(batch.answers[answer].error());
-      stored = batch.answers[answer]->span();
+      const auto& bytes = batch.answers[answer];
+      if (!bytes && bytes.error().code == Code::kNotFound && task.ref.maybe_missing) {
+        ChunkTask absent = task;
+        absent.ref = {};
+        return sink(absent, {});
+      }
+      if (!bytes) return explain(bytes.error());
+      stored = bytes->span();
     }
-    if (auto result = sink(i, stored); !result) return explain(std::move(result).error());
+    if (auto result = sink(task, stored); !result) return explain(std::move(result).error());
     return {};
   }
 

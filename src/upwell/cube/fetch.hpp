@@ -5,8 +5,9 @@
 
 namespace upwell {
 
-/// Called with the stored bytes of a task (empty for missing chunks). Calls are concurrent.
-using StoredChunkSink = std::function<Result<>(size_t task, ByteSpan stored)>;
+/// Called with a task and its stored bytes (empty for missing chunks; one that turns out to be
+/// missing comes as such). Calls are concurrent.
+using StoredChunkSink = std::function<Result<>(const ChunkTask& task, ByteSpan stored)>;
 
 /// Fetches what the tasks need in batches within the memory budget and hands every chunk to `sink`
 /// on all cores (or one after the other, in order, if `in_order`). Errors name the chunk and the

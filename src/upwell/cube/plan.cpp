@@ -93,7 +93,7 @@ Result<> add_tasks(const Array& array, const Segment& segment, const CheckedSele
   std::vector<ChunkRef> refs(kLookupBlock);
   bool any_missing = false;
   auto flush = [&]() -> Result<> {
-    UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
+    UPWELL_CHECK(segment.chunks->locate(positions, refs.data()));
     for (size_t i = 0; i < positions.size(); ++i) {
       bool missing = refs[i].state == ChunkRef::State::kMissing;
       any_missing = any_missing || missing;

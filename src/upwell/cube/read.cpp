@@ -41,11 +41,17 @@ Result<DecoderMap> make_decoders(const Array& array, const ChunkPlan& plan) {
   return decoders;
 }
 
-/// The fill value in memory form; zeros where none is known.
-Result<Bytes> fill_element(const DataType& type, const std::optional<Bytes>& fill) {
+/// The fill value in memory form; zeros where none is known. Text goes into `heap`.
+Result<Bytes> fill_element(const DataType& type, const std::optional<Bytes>& fill, Bytes& heap) {
   DataType memory = memory_type(type);
   Bytes element(memory.size);
   std::fill(element.begin(), element.end(), uint8_t{0});
+  if (fill && type.kind == Kind::kVlenString && type.size == 0) {
+    const VlenHandle handle{heap.size(), fill->size()};
+    heap.insert(heap.end(), fill->begin(), fill->end());
+    std::memcpy(element.data(), &handle, sizeof(handle));
+    return element;
+  }
   if (!fill || type.has_vlen()) return element;
   if (fill->size() != type.size)
     return fail(Code::kInvalidData,
@@ -54,10 +60,10 @@ Result<Bytes> fill_element(const DataType& type, const std::optional<Bytes>& fil
   return element;
 }
 
-Result<Bytes> fill_of(const Array& array, const Segment& segment) {
+Result<Bytes> fill_of(const Array& array, const Segment& segment, Bytes& heap) {
   const SegmentLayout& layout = *segment.layout;
-  return layout.fill ? fill_element(layout.type, layout.fill)
-                     : fill_element(array.type, array.fill);
+  return layout.fill ? fill_element(layout.type, layout.fill, heap)
+                     : fill_element(array.type, array.fill, heap);
 }
 
 uint64_t physical_memory() {
@@ -116,7 +122,7 @@ Result<> place_chunk(const Array& array, const ChunkTask& task, const ChunkDecod
   uint64_t start = position_in(task.destination, strides);
   size_t size = out.type.size;
   if (task.ref.state == ChunkRef::State::kMissing) {
-    UPWELL_TRY(Bytes element, fill_of(array, *task.segment));
+    UPWELL_TRY(Bytes element, fill_of(array, *task.segment, out.heap));
     fill_box(element, {out.data.data(), start, strides}, task.count);
     return {};
   }
@@ -135,16 +141,15 @@ Result<> place_chunk(const Array& array, const ChunkTask& task, const ChunkDecod
 
 /// Variable-length elements: handles are made against one growing heap, so chunks go one after the
 /// other.
-Result<> place_vlen_chunk(io::Session& session, const Dataset& dataset, const ChunkTask& task,
-                          const ChunkDecoder& decoder, const Shape& step, ByteSpan stored,
-                          Values& out) {
+Result<> place_vlen_chunk(io::Session& session, const Dataset& dataset, const Array& array,
+                          const ChunkTask& task, const ChunkDecoder& decoder, const Shape& step,
+                          ByteSpan stored, Values& out) {
   Shape strides = c_strides(out.shape);
   uint64_t start = position_in(task.destination, strides);
   uint32_t size = out.type.size;
   if (task.ref.state == ChunkRef::State::kMissing) {
-    Bytes zeros(size);
-    std::fill(zeros.begin(), zeros.end(), uint8_t{0});
-    fill_box(zeros, {out.data.data(), start, strides}, task.count);
+    UPWELL_TRY(Bytes element, fill_of(array, *task.segment, out.heap));
+    fill_box(element, {out.data.data(), start, strides}, task.count);
     return {};
   }
   Values piece;
@@ -188,7 +193,7 @@ Result<> place_vlen_chunk(io::Session& session, const Dataset& dataset, const Ch
 Result<> fill_uncovered(const Array& array, const CheckedSelection& selection, Values& out) {
   std::vector<Box> boxes = uncovered(array, selection);
   if (boxes.empty()) return {};
-  UPWELL_TRY(Bytes element, fill_element(array.type, array.fill));
+  UPWELL_TRY(Bytes element, fill_element(array.type, array.fill, out.heap));
   Shape strides = c_strides(out.shape);
   for (const Box& box : boxes)
     fill_box(element, {out.data.data(), position_in(box.origin, strides), strides}, box.shape);
@@ -200,7 +205,7 @@ Result<> fill_missing(const Array& array, const CheckedSelection& selection, con
                       Values& out) {
   Shape strides = c_strides(out.shape);
   for (const Segment* segment : plan.with_missing) {
-    UPWELL_TRY(Bytes element, fill_of(array, *segment));
+    UPWELL_TRY(Bytes element, fill_of(array, *segment, out.heap));
     Box box = covered_by(*segment, selection);
     fill_box(element, {out.data.data(), position_in(box.origin, strides), strides}, box.shape);
   }
@@ -235,10 +240,10 @@ Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Arra
     return *decoders.at(task.segment->layout.get());
   };
   bool vlen = array.type.has_vlen();
-  auto sink = [&](size_t i, ByteSpan stored) -> Result<> {
-    const ChunkTask& task = tasks[i];
+  auto sink = [&](const ChunkTask& task, ByteSpan stored) -> Result<> {
     if (vlen)
-      return place_vlen_chunk(session, dataset, task, decoder_of(task), checked.step, stored, out);
+      return place_vlen_chunk(session, dataset, array, task, decoder_of(task), checked.step, stored,
+                              out);
     return place_chunk(array, task, decoder_of(task), checked.step, stored, out);
   };
   auto range_of = [&](const ChunkTask& task) {
@@ -268,14 +273,13 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
     return origin;
   };
   bool vlen = array.type.has_vlen();
-  auto deliver = [&](size_t i, ByteSpan stored) -> Result<> {
-    ChunkTask task = tasks[i];
+  auto deliver = [&](ChunkTask task, ByteSpan stored) -> Result<> {
     Shape origin = absolute(task.destination);
     UPWELL_TRY(Values piece, allocate(array, task.count));
     std::fill(task.destination.begin(), task.destination.end(), 0);
     if (vlen) {
-      UPWELL_CHECK(
-          place_vlen_chunk(session, dataset, task, decoder_of(task), checked.step, stored, piece));
+      UPWELL_CHECK(place_vlen_chunk(session, dataset, array, task, decoder_of(task), checked.step,
+                                    stored, piece));
     } else {
       UPWELL_CHECK(place_chunk(array, task, decoder_of(task), checked.step, stored, piece));
     }
@@ -287,7 +291,7 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
   UPWELL_CHECK(fetch_chunks(session, dataset, array, tasks, range_of, options, deliver));
   for (const Box& box : uncovered(array, checked)) {
     UPWELL_TRY(Values piece, allocate(array, box.shape));
-    UPWELL_TRY(Bytes element, fill_element(array.type, array.fill));
+    UPWELL_TRY(Bytes element, fill_element(array.type, array.fill, piece.heap));
     fill_all(element, piece.data);
     UPWELL_CHECK(sink(absolute(box.origin), std::move(piece)));
   }

@@ -53,6 +53,19 @@ Bytes join_texts(const Values& values, const Shape& chunk_shape) {
   return codec::join_vlen(texts);
 }
 
+/// Whether any chunk of the plan was ever written.
+Result<bool> any_written(const ChunkPlan& plan) {
+  for (const ChunkTask& task : plan.tasks) {
+    if (!task.ref.maybe_missing) return true;
+    const Shape strides = c_strides(task.segment->grid);
+    uint64_t position = 0;
+    for (size_t d = 0; d < strides.size(); ++d) position += task.chunk[d] * strides[d];
+    UPWELL_TRY(const ChunkRef ref, task.segment->chunks->at(position));
+    if (ref.state != ChunkRef::State::kMissing) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dataset,
@@ -60,7 +73,8 @@ Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dat
   UPWELL_TRY(Selection box, chunk_box(array, chunk));
   UPWELL_TRY(CheckedSelection checked, check_selection(array, box));
   UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked, /*missing_too=*/false));
-  if (plan.tasks.empty()) return std::optional<Bytes>();
+  UPWELL_TRY(const bool written, any_written(plan));
+  if (!written) return std::optional<Bytes>();
   UPWELL_TRY(Values values, read_raw(session, dataset, array, box));
   if (array.type.kind == Kind::kVlenString)
     return std::optional<Bytes>(join_texts(values, array.chunk_shape));
@@ -83,10 +97,13 @@ Result<std::optional<SharedBytes>> read_stored_chunk(io::Session& session, const
   Shape strides = c_strides(segment.grid);
   uint64_t position = 0;
   for (size_t d = 0; d < chunk.size(); ++d) position += chunk[d] * strides[d];
-  UPWELL_TRY(ChunkRef ref, segment.chunks->at(position));
+  ChunkRef ref;
+  UPWELL_CHECK(segment.chunks->locate({&position, 1}, &ref));
   if (ref.state == ChunkRef::State::kMissing) return std::optional<SharedBytes>();
   if (ref.state == ChunkRef::State::kInline) return std::optional<SharedBytes>(ref.bytes);
   auto bytes = session.read_one(dataset.granules->at(ref.granule).url, {ref.offset, ref.length});
+  const bool absent = !bytes && bytes.error().code == Code::kNotFound && ref.maybe_missing;
+  if (absent) return std::optional<SharedBytes>();
   if (!bytes)
     return fail(std::move(bytes).error().with(
         fmt::format("chunk {} of {}", fmt::join(chunk, "."), array.name)));

@@ -74,6 +74,11 @@ class ByteStore {
   /// cannot list.
   virtual Result<std::vector<std::string>> list(const std::string& prefix) = 0;
 
+  /// Names of what lies directly in a directory (ending in '/'), sorted; those of directories end
+  /// in
+  /// '/'. Without an own way, from `list`, which names everything below.
+  virtual Result<std::vector<std::string>> list_directory(const std::string& directory);
+
   /// The state in which this store first saw the object, without asking again; nothing when it has
   /// not seen it or does not remember.
   virtual std::optional<ObjectInfo> known(const std::string& /*url*/) const { return {}; }

@@ -180,6 +180,22 @@ Result<std::vector<std::string>> FileStore::list(const std::string& prefix) {
   return urls;
 }
 
+Result<std::vector<std::string>> FileStore::list_directory(const std::string& directory) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::vector<std::string> names;
+  for (fs::directory_iterator it(file_path_of(directory), error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code ignored;
+    const bool below = it->is_directory(ignored);
+    if (!below && !it->is_regular_file(ignored)) continue;
+    names.push_back(it->path().filename().string() + (below ? "/" : ""));
+  }
+  if (error) return file_error(directory, error.value());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 std::optional<ObjectInfo> FileStore::known(const std::string& url) const {
   return first_seen_.find(url);
 }

@@ -14,6 +14,7 @@ class FileStore : public ByteStore {
   Result<ObjectInfo> stat(const std::string& url) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   Result<std::vector<std::string>> list(const std::string& prefix) override;
+  Result<std::vector<std::string>> list_directory(const std::string& directory) override;
   std::optional<ObjectInfo> known(const std::string& url) const override;
   void forget(const std::string& url) override;
 

@@ -445,6 +445,25 @@ Result<std::vector<std::string>> Session::list(const std::string& prefix) {
   return store->list(prefix);
 }
 
+Result<std::vector<std::string>> Session::list_directory(const std::string& directory) {
+  UPWELL_TRY(auto store, impl_->store_of(directory));
+  if (!store->traffic()) ++impl_->requests;
+  return store->list_directory(directory);
+}
+
+std::vector<Result<ObjectInfo>> Session::stat_many(std::span<const std::string> urls) {
+  std::vector<Result<ObjectInfo>> answers(urls.size());
+  if (urls.empty()) return answers;
+  auto first = traits(urls[0]);
+  // Where asking costs nothing, a thread costs more.
+  const size_t threads = first && first->worth_caching ? first->parallelism : 1;
+  (void)blocking_for(urls.size(), threads, [&](size_t i) -> Result<> {
+    answers[i] = stat(urls[i]);
+    return {};
+  });
+  return answers;
+}
+
 void Session::forget(const std::string& url) {
   if (auto store = impl_->store_of(url)) (*store)->forget(url);
   impl_->memory.forget(url);

@@ -50,6 +50,9 @@ class Session {
   Result<SharedBytes> read_one(const std::string& url, Range range = {});
   Result<ObjectInfo> stat(const std::string& url);
   Result<std::vector<std::string>> list(const std::string& prefix);
+  Result<std::vector<std::string>> list_directory(const std::string& directory);
+  /// As `stat`, of many at once.
+  std::vector<Result<ObjectInfo>> stat_many(std::span<const std::string> urls);
 
   /// Takes the object as it is from now on: forgets its first-seen state and its cached blocks.
   void forget(const std::string& url);
