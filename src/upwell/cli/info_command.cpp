@@ -24,10 +24,15 @@ struct StoredTotals {
 /// count.
 Result<StoredTotals> stored_totals(const Array& array) {
   constexpr uint64_t kMaxCounted = 20'000'000;
+  constexpr uint64_t kMaxAsked = 1000;
   constexpr uint64_t kBatch = 4096;
   StoredTotals totals;
   for (const Segment& segment : array.segments) totals.chunks += segment.chunks->size();
   totals.counted = totals.chunks <= kMaxCounted;
+  for (const Segment& segment : array.segments) {
+    if (segment.chunks->size() > kMaxAsked && segment.chunks->asks_for_each())
+      totals.counted = false;
+  }
   if (!totals.counted) return totals;
   std::vector<uint64_t> positions(kBatch);
   std::vector<ChunkRef> refs(kBatch);
@@ -242,15 +247,18 @@ void add_info_command(Program& program) {
   auto source = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   auto drop = std::make_shared<std::vector<std::string>>();
-  CLI::App* command = program.add(
-      "info", "Show what is in a granule or a reference set: structure, chunks, codecs, sizes",
-      "Examples:\n"
-      "  upwell info granule.nc\n"
-      "  upwell info https://host/granule.h5 --stats    and what looking cost\n"
-      "  upwell info cube.json --json | jq .root.arrays[].name",
-      [=](Context& context) { return run_info(context, *source, *as_json, *drop); });
+  CLI::App* command =
+      program.add("info",
+                  "Show what is in a granule, a Zarr store or a reference set: structure, chunks, "
+                  "codecs, sizes",
+                  "Examples:\n"
+                  "  upwell info granule.nc\n"
+                  "  upwell info https://host/granule.h5 --stats    and what looking cost\n"
+                  "  upwell info cube.json --json | jq .root.arrays[].name",
+                  [=](Context& context) { return run_info(context, *source, *as_json, *drop); });
   command
-      ->add_option("SOURCE", *source, "A granule, a reference set (.json, .parq), or a URL of one")
+      ->add_option("SOURCE", *source,
+                   "A granule, a Zarr store, a reference set (.json, .parq), or a URL of one")
       ->required();
   command->add_flag("--json", *as_json, "Everything, as JSON");
   command->add_option("--drop", *drop, "Leave out this array, which cannot be read")

@@ -170,7 +170,7 @@ void add_read_command(Program& program) {
       [options](Context& context) { return run_read(context, *options); });
   command
       ->add_option("SOURCE", options->source,
-                   "A granule, a reference set (.json, .parq), or a URL of one")
+                   "A granule, a Zarr store, a reference set (.json, .parq), or a URL of one")
       ->required();
   command->add_option("ARRAY", options->array, "Path of the array, with its groups: sst, ocean/sst")
       ->required();

@@ -88,8 +88,10 @@ void add_virtualize_command(Program& program) {
   CLI::App* app = program.add(
       "virtualize", "Join granules to one cube of references, without copying data",
       kVirtualizeFooter, [args](Context& context) { return run_virtualize(*args, context); });
-  app->add_option("SOURCE", args->sources,
-                  "Granules or reference sets: paths, URLs, patterns, directories, @list.txt")
+  app->add_option(
+         "SOURCE", args->sources,
+         "Granules, Zarr stores or reference sets: paths, URLs, patterns, directories, prefixes "
+         "that end in '/', @list.txt")
       ->required();
   app->add_option("-o,--output", args->output,
                   "Reference set to write: NAME.json, or NAME.parq (a directory) for Parquet")

@@ -219,10 +219,11 @@ Result<> Combiner::store_references(size_t i, const Dataset& dataset, Pending& p
     std::lock_guard lock(mutex_);
     plan.chunked = true;
   }
-  std::vector<uint32_t> number(dataset.granules->size(), UINT32_MAX);
+  std::vector<uint32_t> number;  // grows: lazy indexes meet their granules as they are looked up
   return express.for_each_block([&](uint64_t first, std::span<ChunkRef> refs) -> Result<> {
     for (ChunkRef& ref : refs) {
       if (ref.state != ChunkRef::State::kStored) continue;
+      if (ref.granule >= number.size()) number.resize(dataset.granules->size(), UINT32_MAX);
       uint32_t& known = number[ref.granule];
       if (known == UINT32_MAX) known = granules_->intern(dataset.granules->at(ref.granule));
       ref.granule = known;

@@ -6,12 +6,15 @@
 #include "refs/kerchunk_json_reader.hpp"
 #include "refs/kerchunk_parquet_reader.hpp"
 #include "refs/url_policy.hpp"
+#include "refs/zarr_consolidated.hpp"
+#include "refs/zarr_store.hpp"
 
 namespace upwell::refs {
 namespace {
 
 constexpr uint64_t kHeadBytes = 512;
 constexpr std::string_view kZmetadata = ".zmetadata";
+constexpr std::string_view kZarrJson = "zarr.json";
 
 bool is_local_directory(const std::string& url) {
   std::error_code error;
@@ -19,14 +22,37 @@ bool is_local_directory(const std::string& url) {
          std::filesystem::is_directory(url, error);
 }
 
-Result<Dataset> open_parquet(io::Session& session, const std::string& directory,
-                             const OpenOptions& options) {
-  const std::string base = directory.ends_with('/') ? directory : directory + "/";
-  UPWELL_TRY(const SharedBytes document, session.read_one(base + std::string(kZmetadata)));
-  KerchunkParquetOptions parquet;
-  parquet.urls = UrlPolicy::for_set(base, options.remote_may_name_local);
-  parquet.drop = options.scan.drop;
-  return read_kerchunk_parquet(session, base, document.span(), parquet);
+/// The path without a query.
+std::string_view path_of(std::string_view url) { return url.substr(0, url.find('?')); }
+
+/// A directory by its name, where nothing else tells.
+bool looks_like_directory(const std::string& url) {
+  const std::string_view path = path_of(url);
+  for (const char* end : {"/", ".parq", ".parquet", ".zarr", ".zr3"}) {
+    if (path.ends_with(end)) return true;
+  }
+  return false;
+}
+
+/// A Zarr store, or a reference set in Parquet. kNotFound when it is neither.
+Result<Dataset> open_directory(io::Session& session, const std::string& url,
+                               const OpenOptions& options) {
+  std::string base = url;
+  const size_t end = path_of(base).size();
+  if (base[end - 1] != '/') base.insert(end, "/");
+  UPWELL_TRY(const ZarrRoot root, read_zarr_root(session, base));
+  if (root.empty()) {
+    return fail(Code::kNotFound,
+                "neither a Zarr store nor a reference set: the directory has no zarr.json, "
+                ".zmetadata, .zgroup or .zarray");
+  }
+  if (!root.zarr_json && root.zmetadata && has_record_size(as_bytes(*root.zmetadata))) {
+    KerchunkParquetOptions parquet;
+    parquet.urls = UrlPolicy::for_set(base, options.remote_may_name_local);
+    parquet.drop = options.scan.drop;
+    return read_kerchunk_parquet(session, base, as_bytes(*root.zmetadata), parquet);
+  }
+  return open_zarr_store(session, base, root, options.scan.drop);
 }
 
 Result<Dataset> open_json(io::Session& session, const std::string& url,
@@ -39,26 +65,31 @@ Result<Dataset> open_json(io::Session& session, const std::string& url,
 }
 
 Result<Dataset> open_url(io::Session& session, const std::string& url, const OpenOptions& options) {
-  if (url.ends_with("/.zmetadata")) {
-    return open_parquet(session, url.substr(0, url.size() - kZmetadata.size()), options);
-  }
-  if (url.ends_with('/') || is_local_directory(url)) {
-    auto dataset = open_parquet(session, url, options);
-    if (!dataset && dataset.error().code == Code::kNotFound) {
-      return fail(Code::kNotFound, "no reference set in this directory: it has no .zmetadata");
+  for (const std::string_view document : {kZmetadata, kZarrJson}) {
+    if (path_of(url).ends_with(document) && path_of(url).size() > document.size() &&
+        url[path_of(url).size() - document.size() - 1] == '/') {
+      std::string directory = url;
+      return open_directory(session,
+                            directory.erase(path_of(url).size() - document.size(), document.size()),
+                            options);
     }
-    return dataset;
+  }
+  const bool local = io::scheme_of(url) == "file";
+  if (local ? is_local_directory(url) || url.ends_with('/') : looks_like_directory(url)) {
+    auto dataset = open_directory(session, url, options);
+    const bool absent = !dataset && dataset.error().code == Code::kNotFound;
+    if (local || !absent || path_of(url).ends_with('/')) return dataset;
   }
   auto info = session.stat(url);
   if (!info) {
     // For a remote directory a server says that it does not exist, that it may not be listed, or
     // sends a page that lists it.
     const Code code = info.error().code;
-    const bool maybe_directory = (code == Code::kNotFound || code == Code::kPermissionDenied ||
-                                  code == Code::kInvalidData) &&
-                                 (url.ends_with(".parq") || url.ends_with(".parquet"));
+    const bool maybe_directory =
+        !local && !looks_like_directory(url) &&
+        (code == Code::kNotFound || code == Code::kPermissionDenied || code == Code::kInvalidData);
     if (!maybe_directory) return fail(std::move(info).error());
-    auto dataset = open_parquet(session, url, options);
+    auto dataset = open_directory(session, url, options);
     if (!dataset && (dataset.error().code == Code::kNotFound || dataset.error().code == code))
       return fail(std::move(info).error());
     return dataset;

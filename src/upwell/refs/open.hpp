@@ -13,6 +13,7 @@ namespace upwell::refs {
 ///  - a kerchunk reference set in JSON (version 0 or 1),
 ///  - a kerchunk reference set in Parquet (a directory with a .zmetadata that has "record_size";
 ///    the .zmetadata itself may be named too),
+///  - a Zarr store, v2 or v3 (a directory; its .zmetadata or zarr.json may be named too),
 ///  - or a granule of any format that format::scan knows.
 /// Relative URLs inside a reference set resolve against where the set lies.
 ///

@@ -83,7 +83,7 @@ Result<> ReferenceTree::add(std::string_view key, std::string text) {
   return {};
 }
 
-Result<> ReferenceTree::parse_node(const std::string& path, Node& node) {
+Result<> ReferenceTree::parse_node(const std::string& path, Node& node, bool shards) {
   ReferenceArray reference{path, {}, {}, 0, nullptr};
   if (!node.zarray.empty()) {
     UPWELL_TRY(reference.zarr, parse_zarr2_array(node.zarray, node.zattrs));
@@ -101,6 +101,9 @@ Result<> ReferenceTree::parse_node(const std::string& path, Node& node) {
     }
   }
   if (!node.is_array) return {};
+  if (!shards && !reference.zarr.shards.empty()) {
+    return fail(Code::kUnsupported, "codec \"sharding_indexed\" is not read in reference sets");
+  }
   reference.grid = grid_shape(reference.zarr.array.shape, reference.zarr.array.chunk_shape);
   reference.chunk_count = element_count(reference.grid);
   by_path_[path] = arrays_.size();
@@ -108,14 +111,14 @@ Result<> ReferenceTree::parse_node(const std::string& path, Node& node) {
   return {};
 }
 
-Result<> ReferenceTree::parse(const std::vector<std::string>& drop) {
+Result<> ReferenceTree::parse(const std::vector<std::string>& drop, bool shards) {
   for (const std::string& path : order_) {
     Node& at = nodes_[path];
     if (is_dropped(drop, path)) {
       at.is_array = true;
       continue;
     }
-    if (auto done = parse_node(path, at); !done) {
+    if (auto done = parse_node(path, at, shards); !done) {
       // An array of which the form is not known can only be reported; its chunks are skipped.
       at.is_array = true;
       problems_.push_back({"/" + path, std::move(done).error()});

@@ -29,8 +29,9 @@ class ReferenceTree {
   static bool is_metadata(std::string_view key);
   /// kInvalidData for a path deeper than 64 groups.
   Result<> add(std::string_view key, std::string text);
-  /// Parses every array but those in `drop`. One that cannot be parsed becomes a problem.
-  Result<> parse(const std::vector<std::string>& drop);
+  /// Parses every array but those in `drop`. One that cannot be parsed becomes a problem, and one
+  /// with shards, unless the caller can look into them.
+  Result<> parse(const std::vector<std::string>& drop, bool shards = false);
 
   std::vector<ReferenceArray>& arrays() { return arrays_; }
   std::vector<Problem>& problems() { return problems_; }
@@ -53,7 +54,7 @@ class ReferenceTree {
   };
 
   Node& node(std::string_view path);
-  Result<> parse_node(const std::string& path, Node& node);
+  Result<> parse_node(const std::string& path, Node& node, bool shards);
 
   std::vector<std::string> order_;  // of paths, as they came
   std::unordered_map<std::string, Node, Hash, std::equal_to<>> nodes_;

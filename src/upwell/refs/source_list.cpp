@@ -12,12 +12,52 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kMaxListDepth = 8;
+constexpr const char* kMarkers[] = {".zmetadata", ".zgroup", ".zarray", "zarr.json"};
 
 bool is_dataset_directory(const fs::path& path) {
   std::error_code ignored;
-  for (const char* name : {".zmetadata", ".zgroup", ".zarray", "zarr.json"})
+  for (const char* name : kMarkers)
     if (fs::exists(path / name, ignored)) return true;
   return false;
+}
+
+/// Whether a store that has to be asked has a dataset there.
+bool is_dataset_prefix(io::Session& session, const std::string& prefix) {
+  std::vector<std::string> urls;
+  for (const char* name : kMarkers) urls.push_back(prefix + name);
+  const auto answers = session.stat_many(urls);
+  return std::any_of(answers.begin(), answers.end(), [](const auto& a) { return a.has_value(); });
+}
+
+/// Objects below a prefix; a dataset among them is one source, whatever lies in it. Names that
+/// begin with a dot do not count, as in directories.
+std::vector<std::string> sources_below(const std::string& prefix, std::vector<std::string> listed) {
+  const auto parent = [](std::string_view url) { return url.substr(0, url.rfind('/') + 1); };
+  std::unordered_set<std::string> datasets;
+  for (const std::string& url : listed) {
+    const std::string_view name = std::string_view(url).substr(parent(url).size());
+    for (const char* marker : kMarkers)
+      if (name == marker) datasets.insert(std::string(parent(url)));
+  }
+  std::vector<std::string> out;
+  std::unordered_set<std::string> taken;
+  for (std::string& url : listed) {
+    std::string dataset;  // the outermost one
+    bool hidden = false;
+    for (size_t slash = url.find('/', prefix.size()); slash != std::string::npos;
+         slash = url.find('/', slash + 1)) {
+      if (dataset.empty() && datasets.contains(url.substr(0, slash + 1)))
+        dataset = url.substr(0, slash + 1);
+    }
+    hidden = dataset.empty() && url.find("/.", prefix.size() - 1) != std::string::npos;
+    if (hidden) continue;
+    if (dataset.empty()) {
+      out.push_back(std::move(url));
+    } else if (taken.insert(dataset).second) {
+      out.push_back(std::move(dataset));
+    }
+  }
+  return out;
 }
 
 bool has_glob(const std::string& text) { return text.find_first_of("*?[") != std::string::npos; }
@@ -94,7 +134,12 @@ Result<> add_source(io::Session& session, const std::string& source, int depth,
       out.push_back(source);
       return {};
     }
+    if (is_dataset_prefix(session, source)) {
+      out.push_back(source);
+      return {};
+    }
     UPWELL_TRY(std::vector<std::string> listed, session.list(source));
+    listed = sources_below(source, std::move(listed));
     if (listed.empty()) return fail(Code::kNotFound, source + ": nothing lies below it");
     out.insert(out.end(), listed.begin(), listed.end());
     return {};

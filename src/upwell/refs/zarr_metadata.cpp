@@ -18,6 +18,7 @@ using ReadJson = nlohmann::json;
 constexpr size_t kMaxRank = 64;
 constexpr uint64_t kMaxElements = uint64_t{1} << 62;
 constexpr uint32_t kMaxItem = 1U << 30;
+constexpr int kMaxNesting = 16;
 
 tl::unexpected<Error> bad_field(const char* field, const std::string& why) {
   return fail(Code::kInvalidData, fmt::format("\"{}\": {}", field, why));
@@ -187,7 +188,37 @@ Result<uint32_t> v3_size(const V3Named& type, const char* key, uint32_t unit) {
   return static_cast<uint32_t>(n.get<uint64_t>()) * unit;
 }
 
-Result<DataType> v3_type(const ReadJson& json) {
+Result<DataType> v3_type(const ReadJson& json, int depth = 0);
+
+/// Fields as [name, data_type] (zarr-python) or {"name":, "data_type":} (zarr-extensions).
+Result<DataType> v3_compound(const V3Named& named, int depth) {
+  const ReadJson fields = named.configuration.value("fields", ReadJson());
+  if (!fields.is_array() || fields.empty() || depth > kMaxNesting) {
+    return bad_field("data_type", "a structured type without proper fields");
+  }
+  DataType type;
+  type.kind = Kind::kCompound;
+  uint64_t offset = 0;
+  for (const ReadJson& field : fields) {
+    const bool pair = field.is_array() && field.size() == 2;
+    const ReadJson name = pair                ? field[0]
+                          : field.is_object() ? field.value("name", ReadJson())
+                                              : ReadJson();
+    if (!name.is_string()) return bad_field("data_type", "a field without a name");
+    UPWELL_TRY(DataType part,
+               v3_type(pair ? field[1] : field.value("data_type", ReadJson()), depth + 1));
+    if (part.has_vlen()) return fail(Code::kUnsupported, "a field of variable length is not read");
+    const uint32_t size = part.size;
+    type.members.push_back({name.get<std::string>(), static_cast<uint32_t>(offset),
+                            std::make_shared<const DataType>(std::move(part))});
+    offset += size;
+    if (offset > kMaxItem) return bad_field("data_type", "larger than 1 GiB");
+  }
+  type.size = static_cast<uint32_t>(offset);
+  return type;
+}
+
+Result<DataType> v3_type(const ReadJson& json, int depth) {
   UPWELL_TRY(const V3Named named, v3_named(json, "data_type"));
   DataType type;
   if (named.name == "null_terminated_bytes") {
@@ -206,80 +237,23 @@ Result<DataType> v3_type(const ReadJson& json) {
   }
   if (named.name == "numpy.datetime64" || named.name == "numpy.timedelta64") {
     const ReadJson unit = named.configuration.value("unit", ReadJson());
-    if (!unit.is_string() || named.configuration.value("scale_factor", ReadJson(1)) != 1) {
-      return fail(Code::kUnsupported, "data_type " + json.dump() + " is not read");
+    const ReadJson scale = named.configuration.value("scale_factor", ReadJson(1));
+    if (!unit.is_string() || !scale.is_number_unsigned() || scale == 0) {
+      return bad_field("data_type", json.dump() + " is not a unit of time");
     }
     type = DataType::integer(8);
     type.kind = named.name == "numpy.datetime64" ? Kind::kDatetime : Kind::kTimedelta;
-    type.tag = unit.get<std::string>();
+    type.tag = (scale == 1 ? "" : scale.dump()) + unit.get<std::string>();
     return type;
   }
-  if (named.name == "variable_length_utf8") return DataType::vlen_string();
+  if (named.name == "structured" || named.name == "struct") return v3_compound(named, depth);
+  if (named.name == "variable_length_utf8" || named.name == "variable_length_bytes" ||
+      named.name == "bytes") {
+    type = DataType::vlen_string();
+    type.utf8 = named.name == "variable_length_utf8";
+    return type;
+  }
   return from_zarr3(named.name);
-}
-
-/// blosc's shuffle is a word in v3 and a number in numcodecs.
-Result<codec::CodecSpec> v3_blosc(ReadJson config) {
-  const ReadJson shuffle = config.value("shuffle", ReadJson("noshuffle"));
-  if (shuffle.is_string()) {
-    const auto& word = shuffle.get_ref<const std::string&>();
-    if (word != "noshuffle" && word != "shuffle" && word != "bitshuffle") {
-      return bad_field("codecs", "blosc shuffle \"" + word + "\" is not known");
-    }
-    config["shuffle"] = word == "noshuffle" ? 0 : word == "shuffle" ? 1 : 2;
-  }
-  config.erase("typesize");
-  return codec::CodecSpec{"blosc", config.dump()};
-}
-
-Result<> v3_transpose(const V3Named& named, size_t rank, bool& fortran) {
-  const ReadJson order = named.configuration.value("order", ReadJson());
-  if (!order.is_array() || order.size() != rank) {
-    return bad_field("codecs", "transpose without a proper order");
-  }
-  bool same = true;
-  bool reversed = true;
-  for (size_t i = 0; i < rank; ++i) {
-    same = same && order[i] == i;
-    reversed = reversed && order[i] == rank - 1 - i;
-  }
-  if (!same && !reversed) {
-    return fail(Code::kUnsupported, "transpose with order " + order.dump() + " is not read");
-  }
-  if (!same) fortran = !fortran;
-  return {};
-}
-
-struct V3Codecs {
-  std::vector<codec::CodecSpec> specs;
-  bool fortran = false;
-};
-
-/// Takes the endianness into `type`.
-Result<V3Codecs> v3_codecs(const ReadJson& document, DataType& type, size_t rank) {
-  const ReadJson list = document.value("codecs", ReadJson());
-  if (!list.is_array()) return bad_field("codecs", "missing or not a list");
-  V3Codecs out;
-  for (const ReadJson& json : list) {
-    UPWELL_TRY(V3Named named, v3_named(json, "codecs"));
-    if (named.name == "bytes" || named.name == "endian") {
-      const ReadJson endian = named.configuration.value("endian", ReadJson("little"));
-      type.order = endian == "big" ? ByteOrder::kBig : ByteOrder::kLittle;
-    } else if (named.name == "transpose") {
-      UPWELL_CHECK(v3_transpose(named, rank, out.fortran));
-    } else if (named.name == "blosc") {
-      UPWELL_TRY(codec::CodecSpec spec, v3_blosc(std::move(named.configuration)));
-      out.specs.push_back(std::move(spec));
-    } else if (named.name == "sharding_indexed") {
-      return fail(Code::kUnsupported, "codec \"sharding_indexed\" is not read");
-    } else {
-      std::string id = named.name;
-      if (id.starts_with("numcodecs.")) id.erase(0, 10);
-      named.configuration.erase("id");
-      out.specs.push_back({std::move(id), named.configuration.dump()});
-    }
-  }
-  return out;
 }
 
 Result<ChunkKeys> v3_keys(const ReadJson& document) {
@@ -317,12 +291,30 @@ Result<> v3_dimensions(const ReadJson& document, Array& array) {
   return {};
 }
 
+/// A field that this reader does not know may change what the others mean.
+Result<> check_fields(const ReadJson& document) {
+  constexpr std::string_view kKnown[] = {
+      "zarr_format",         "node_type",  "shape",  "data_type",  "chunk_grid",
+      "chunk_key_encoding",  "fill_value", "codecs", "attributes", "dimension_names",
+      "storage_transformers"};
+  for (const auto& [name, value] : document.items()) {
+    if (std::find(std::begin(kKnown), std::end(kKnown), name) != std::end(kKnown)) continue;
+    const bool optional = value.is_object() && value.value("must_understand", ReadJson()) == false;
+    if (!optional) return fail(Code::kUnsupported, "field \"" + name + "\" is not understood");
+  }
+  const ReadJson transformers = document.value("storage_transformers", ReadJson());
+  if (transformers.is_null() || transformers.empty()) return {};
+  return fail(Code::kUnsupported, "storage_transformers are not read");
+}
+
 Result<ZarrArray> v3_array(const ReadJson& document, Attributes attributes) {
+  UPWELL_CHECK(check_fields(document));
   UPWELL_TRY(Shape shape, extents(document, "shape"));
   UPWELL_TRY(DataType type, v3_type(document.value("data_type", ReadJson())));
   UPWELL_CHECK(check_item(type));
   UPWELL_TRY(Shape chunks, v3_chunks(document, shape));
-  UPWELL_TRY(V3Codecs codecs, v3_codecs(document, type, shape.size()));
+  UPWELL_TRY(ZarrCodecs codecs,
+             parse_zarr3_codecs(document.value("codecs", ReadJson()).dump(), chunks, type));
   const ReadJson fill_value = document.value("fill_value", ReadJson());
   std::optional<Bytes> fill;
   if (type.kind == Kind::kOpaque && fill_value.is_array() && fill_value.size() == type.size) {
@@ -335,9 +327,10 @@ Result<ZarrArray> v3_array(const ReadJson& document, Attributes attributes) {
   }
   ZarrArray out;
   UPWELL_TRY(out.keys, v3_keys(document));
-  fill_in(out, std::move(type), std::move(shape), std::move(chunks), std::move(codecs.specs),
-          std::move(fill));
-  out.layout->fortran_order = codecs.fortran;
+  fill_in(out, std::move(type), std::move(shape), std::move(codecs.chunk_shape),
+          std::move(codecs.specs), std::move(fill));
+  out.layout->fortran_order = codecs.fortran_order;
+  out.shards = std::move(codecs.shards);
   out.array.attributes = std::move(attributes);
   UPWELL_CHECK(v3_dimensions(document, out.array));
   settle_fill_attributes(out.array);

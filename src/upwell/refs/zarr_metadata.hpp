@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cube/dataset.hpp"
+#include "refs/zarr_codecs.hpp"
 
 namespace upwell::refs {
 
@@ -37,6 +38,8 @@ struct ZarrArray {
   Array array;  ///< without name and segments. Shape, chunk shape and type are checked.
   std::shared_ptr<SegmentLayout> layout;
   ChunkKeys keys;
+  /// Where an object holds many chunks: levels, outermost first; chunks are those of the innermost.
+  std::vector<ZarrShards> shards = {};
 };
 
 /// v2. `zattrs` may be empty (no document). _ARRAY_DIMENSIONS becomes `dimensions`. A fill_value
@@ -115,7 +118,7 @@ Result<std::string> zarr2_consolidated_json(const std::vector<ZarrDocument>& doc
 Result<std::string> zarr3_consolidated_json(const std::vector<ZarrDocument>& documents);
 
 /// Chunks of `array` that no segment holds, or that were never written, exist. May read lazy
-/// chunk indexes.
+/// chunk indexes; takes it for true where asking for each of many chunks costs a request.
 Result<bool> has_missing_chunks(const Array& array);
 
 }  // namespace upwell::refs

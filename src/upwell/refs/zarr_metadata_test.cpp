@@ -148,7 +148,8 @@ TEST(Zarr3, WhatIsNotReadIsRefused) {
                     codecs + "}");
     return node ? Code::kInternal : node.error().code;
   };
-  EXPECT_EQ(code(R"([{"name":"sharding_indexed"}])"), Code::kUnsupported);
+  EXPECT_EQ(code(R"([{"name":"zfpy"}])"), Code::kUnsupported);
+  EXPECT_EQ(code(R"([{"name":"sharding_indexed"}])"), Code::kInvalidData);
   EXPECT_EQ(code(R"([{"name":"transpose","configuration":{"order":[0]}}])"), Code::kInvalidData);
   EXPECT_EQ(code("5"), Code::kInvalidData);
 }

@@ -408,6 +408,14 @@ Result<std::string> value_json(const Values& values) {
 Result<std::optional<Bytes>> parse_fill(const DataType& type, std::string_view json) {
   const ValueJson value = ValueJson::parse(json, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return bad_fill(type, json);
+  if (type.kind == Kind::kVlenString && value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    if (text.empty()) return std::optional<Bytes>();
+    if (type.utf8) return std::optional<Bytes>(to_bytes(text));
+    UPWELL_TRY(Bytes raw, base64_decode(text));
+    return std::optional<Bytes>(std::move(raw));
+  }
+  if (type.kind == Kind::kVlenString && !value.is_null() && value != 0) return bad_fill(type, json);
   if (value.is_null() || type.has_vlen() || type.size == 0) return std::optional<Bytes>();
   if (type.kind == Kind::kCompound || type.kind == Kind::kArray) {
     // Raw bytes as stored; other forms (0, a list) mean nothing that could be stored faithfully.
@@ -427,6 +435,9 @@ Result<std::optional<Bytes>> parse_fill(const DataType& type, std::string_view j
 }
 
 Result<std::string> fill_json(const DataType& type, ByteSpan stored, int zarr_format) {
+  if (type.kind == Kind::kVlenString && type.size == 0) {
+    return type.utf8 ? json_text(as_text(stored)) : ValueJson(base64_encode(stored)).dump();
+  }
   if (type.has_vlen()) return std::string("\"\"");
   if (stored.size() != type.size) return fail(Code::kInternal, "fill value of the wrong size");
   const bool raw = type.kind == Kind::kCompound || type.kind == Kind::kArray ||

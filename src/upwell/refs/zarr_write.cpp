@@ -254,6 +254,7 @@ Zarr2Fill zarr2_fill(const Array& array, const ZarrView& view) {
   } else if (fill && is_nan_fill(view.type, *fill)) {
     out.fill = fill;
   }
+  if (view.type.kind == Kind::kVlenString && view.type.size == 0 && !out.fill) out.fill = fill;
   if (view.type.has_vlen()) return out;
   // zarr-python 2 leaves memory as it is where fill_value is null.
   out.store_missing = !out.fill || !same_value(view.type, out.fill, fill);
@@ -411,11 +412,13 @@ Result<std::string> zarr3_consolidated_json(const std::vector<ZarrDocument>& doc
 Result<bool> has_missing_chunks(const Array& array) {
   uint64_t covered = 0;
   constexpr uint64_t kBatch = 4096;
+  constexpr uint64_t kMostAsked = 1024;
   std::vector<uint64_t> positions;
   std::vector<ChunkRef> refs;
   for (const Segment& segment : array.segments) {
     covered += element_count(segment.shape);
     const uint64_t n = segment.chunks ? segment.chunks->size() : 0;
+    if (n > kMostAsked && segment.chunks->asks_for_each()) return true;
     for (uint64_t begin = 0; begin < n; begin += kBatch) {
       const uint64_t count = std::min(kBatch, n - begin);
       positions.resize(count);
