@@ -79,9 +79,16 @@ Result<> AtomicFile::write(ByteSpan bytes) {
   return {};
 }
 
-Result<> AtomicFile::commit() {
+Result<> AtomicFile::commit() { return place(0); }
+Result<> AtomicFile::commit_new() { return place(RENAME_NOREPLACE); }
+
+Result<> AtomicFile::place(unsigned rename_flags) {
   if (::fsync(fd_) != 0) return cannot_write(target_, errno);
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) return cannot_write(target_, errno);
+  if (::syscall(SYS_renameat2, AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(),
+                rename_flags) != 0) {
+    if (errno == EEXIST) return fail(Code::kAlreadyExists, target_.string() + ": is there already");
+    return cannot_write(target_, errno);
+  }
   ::close(std::exchange(fd_, -1));
   return sync_parent(target_);
 }

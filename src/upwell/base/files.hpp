@@ -20,8 +20,11 @@ class AtomicFile {
   Result<> write(ByteSpan bytes);
   /// fsync, rename over the target, fsync the directory.
   Result<> commit();
+  /// The same where no target is; kAlreadyExists where one is.
+  Result<> commit_new();
 
  private:
+  Result<> place(unsigned rename_flags);
   AtomicFile(std::filesystem::path target, std::filesystem::path temporary, int fd);
   std::filesystem::path target_;
   std::filesystem::path temporary_;

@@ -1,9 +1,11 @@
 #pragma once
-// The narrow interface of everything that reads ranges of objects: file, memory, http(s), later s3;
-// and stores over stores.
+// The narrow interface of everything that reads and writes objects: file, memory, http(s), s3; and
+// stores over stores.
 
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -51,9 +53,31 @@ struct Traffic {
   uint64_t bytes = 0;  ///< of bodies
 };
 
-/// Reads ranges of objects. Thread-safe, blocking. A store shows one state of an
-/// object: the one it first saw, until it is told to forget it.
-/// Every store passes the conformance suite in io/byte_store_conformance.hpp.
+/// What must hold of the object in whose place another is put, at that moment.
+struct PutCondition {
+  enum class When { kAlways, kAbsent, kUnchanged } when = When::kAlways;
+  std::string etag;  ///< of kUnchanged: the ETag that it must still have
+
+  static PutCondition absent() { return {When::kAbsent, {}}; }
+  static PutCondition unchanged(std::string etag) { return {When::kUnchanged, std::move(etag)}; }
+};
+
+/// An object that is being written. Readers see nothing of it, or the old one, until `commit`.
+/// Destroyed without a commit: nothing is left. Not thread-safe.
+class ObjectWriter {
+ public:
+  virtual ~ObjectWriter() = default;
+  virtual Result<> write(ByteSpan bytes) = 0;
+  /// Puts the object in its place, in one step, and returns its new state (a time of modification
+  /// only where it comes for free). kAlreadyExists: not absent; kChanged: not unchanged, or gone.
+  /// Once only.
+  virtual Result<ObjectInfo> commit(const PutCondition& condition) = 0;
+  Result<ObjectInfo> commit() { return commit({}); }
+};
+
+/// Reads ranges of objects; writes objects as a whole. Thread-safe, blocking. A store shows one
+/// state of an object: the one it first saw, until it is told to forget it. Every store passes the
+/// conformance suite in io/byte_store_conformance.hpp.
 class ByteStore {
  public:
   virtual ~ByteStore() = default;
@@ -73,6 +97,31 @@ class ByteStore {
   /// Objects below a prefix (a directory ending in '/'), sorted by URL. kUnsupported where a store
   /// cannot list.
   virtual Result<std::vector<std::string>> list(const std::string& prefix) = 0;
+  /// The same one by one, in memory that does not grow with their number where a store lists in
+  /// pages; ends with the first error of `visit`.
+  virtual Result<> list_each(const std::string& prefix,
+                             const std::function<Result<>(const std::string& url)>& visit) {
+    UPWELL_TRY(std::vector<std::string> urls, list(prefix));
+    for (const std::string& url : urls) UPWELL_CHECK(visit(url));
+    return {};
+  }
+
+  /// Begins an object, in pieces of any size. kUnsupported where a store cannot write. What has
+  /// been committed is what this store sees from then on: no kChanged for its own writes.
+  virtual Result<std::unique_ptr<ObjectWriter>> create(const std::string& url) {
+    return fail(Code::kUnsupported, url + ": this kind of URL cannot be written");
+  }
+  /// Writes a whole object in one step.
+  Result<ObjectInfo> put(const std::string& url, ByteSpan bytes,
+                         const PutCondition& condition = {}) {
+    UPWELL_TRY(std::unique_ptr<ObjectWriter> writer, create(url));
+    UPWELL_CHECK(writer->write(bytes));
+    return writer->commit(condition);
+  }
+  /// Removes an object; one that is not there is no error.
+  virtual Result<> remove(const std::string& url) {
+    return fail(Code::kUnsupported, url + ": this kind of URL cannot be removed");
+  }
 
   /// Names of what lies directly in a directory (ending in '/'), sorted; those of directories end
   /// in

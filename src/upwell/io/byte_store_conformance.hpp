@@ -29,6 +29,7 @@ class ConformanceFixture {
   /// URL of the directory that holds the objects, ending in '/'.
   virtual std::string directory() = 0;
   virtual bool lists() const { return true; }
+  virtual bool writes() const { return true; }
 };
 
 /// Null with a reason on stderr: the suite is skipped.
@@ -235,6 +236,114 @@ TEST_P(ByteStoreConformance, ListsSorted) {
 TEST_P(ByteStoreConformance, NamesWithSpacesAndOtherLetters) {
   std::string url = fixture_->put("sea level \xc3\xa9.bin", "0123");
   expect_text(read_one(url, {1, 2}), "12");
+}
+
+// Writing.
+
+TEST_P(ByteStoreConformance, WritesWholeObjects) {
+  std::string url = fixture_->directory() + "written/sub dir/x=1 +&%41.bin";
+  std::string content = pattern(200'000);
+  auto put = store().put(url, as_bytes(content));
+  if (!fixture_->writes()) {
+    ASSERT_FALSE(put);
+    EXPECT_EQ(put.error().code, Code::kUnsupported);
+    return;
+  }
+  ASSERT_TRUE(put) << put.error().to_string();
+  EXPECT_EQ(put->size, content.size());
+  expect_text(read_one(url, {}), content);
+  auto info = store().stat(url);
+  ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_EQ(info->etag, put->etag);
+  // One's own writes are no changes to wonder at.
+  ASSERT_TRUE(store().put(url, as_bytes("second")));
+  expect_text(read_one(url, {}), "second");
+  ASSERT_TRUE(store().put(url, {}));
+  expect_text(read_one(url, {}), "");
+}
+
+TEST_P(ByteStoreConformance, ConditionsOfPutHold) {
+  if (!fixture_->writes()) GTEST_SKIP() << "this store does not write";
+  std::string url = fixture_->directory() + "pointer";
+  auto changed = store().put(url, as_bytes("x"), PutCondition::unchanged("\"abc\""));
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(to_string(changed.error().code), to_string(Code::kChanged));
+  auto first = store().put(url, as_bytes("first"), PutCondition::absent());
+  ASSERT_TRUE(first) << first.error().to_string();
+  auto again = store().put(url, as_bytes("again"), PutCondition::absent());
+  ASSERT_FALSE(again);
+  EXPECT_EQ(to_string(again.error().code), to_string(Code::kAlreadyExists));
+  expect_text(read_one(url, {}), "first");
+  auto second = store().put(url, as_bytes("second"), PutCondition::unchanged(first->etag));
+  ASSERT_TRUE(second) << second.error().to_string();
+  changed = store().put(url, as_bytes("third"), PutCondition::unchanged(first->etag));
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(to_string(changed.error().code), to_string(Code::kChanged));
+  expect_text(read_one(url, {}), "second");
+}
+
+TEST_P(ByteStoreConformance, OneOfManyConditionalWritersWins) {
+  if (!fixture_->writes()) GTEST_SKIP() << "this store does not write";
+  std::string url = fixture_->directory() + "contested";
+  for (int round = 0; round < 3; ++round) {
+    auto state = store().stat(url);
+    std::atomic<int> won{0}, lost{0};
+    {
+      std::vector<std::jthread> threads;
+      for (size_t t = 0; t < 6; ++t) {
+        threads.emplace_back([&, t] {
+          auto condition = state ? PutCondition::unchanged(state->etag) : PutCondition::absent();
+          auto put = store().put(url, as_bytes(pattern(100 + t)), condition);
+          if (put) ++won;
+          Code code = put ? Code::kInternal : put.error().code;
+          if (code == Code::kChanged || code == Code::kAlreadyExists) ++lost;
+        });
+      }
+    }
+    EXPECT_EQ(won, 1);
+    EXPECT_EQ(lost, 5);
+  }
+}
+
+TEST_P(ByteStoreConformance, ALargeObjectIsWrittenInPieces) {
+  if (!fixture_->writes()) GTEST_SKIP() << "this store does not write";
+  std::string url = fixture_->directory() + "large.bin";
+  std::string content = pattern(18'000'000);
+  auto writer = store().create(url);
+  ASSERT_TRUE(writer) << writer.error().to_string();
+  for (size_t at = 0; at < content.size(); at += 1'234'567) {
+    ASSERT_TRUE((*writer)->write(as_bytes(std::string_view(content).substr(at, 1'234'567))));
+  }
+  auto info = (*writer)->commit(PutCondition::absent());
+  ASSERT_TRUE(info) << info.error().to_string();
+  EXPECT_EQ(info->size, content.size());
+  expect_text(read_one(url, {}), content);
+}
+
+TEST_P(ByteStoreConformance, NothingIsLeftOfWhatIsNotCommitted) {
+  if (!fixture_->writes()) GTEST_SKIP() << "this store does not write";
+  std::string url = fixture_->directory() + "given-up.bin";
+  {
+    auto writer = store().create(url);
+    ASSERT_TRUE(writer) << writer.error().to_string();
+    ASSERT_TRUE((*writer)->write(as_bytes(pattern(9'000'000))));
+  }
+  auto info = store().stat(url);
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().code, Code::kNotFound);
+  auto urls = store().list(fixture_->directory());
+  ASSERT_TRUE(urls) << urls.error().to_string();
+  EXPECT_TRUE(urls->empty()) << urls->front();
+}
+
+TEST_P(ByteStoreConformance, RemovesObjects) {
+  if (!fixture_->writes()) GTEST_SKIP() << "this store does not write";
+  std::string url = fixture_->put("a.bin", "x");
+  expect_text(read_one(url, {}), "x");
+  auto removed = store().remove(url);
+  ASSERT_TRUE(removed) << removed.error().to_string();
+  expect_code(read_one(url, {}), Code::kNotFound);
+  ASSERT_TRUE(store().remove(url));
 }
 
 }  // namespace upwell::io

@@ -76,6 +76,7 @@ class HttpFixture : public ConformanceFixture {
   }
   std::string directory() override { return directory_; }
   bool lists() const override { return false; }
+  bool writes() const override { return false; }
 
  private:
   static HttpOptions options(const Nginx& nginx) {

@@ -123,6 +123,11 @@ Result<std::vector<std::string>> FaultStore::list(const std::string& prefix) {
   return below_->list(prefix);
 }
 
+Result<std::unique_ptr<ObjectWriter>> FaultStore::create(const std::string& url) {
+  return below_->create(url);
+}
+Result<> FaultStore::remove(const std::string& url) { return below_->remove(url); }
+
 std::optional<ObjectInfo> FaultStore::known(const std::string& url) const {
   auto info = below_->known(url);
   std::lock_guard lock(mutex_);

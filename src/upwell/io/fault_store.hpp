@@ -47,6 +47,8 @@ class FaultStore : public ByteStore {
   Result<ObjectInfo> stat(const std::string& url) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   Result<std::vector<std::string>> list(const std::string& prefix) override;
+  Result<std::unique_ptr<ObjectWriter>> create(const std::string& url) override;
+  Result<> remove(const std::string& url) override;
   std::optional<ObjectInfo> known(const std::string& url) const override;
   void forget(const std::string& url) override;
   std::optional<Traffic> traffic() const override;

@@ -1,6 +1,7 @@
 #include "io/file_store.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <filesystem>
 #include <map>
 
+#include "base/files.hpp"
 #include "base/parallel.hpp"
 #include "io/ranges.hpp"
 #include "io/url.hpp"
@@ -194,6 +196,80 @@ Result<std::vector<std::string>> FileStore::list_directory(const std::string& di
   if (error) return file_error(directory, error.value());
   std::sort(names.begin(), names.end());
   return names;
+}
+
+namespace {
+
+/// Held by every writer while it looks at the target and replaces it. A directory that cannot be
+/// locked (some network file systems) hinders only those who depend on it.
+Result<Descriptor> lock_directory_of(const std::filesystem::path& path, bool needed) {
+  Descriptor directory(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  int status = directory.get() < 0 ? -1 : 0;
+  if (status == 0) {
+    do {
+      status = ::flock(directory.get(), LOCK_EX);
+    } while (status != 0 && errno == EINTR);
+  }
+  if (status != 0 && needed) {
+    return fail(Code::kCannotWrite, path.parent_path().string() +
+                                        ": cannot lock the directory: " + std::strerror(errno));
+  }
+  return directory;
+}
+
+}  // namespace
+
+class FileStore::Writer : public ObjectWriter {
+ public:
+  Writer(FirstSeen& first_seen, std::string url, std::filesystem::path path, AtomicFile file)
+      : first_seen_(first_seen),
+        url_(std::move(url)),
+        path_(std::move(path)),
+        file_(std::move(file)) {}
+  Result<> write(ByteSpan bytes) override { return file_.write(bytes); }
+  Result<ObjectInfo> commit(const PutCondition& condition) override {
+    using When = PutCondition::When;
+    UPWELL_TRY(Descriptor lock, lock_directory_of(path_, condition.when == When::kUnchanged));
+    if (condition.when == When::kUnchanged) UPWELL_CHECK(check_unchanged(condition.etag));
+    UPWELL_CHECK(condition.when == When::kAbsent ? file_.commit_new() : file_.commit());
+    first_seen_.forget(url_);
+    struct stat s;
+    if (::stat(path_.c_str(), &s) != 0) return file_error(url_, errno);
+    return info_of(url_, s);
+  }
+
+ private:
+  Result<> check_unchanged(const std::string& etag) const {
+    struct stat s;
+    const bool there = ::stat(path_.c_str(), &s) == 0;
+    if (!there && errno != ENOENT) return file_error(url_, errno);
+    if (there) {
+      UPWELL_TRY(ObjectInfo info, info_of(url_, s));
+      if (info.etag == etag) return {};
+    }
+    return fail(Code::kChanged, url_ + ": " + (there ? "is no longer " + etag : "is gone"));
+  }
+
+  FirstSeen& first_seen_;
+  std::string url_;
+  std::filesystem::path path_;
+  AtomicFile file_;
+};
+
+Result<std::unique_ptr<ObjectWriter>> FileStore::create(const std::string& url) {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::absolute(file_path_of(url), error);
+  if (!error) std::filesystem::create_directories(path.parent_path(), error);
+  if (error) return fail(Code::kCannotWrite, url + ": " + error.message());
+  UPWELL_TRY(AtomicFile file, AtomicFile::create(path));
+  return std::make_unique<Writer>(first_seen_, url, std::move(path), std::move(file));
+}
+
+Result<> FileStore::remove(const std::string& url) {
+  if (::unlink(file_path_of(url).c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)
+    return fail(Code::kCannotWrite, url + ": " + std::strerror(errno));
+  forget(url);
+  return {};
 }
 
 std::optional<ObjectInfo> FileStore::known(const std::string& url) const {

@@ -4,17 +4,56 @@
 
 namespace upwell::io {
 
-void MemoryStore::put(const std::string& url, Bytes bytes) {
+class MemoryStore::Writer : public ObjectWriter {
+ public:
+  Writer(MemoryStore& store, std::string url) : store_(store), url_(std::move(url)) {}
+  Result<> write(ByteSpan bytes) override {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    return {};
+  }
+  Result<ObjectInfo> commit(const PutCondition& condition) override {
+    UPWELL_TRY(ObjectInfo info, store_.place(url_, std::move(bytes_), condition));
+    store_.forget(url_);
+    return info;
+  }
+
+ private:
+  MemoryStore& store_;
+  std::string url_;
+  Bytes bytes_;
+};
+
+Result<ObjectInfo> MemoryStore::place(const std::string& url, Bytes bytes,
+                                      const PutCondition& condition) {
   std::lock_guard lock(mutex_);
+  auto it = objects_.find(url);
+  if (condition.when == PutCondition::When::kAbsent && it != objects_.end())
+    return fail(Code::kAlreadyExists, url + ": is there already");
+  if (condition.when == PutCondition::When::kUnchanged &&
+      (it == objects_.end() || it->second.info.etag != condition.etag))
+    return fail(Code::kChanged, url + ": is no longer " + condition.etag);
   ObjectInfo info;
   info.size = bytes.size();
   info.etag = "\"" + std::to_string(++revision_) + "\"";
-  objects_[url] = Object{SharedBytes(std::move(bytes)), std::move(info)};
+  objects_[url] = Object{SharedBytes(std::move(bytes)), info};
+  return info;
 }
 
-void MemoryStore::remove(const std::string& url) {
-  std::lock_guard lock(mutex_);
-  objects_.erase(url);
+void MemoryStore::put(const std::string& url, Bytes bytes) {
+  (void)place(url, std::move(bytes), {});  // without a condition it cannot fail
+}
+
+Result<std::unique_ptr<ObjectWriter>> MemoryStore::create(const std::string& url) {
+  return std::make_unique<Writer>(*this, url);
+}
+
+Result<> MemoryStore::remove(const std::string& url) {
+  {
+    std::lock_guard lock(mutex_);
+    objects_.erase(url);
+  }
+  forget(url);
+  return {};
 }
 
 StoreTraits MemoryStore::traits() const {

@@ -15,12 +15,14 @@ class MemoryStore : public ByteStore {
   /// Adds an object or replaces one (which readers of the old one will notice as kChanged).
   void put(const std::string& url, Bytes bytes);
   void put(const std::string& url, std::string_view text) { put(url, to_bytes(text)); }
-  void remove(const std::string& url);
+  using ByteStore::put;
 
   StoreTraits traits() const override;
   Result<ObjectInfo> stat(const std::string& url) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   Result<std::vector<std::string>> list(const std::string& prefix) override;
+  Result<std::unique_ptr<ObjectWriter>> create(const std::string& url) override;
+  Result<> remove(const std::string& url) override;
   std::optional<ObjectInfo> known(const std::string& url) const override;
   void forget(const std::string& url) override;
 
@@ -29,7 +31,9 @@ class MemoryStore : public ByteStore {
     SharedBytes bytes;
     ObjectInfo info;
   };
+  class Writer;
   Result<Object> find(const std::string& url);
+  Result<ObjectInfo> place(const std::string& url, Bytes bytes, const PutCondition& condition);
 
   std::mutex mutex_;
   std::map<std::string, Object> objects_;

@@ -464,6 +464,57 @@ std::vector<Result<ObjectInfo>> Session::stat_many(std::span<const std::string> 
   return answers;
 }
 
+Result<> Session::list_each(const std::string& prefix,
+                            const std::function<Result<>(const std::string& url)>& visit) {
+  UPWELL_TRY(auto store, impl_->store_of(prefix));
+  if (!store->traffic()) ++impl_->requests;
+  return store->list_each(prefix, visit);
+}
+
+namespace {
+
+/// Lets the session forget the object once another is in its place.
+class ForgettingWriter : public ObjectWriter {
+ public:
+  ForgettingWriter(Session& session, std::string url, std::unique_ptr<ObjectWriter> writer)
+      : session_(session), url_(std::move(url)), writer_(std::move(writer)) {}
+  Result<> write(ByteSpan bytes) override { return writer_->write(bytes); }
+  Result<ObjectInfo> commit(const PutCondition& condition) override {
+    auto info = writer_->commit(condition);
+    session_.forget(url_);  // also after a failure: it may have been noticed too late
+    return info;
+  }
+
+ private:
+  Session& session_;
+  std::string url_;
+  std::unique_ptr<ObjectWriter> writer_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ObjectWriter>> Session::create(const std::string& url) {
+  UPWELL_TRY(auto store, impl_->store_of(url));
+  if (!store->traffic()) ++impl_->requests;
+  UPWELL_TRY(std::unique_ptr<ObjectWriter> writer, store->create(url));
+  return std::make_unique<ForgettingWriter>(*this, url, std::move(writer));
+}
+
+Result<ObjectInfo> Session::put(const std::string& url, ByteSpan bytes,
+                                const PutCondition& condition) {
+  UPWELL_TRY(std::unique_ptr<ObjectWriter> writer, create(url));
+  UPWELL_CHECK(writer->write(bytes));
+  return writer->commit(condition);
+}
+
+Result<> Session::remove(const std::string& url) {
+  UPWELL_TRY(auto store, impl_->store_of(url));
+  if (!store->traffic()) ++impl_->requests;
+  auto removed = store->remove(url);
+  forget(url);
+  return removed;
+}
+
 void Session::forget(const std::string& url) {
   if (auto store = impl_->store_of(url)) (*store)->forget(url);
   impl_->memory.forget(url);

@@ -3,6 +3,7 @@
 // globals: pass it down.
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,14 @@ class Session {
   Result<std::vector<std::string>> list_directory(const std::string& directory);
   /// As `stat`, of many at once.
   std::vector<Result<ObjectInfo>> stat_many(std::span<const std::string> urls);
+  Result<> list_each(const std::string& prefix,
+                     const std::function<Result<>(const std::string& url)>& visit);
+
+  /// Writing, see ByteStore. What is committed or removed is forgotten here, as by `forget`.
+  Result<std::unique_ptr<ObjectWriter>> create(const std::string& url);
+  Result<ObjectInfo> put(const std::string& url, ByteSpan bytes,
+                         const PutCondition& condition = {});
+  Result<> remove(const std::string& url);
 
   /// Takes the object as it is from now on: forgets its first-seen state and its cached blocks.
   void forget(const std::string& url);
