@@ -56,7 +56,9 @@ struct Traffic {
 /// What must hold of the object in whose place another is put, at that moment.
 struct PutCondition {
   enum class When { kAlways, kAbsent, kUnchanged } when = When::kAlways;
-  std::string etag;  ///< of kUnchanged: the ETag that it must still have
+  /// Of kUnchanged: the ETag that it must still have. Where ETags follow from the bytes (S3), an
+  /// object with the same bytes as before counts as unchanged.
+  std::string etag;
 
   static PutCondition absent() { return {When::kAbsent, {}}; }
   static PutCondition unchanged(std::string etag) { return {When::kUnchanged, std::move(etag)}; }

@@ -285,7 +285,7 @@ TEST_P(ByteStoreConformance, ConditionsOfPutHold) {
 TEST_P(ByteStoreConformance, OneOfManyConditionalWritersWins) {
   if (!fixture_->writes()) GTEST_SKIP() << "this store does not write";
   std::string url = fixture_->directory() + "contested";
-  for (int round = 0; round < 3; ++round) {
+  for (size_t round = 0; round < 3; ++round) {
     auto state = store().stat(url);
     std::atomic<int> won{0}, lost{0};
     {
@@ -293,7 +293,7 @@ TEST_P(ByteStoreConformance, OneOfManyConditionalWritersWins) {
       for (size_t t = 0; t < 6; ++t) {
         threads.emplace_back([&, t] {
           auto condition = state ? PutCondition::unchanged(state->etag) : PutCondition::absent();
-          auto put = store().put(url, as_bytes(pattern(100 + t)), condition);
+          auto put = store().put(url, as_bytes(pattern(100 + round * 10 + t)), condition);
           if (put) ++won;
           Code code = put ? Code::kInternal : put.error().code;
           if (code == Code::kChanged || code == Code::kAlreadyExists) ++lost;

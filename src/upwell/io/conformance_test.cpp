@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "io/byte_store_conformance.hpp"
@@ -10,6 +12,7 @@
 #include "io/file_store.hpp"
 #include "io/http_store.hpp"
 #include "io/memory_store.hpp"
+#include "io/s3_store.hpp"
 #include "io/test_servers.hpp"
 #include "io/url.hpp"
 
@@ -97,6 +100,39 @@ std::unique_ptr<ConformanceFixture> nginx_fixture(const std::string& path, bool 
   return std::make_unique<HttpFixture>(std::move(nginx), url);
 }
 
+/// A directory of its own in the bucket that UPWELL_S3_TEST_URL names, as the environment says.
+class S3Fixture : public ConformanceFixture {
+ public:
+  S3Fixture(const std::string& url, const S3Configuration& configuration)
+      : store_({.http = {}, .configuration = configuration, .part_size = 5 << 20}),
+        other_({.http = {}, .configuration = configuration}) {
+    static std::atomic<int> number{0};
+    directory_ = url + std::to_string(::getpid()) + "-" + std::to_string(number++) + "/";
+  }
+  ByteStore& store() override { return store_; }
+  /// By another store: what the store under test writes itself is no change to it.
+  std::string put(const std::string& name, const std::string& content) override {
+    auto put = other_.put(directory_ + name, as_bytes(content));
+    EXPECT_TRUE(put) << put.error().to_string();
+    return directory_ + name;
+  }
+  std::string directory() override { return directory_; }
+
+ private:
+  S3Store store_, other_;
+  std::string directory_;
+};
+
+std::unique_ptr<ConformanceFixture> s3_fixture() {
+  const char* url = std::getenv("UPWELL_S3_TEST_URL");
+  if (url == nullptr) return nullptr;
+  auto configuration = s3_configuration({}, process_environment());
+  EXPECT_TRUE(configuration) << configuration.error().to_string();
+  if (!configuration) return nullptr;
+  return std::make_unique<S3Fixture>(url, *configuration);
+}
+
+INSTANTIATE_TEST_SUITE_P(S3, ByteStoreConformance, ::testing::Values(FixtureMaker(s3_fixture)));
 INSTANTIATE_TEST_SUITE_P(Memory, ByteStoreConformance, ::testing::Values(FixtureMaker([] {
                            return std::make_unique<MemoryFixture>();
                          })));

@@ -39,6 +39,7 @@ struct Transfer {
   bool too_long = false;
   bool no_memory = false;
   size_t header_bytes = 0;
+  curl_off_t sent = 0;
   EngineClock::time_point last_progress;
   char error[CURL_ERROR_SIZE] = {};
 
@@ -54,7 +55,7 @@ struct Transfer {
       return;
     }
     uint64_t expected = std::min(*limit, response.head.content_length.value_or(0));
-    if (!exchange->head_only) response.body.reserve(std::min(expected, kMaxReserve));
+    if (exchange->method != "HEAD") response.body.reserve(std::min(expected, kMaxReserve));
   }
 };
 
@@ -95,6 +96,14 @@ size_t on_body(char* data, size_t, size_t size, void* user) {
     return 0;
   }
   return size;
+}
+
+/// What has been sent is progress, too.
+int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t sent) {
+  auto& t = *static_cast<Transfer*>(user);
+  if (sent > t.sent) t.last_progress = Clock::now();
+  t.sent = sent;
+  return 0;
 }
 
 Response::End end_of_code(CURLcode code) {
@@ -300,12 +309,30 @@ void HttpEngine::Impl::configure(Transfer& t) {
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
   if (!options.user_agent.empty()) set(CURLOPT_USERAGENT, options.user_agent.c_str());
-  if (e.head_only) set(CURLOPT_NOBODY, 1L);
+  if (e.exact_path) set(CURLOPT_PATH_AS_IS, 1L);
+  if (e.method == "HEAD") {
+    set(CURLOPT_NOBODY, 1L);
+  } else if (e.method == "PUT" || e.method == "POST") {
+    set(CURLOPT_POSTFIELDS, reinterpret_cast<const char*>(e.body.data()));
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(e.body.size()));
+    set(CURLOPT_CUSTOMREQUEST, e.method.c_str());
+    set(CURLOPT_NOPROGRESS, 0L);
+    set(CURLOPT_XFERINFOFUNCTION, on_progress);
+    set(CURLOPT_XFERINFODATA, &t);
+    // What curl would add by itself: a type of forms, and a wait for a server's leave.
+    t.headers = curl_slist_append(t.headers, "Content-Type:");
+    t.headers = curl_slist_append(t.headers, "Expect:");
+  } else if (e.method != "GET") {
+    set(CURLOPT_CUSTOMREQUEST, e.method.c_str());
+  }
   if (!e.range.empty()) set(CURLOPT_RANGE, e.range.c_str());
   // A range of an encoded body would be a range of something else.
   t.headers = curl_slist_append(t.headers, "Accept-Encoding: identity");
   if (!e.authorization.empty()) {
     t.headers = curl_slist_append(t.headers, ("Authorization: " + e.authorization).c_str());
+  }
+  for (const std::string& header : e.headers) {
+    t.headers = curl_slist_append(t.headers, header.c_str());
   }
   set(CURLOPT_HTTPHEADER, t.headers);
 }

@@ -49,9 +49,12 @@ using EngineClock = std::chrono::steady_clock;
 /// One request, and what to do with its response.
 struct Exchange {
   std::string url;
-  bool head_only = false;
-  std::string range;          ///< "0-99", "100-"; empty: none
-  std::string authorization;  ///< value of the header; empty: none
+  std::string method = "GET";        ///< HEAD has no body
+  std::vector<std::string> headers;  ///< further ones, "name: value"
+  SharedBytes body;                  ///< to send; only with PUT and POST
+  bool exact_path = false;           ///< send ".." and "." in the path as they are
+  std::string range;                 ///< "0-99", "100-"; empty: none
+  std::string authorization;         ///< value of the header; empty: none
   EngineClock::time_point not_before{};
   /// Called once the head is there: how many bytes of body are wanted; nothing: none, hang up.
   std::function<std::optional<uint64_t>(const ResponseHead&)> body_limit;

@@ -52,6 +52,11 @@ void ResponseHead::take_line(std::string_view line) {
   if (name == "etag") etag = value;
   if (name == "last-modified") last_modified = value;
   if (name == "retry-after") retry_after = value;
+  if (name == "x-amz-bucket-region") bucket_region = value;
+  if (name == "date") {
+    time_t date = curl_getdate(std::string(value).c_str(), nullptr);
+    if (date >= 0) date_unix_s = int64_t{date};
+  }
 }
 
 std::optional<ContentRange> parse_content_range(std::string_view text) {
@@ -94,6 +99,11 @@ ObjectInfo object_info(const ResponseHead& head, std::optional<uint64_t> size) {
   time_t date = head.last_modified.empty() ? -1 : curl_getdate(head.last_modified.c_str(), nullptr);
   if (date >= 0) info.mtime_ns = int64_t{date} * 1'000'000'000;
   return info;
+}
+
+bool is_encoded(const ResponseHead& head) {
+  return !head.content_encoding.empty() && head.content_encoding != "identity" &&
+         head.content_encoding != "aws-chunked";
 }
 
 bool is_stray_page(const ResponseHead& head, const std::string& url) {

@@ -21,6 +21,8 @@ struct ResponseHead {
   std::string etag;
   std::string last_modified;
   std::string retry_after;
+  std::string bucket_region;  ///< x-amz-bucket-region, of S3
+  std::optional<int64_t> date_unix_s;
 
   /// Takes one header line, with or without its line end. A status line begins a new response.
   void take_line(std::string_view line);
@@ -41,6 +43,10 @@ std::optional<double> parse_retry_after(const std::string& text, int64_t now_s);
 
 /// Size unknown: 0.
 ObjectInfo object_info(const ResponseHead& head, std::optional<uint64_t> size);
+
+/// The body is not the object's bytes but an encoding of them. "aws-chunked" is none: it tells how
+/// a body was once sent to S3, and some services keep it as if it were the object's.
+bool is_encoded(const ResponseHead& head);
 
 /// An HTML page where the name does not promise one: a login or an error page.
 bool is_stray_page(const ResponseHead& head, const std::string& url);

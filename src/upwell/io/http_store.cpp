@@ -19,6 +19,10 @@ namespace {
 
 /// Bodies of error answers are read so far, to keep the connection.
 constexpr uint64_t kErrorBody = 64 << 10;
+/// Of an answer to a call.
+constexpr uint64_t kCallBody = 64 << 20;
+/// How often a dialect may ask for the same again at once.
+constexpr int kMaxAgain = 3;
 
 /// Counts the unfinished jobs of one call.
 class Countdown {
@@ -39,7 +43,7 @@ class Countdown {
   size_t left_;
 };
 
-enum class Ask { kRange, kHead, kProbe };
+enum class Ask { kRange, kHead, kProbe, kCall };
 
 /// One range or one stat, over all its attempts. Owned by the caller, who waits for it.
 struct HttpJob {
@@ -49,6 +53,10 @@ struct HttpJob {
   Range range;
   int attempt = 1;
   int redirects = 0;
+  int again = 0;
+  const HttpRequest* call = nullptr;  // of kCall
+  HttpRequest sent;                   // of a dialect, without its body
+  HttpAnswer answer;                  // of kCall
   Countdown* countdown = nullptr;
   bool past_end = false;  // 416 without the object's size
   SharedBytes bytes;
@@ -77,7 +85,7 @@ struct HttpJob {
 
 /// What follows a response.
 struct Verdict {
-  enum Next { kDone, kRetry, kRedirect, kProbe } next = kDone;
+  enum Next { kDone, kRetry, kRedirect, kProbe, kAgain } next = kDone;
   std::optional<double> retry_after;
 };
 
@@ -91,11 +99,15 @@ struct HttpStore::Impl {
   std::unique_ptr<HttpEngine> engine;              // last: its thread uses the others
 
   void run(std::span<HttpJob> jobs);
+  /// Null, and job.error, when the dialect cannot make it.
   std::unique_ptr<Exchange> exchange_for(HttpJob& job, double delay_s);
+  bool prepare(HttpJob& job, Exchange& exchange);
   std::optional<uint64_t> body_limit(const HttpJob& job, const ResponseHead& head) const;
   void on_response(HttpJob& job, Response response);
 
   Verdict judge(HttpJob& job, Response& r);
+  std::optional<Verdict> explain(HttpJob& job, const Response& r);
+  Verdict judge_call(HttpJob& job, Response& r);
   Verdict judge_stat(HttpJob& job, const Response& r);
   Verdict judge_range(HttpJob& job, Response& r);
   Verdict judge_partial(HttpJob& job, Response& r);
@@ -133,7 +145,11 @@ void HttpStore::Impl::run(std::span<HttpJob> jobs) {
   for (HttpJob& job : jobs) {
     job.current = job.url;
     job.countdown = &countdown;
-    exchanges.push_back(exchange_for(job, 0));
+    if (auto exchange = exchange_for(job, 0)) {
+      exchanges.push_back(std::move(exchange));
+    } else {
+      countdown.one_done();
+    }
   }
   engine->submit(std::move(exchanges));
   countdown.wait();
@@ -143,8 +159,9 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
   ++requests;
   auto e = std::make_unique<Exchange>();
   e->url = job.current;
-  e->head_only = job.ask == Ask::kHead;
+  e->method = job.ask == Ask::kHead ? "HEAD" : "GET";
   e->range = job.range_header();
+  if ((options.dialect || job.call != nullptr) && !prepare(job, *e)) return nullptr;
   if (options.authorize) e->authorization = options.authorize(origin_of(job.current));
   if (delay_s > 0) {
     e->not_before = EngineClock::now() + std::chrono::duration_cast<EngineClock::duration>(
@@ -155,12 +172,39 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
   return e;
 }
 
+bool HttpStore::Impl::prepare(HttpJob& job, Exchange& exchange) {
+  HttpRequest request;
+  if (job.call != nullptr) {
+    request = *job.call;
+  } else {
+    request.method = exchange.method;
+    request.url = job.url;
+  }
+  request.asked_url = job.url;
+  if (options.dialect) {
+    if (auto ready = options.dialect->prepare(request); !ready) {
+      job.error = std::move(ready).error();
+      return false;
+    }
+    job.current = request.url;
+  }
+  exchange.url = job.current;
+  exchange.exact_path = options.dialect != nullptr;
+  exchange.method = request.method;
+  for (const auto& [name, value] : request.headers) {
+    exchange.headers.push_back(name + ": " + value);
+  }
+  exchange.body = std::exchange(request.body, {});
+  job.sent = std::move(request);
+  return true;
+}
+
 std::optional<uint64_t> HttpStore::Impl::body_limit(const HttpJob& job,
                                                     const ResponseHead& head) const {
   if (head.status < 200 || head.status >= 300) return kErrorBody;
   if (job.ask == Ask::kHead) return 0;
-  bool encoded = !head.content_encoding.empty() && head.content_encoding != "identity";
-  if (encoded || is_stray_page(head, job.current)) return {};
+  if (job.ask == Ask::kCall) return kCallBody;
+  if (is_encoded(head) || (!options.dialect && is_stray_page(head, job.current))) return {};
   if (head.status == 206) {
     auto range = parse_content_range(head.content_range);
     if (!range || !range->first || !job.ranged()) return {};
@@ -189,12 +233,15 @@ void HttpStore::Impl::on_response(HttpJob& job, Response response) {
     job.current = job.url;
     job.redirects = 0;
     again = true;
+  } else if (verdict.next == Verdict::kAgain) {
+    again = ++job.again <= kMaxAgain;
   } else if (verdict.next == Verdict::kRetry) {
     again = retry_later(job, verdict.retry_after, delay_s);
   }
   if (!again) return job.countdown->one_done();
   std::vector<std::unique_ptr<Exchange>> next;
   next.push_back(exchange_for(job, delay_s));
+  if (!next.front()) return job.countdown->one_done();
   engine->submit(std::move(next));
 }
 
@@ -269,27 +316,60 @@ Verdict HttpStore::Impl::judge(HttpJob& job, Response& r) {
       break;
   }
   const int status = r.head.status;
+  if (auto verdict = explain(job, r)) return *verdict;
   if (is_redirect_status(status) && !r.redirect_url.empty()) return {Verdict::kRedirect, {}};
   if (is_transient_status(status)) {
     return retry_with(job, Code::kUnavailable, status_text(status),
                       parse_retry_after(r.head.retry_after, std::time(nullptr)));
   }
+  if (job.ask == Ask::kCall) return judge_call(job, r);
   return job.ask == Ask::kRange ? judge_range(job, r) : judge_stat(job, r);
+}
+
+std::optional<Verdict> HttpStore::Impl::explain(HttpJob& job, const Response& r) {
+  const int status = r.head.status;
+  const bool success = status >= 200 && status < 300;
+  if (!options.dialect || (success && job.ask != Ask::kCall)) return {};
+  auto meaning = options.dialect->explain(job.sent, r.head, r.body);
+  if (!meaning) return {};
+  switch (meaning->next) {
+    case HttpMeaning::Next::kAgain:
+      job.error = job.failed(meaning->code, meaning->what);
+      return Verdict{Verdict::kAgain, {}};
+    case HttpMeaning::Next::kRetry:
+      return retry_with(job, meaning->code, meaning->what,
+                        parse_retry_after(r.head.retry_after, std::time(nullptr)));
+    default:
+      return done_with(job, meaning->code, meaning->what);
+  }
+}
+
+Verdict HttpStore::Impl::judge_call(HttpJob& job, Response& r) {
+  const ResponseHead& head = r.head;
+  if (head.status < 200 || head.status >= 300)
+    return done_with(job, code_of_status(head.status), status_text(head.status));
+  if (r.end == Response::End::kTooLong)
+    return done_with(job, Code::kResourceExhausted, "the answer is too long");
+  if (head.content_length && *head.content_length != r.body.size())
+    return retry_with(job, Code::kUnavailable, short_body(r.body.size(), *head.content_length));
+  job.answer.head = head;
+  job.answer.body = std::move(r.body);
+  return {};
 }
 
 namespace {
 
 /// Errors that do not depend on what was asked; nothing when the answer may be data.
-std::optional<Error> refuse(const HttpJob& job, const ResponseHead& head) {
+std::optional<Error> refuse(const HttpJob& job, const ResponseHead& head, bool pages_are_data) {
   if (head.status != 200 && head.status != 206) {
     return job.failed(code_of_status(head.status), status_text(head.status));
   }
-  if (!head.content_encoding.empty() && head.content_encoding != "identity") {
+  if (is_encoded(head)) {
     return job.failed(Code::kUnsupported, "the server sent it with Content-Encoding " +
                                               head.content_encoding.substr(0, 40) +
                                               ", though identity was asked");
   }
-  if (!is_stray_page(head, job.current)) return {};
+  if (pages_are_data || !is_stray_page(head, job.current)) return {};
   if (origin_of(job.current) != origin_of(job.url)) {
     return job.failed(Code::kUnauthenticated, "redirected to an HTML page of " +
                                                   origin_of(job.current) +
@@ -313,7 +393,7 @@ Verdict HttpStore::Impl::judge_stat(HttpJob& job, const Response& r) {
   if (head.status == 416 && range && range->size == 0u) {
     size = 0;
   } else {
-    job.error = refuse(job, head);
+    job.error = refuse(job, head, options.dialect != nullptr);
     if (job.error) return {};
     if (head.status == 206) {
       size = range ? range->size : std::nullopt;
@@ -344,7 +424,7 @@ Verdict HttpStore::Impl::judge_range(HttpJob& job, Response& r) {
     }
     return {};
   }
-  job.error = refuse(job, head);
+  job.error = refuse(job, head, options.dialect != nullptr);
   if (job.error) return {};
   return head.status == 206 ? judge_partial(job, r) : judge_whole(job, r);
 }
@@ -486,6 +566,24 @@ std::vector<Result<SharedBytes>> HttpStore::read(std::span<const ReadRequest> re
     }
   }
   return results;
+}
+
+std::vector<HttpAnswer> HttpStore::call(const std::vector<HttpRequest>& requests) {
+  std::vector<HttpJob> jobs(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    jobs[i].ask = Ask::kCall;
+    jobs[i].url = requests[i].url;
+    jobs[i].call = &requests[i];
+  }
+  impl_->run(jobs);
+  std::vector<HttpAnswer> answers;
+  answers.reserve(jobs.size());
+  for (HttpJob& job : jobs) {
+    job.answer.attempts = job.attempt;
+    job.answer.error = std::move(job.error);
+    answers.push_back(std::move(job.answer));
+  }
+  return answers;
 }
 
 Result<std::vector<std::string>> HttpStore::list(const std::string& prefix) {

@@ -3,11 +3,57 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "io/byte_store.hpp"
 #include "io/first_seen.hpp"
+#include "io/http_message.hpp"
 
 namespace upwell::io {
+
+/// A request as a dialect gets it and rewrites it. For HTTP itself only `url` counts.
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;        ///< in: as the caller of the store knows it; out: where it is sent
+  std::string asked_url;  ///< as the caller of the store knows it
+  std::vector<std::pair<std::string, std::string>> query;    ///< not encoded
+  std::vector<std::pair<std::string, std::string>> headers;  ///< lower-case names
+  SharedBytes body;
+  std::string note;  ///< the dialect's own
+};
+
+/// What an answer that is no data means.
+struct HttpMeaning {
+  enum class Next {
+    kFail,
+    kRetry,  ///< later, like a transient status
+    kAgain,  ///< at once: the next request will be another
+  } next = Next::kFail;
+  Code code = Code::kInvalidData;
+  std::string what;
+};
+
+/// A protocol over HTTP with URLs of its own. Thread-safe, and quick: it is asked on the thread
+/// that moves the bytes.
+class HttpDialect {
+ public:
+  virtual ~HttpDialect() = default;
+  /// Called for each attempt, with the URL that the caller knows. Redirects are not followed.
+  virtual Result<> prepare(HttpRequest& request) = 0;
+  /// Of answers that are no success, and of every answer to `call`. Nothing: what HTTP says holds.
+  virtual std::optional<HttpMeaning> explain(const HttpRequest& sent, const ResponseHead& head,
+                                             ByteSpan body) = 0;
+};
+
+/// The answer to one request; head and body only without an error.
+struct HttpAnswer {
+  ResponseHead head;
+  Bytes body;
+  int attempts = 1;  ///< more than one: an earlier one may have reached the server
+  std::optional<Error> error;
+};
 
 struct HttpOptions {
   double connect_timeout_s = 10;
@@ -25,6 +71,7 @@ struct HttpOptions {
   /// Value of the Authorization header for an origin ("https://host", "http://host:8080"); empty:
   /// none. Asked anew for each step of a redirect, so that no credential goes to another origin.
   std::function<std::string(const std::string& origin)> authorize;
+  std::shared_ptr<HttpDialect> dialect;  ///< null: plain HTTP
 };
 
 /// Range requests (RFC 9110 section 14) over HTTP/1.1 and HTTP/2, many at once. Retries what is
@@ -40,6 +87,8 @@ class HttpStore : public ByteStore {
   /// By HEAD; where a server refuses that or does not tell the length, by a range of one byte.
   Result<ObjectInfo> stat(const std::string& url) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
+  /// Sends requests as they are, all at once, retried like reads; any 2xx is success. For dialects.
+  std::vector<HttpAnswer> call(const std::vector<HttpRequest>& requests);
   /// kUnsupported: HTTP has no listing.
   Result<std::vector<std::string>> list(const std::string& prefix) override;
   std::optional<ObjectInfo> known(const std::string& url) const override;

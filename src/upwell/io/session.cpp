@@ -15,6 +15,7 @@
 #include "io/file_store.hpp"
 #include "io/http_store.hpp"
 #include "io/ranges.hpp"
+#include "io/s3_store.hpp"
 #include "io/url.hpp"
 
 namespace upwell::io {
@@ -131,7 +132,8 @@ struct Session::Impl {
 
   Result<std::shared_ptr<ByteStore>> store_of(const std::string& url) const;
   void count_traffic_of(const std::shared_ptr<ByteStore>& store) const;
-  std::shared_ptr<ByteStore> make_http_store() const;
+  HttpOptions http_options() const;
+  Result<std::shared_ptr<ByteStore>> make_s3_store() const;
 
   void read_store(ByteStore& store, std::span<const ReadRequest> asked, std::vector<size_t> which,
                   std::vector<Result<SharedBytes>>& results);
@@ -159,8 +161,13 @@ Result<std::shared_ptr<ByteStore>> Session::Impl::store_of(const std::string& ur
     if (it->second.store) return it->second.store;
   }
   std::unique_lock lock(mounts_mutex);
+  if (!mounts[scheme].store && scheme == "s3") {
+    UPWELL_TRY(auto s3, make_s3_store());
+    mounts[scheme].store = s3;
+    count_traffic_of(s3);
+  }
   if (!mounts[scheme].store) {
-    auto http = make_http_store();
+    auto http = std::make_shared<HttpStore>(http_options());
     for (const char* name : {"http", "https"}) {
       if (!mounts[name].store) mounts[name].store = http;
     }
@@ -169,13 +176,21 @@ Result<std::shared_ptr<ByteStore>> Session::Impl::store_of(const std::string& ur
   return mounts[scheme].store;
 }
 
-std::shared_ptr<ByteStore> Session::Impl::make_http_store() const {
+HttpOptions Session::Impl::http_options() const {
   HttpOptions http;
   http.connect_timeout_s = options.connect_timeout_s;
   http.stall_timeout_s = options.stall_timeout_s;
   http.attempts = options.attempts;
   http.parallelism_per_host = options.parallelism_per_host;
-  return std::make_shared<HttpStore>(std::move(http));
+  return http;
+}
+
+Result<std::shared_ptr<ByteStore>> Session::Impl::make_s3_store() const {
+  S3Options s3;
+  s3.http = http_options();
+  s3.requester_pays = options.s3.requester_pays;
+  UPWELL_TRY(s3.configuration, s3_configuration(options.s3, process_environment()));
+  return std::make_shared<S3Store>(std::move(s3));
 }
 
 void Session::Impl::count_traffic_of(const std::shared_ptr<ByteStore>& store) const {
@@ -378,10 +393,11 @@ void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> as
 }
 
 Session::Session(SessionOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
-  // The list of stores. "s3" gets its line here.
+  // The list of stores.
   impl_->mounts["file"] = {std::make_shared<FileStore>()};
   impl_->mounts["http"] = {};
   impl_->mounts["https"] = {};
+  impl_->mounts["s3"] = {};
 }
 Session::~Session() = default;
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/byte_store.hpp"
+#include "io/s3_credentials.hpp"
 
 namespace upwell::io {
 
@@ -21,6 +22,7 @@ struct SessionOptions {
   double stall_timeout_s = 30;  ///< no byte for so long: the attempt failed
   int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After
   size_t parallelism_per_host = 16;
+  S3Settings s3 = {};
 };
 
 /// What reading has cost so far.
@@ -42,7 +44,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   /// Adds a store for a URL scheme ("memory", "s3", ...), or replaces one (tests inject faults this
-  /// way). "file" (also for plain paths), "http" and "https" are there from the start.
+  /// way). "file" (also for plain paths), "http", "https" and "s3" are there from the start.
   void mount(const std::string& scheme, std::shared_ptr<ByteStore> store);
 
   /// See ByteStore. Ranges of the whole batch, over all objects, are coalesced and fetched

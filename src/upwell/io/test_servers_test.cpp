@@ -237,7 +237,16 @@ void RawServer::serve(int fd) {
     std::istringstream(text) >> request.method >> request.target;
     request.head = text.substr(0, end + 2);
     for (char& c : request.head) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    text.erase(0, end + 4);
+    const std::string length = request.header("content-length");
+    const size_t body = length.empty() ? 0 : std::stoul(length);
+    if (text.size() < end + 4 + body) {
+      char buffer[4096];
+      ssize_t more = ::recv(fd, buffer, sizeof buffer, 0);
+      if (more <= 0) break;
+      text.append(buffer, static_cast<size_t>(more));
+      continue;
+    }
+    text.erase(0, end + 4 + body);
     size_t n = 0;
     {
       std::lock_guard lock(mutex_);
