@@ -11,7 +11,7 @@ find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(BZip2 REQUIRED)
 find_package(PNG REQUIRED)
-find_package(hwy REQUIRED)
+find_path(UPWELL_hwy_INCLUDE hwy/highway.h REQUIRED)  # headers only: see codec/simd/kernels.cpp
 find_package(CLI11 REQUIRED)
 find_package(Boost 1.81 REQUIRED)
 find_package(PkgConfig REQUIRED)
