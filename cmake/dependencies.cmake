@@ -47,3 +47,17 @@ if(UPWELL_TESTS)
   include(GoogleTest)
   enable_testing()
 endif()
+
+# upwell_late_library(COMPONENT MACRO TARGET LIBRARY): headers of TARGET, whose library is loaded at its first use by the name
+# in MACRO (base/late_library.hpp).
+function(upwell_late_library component macro target library)
+  get_filename_component(path ${library} REALPATH)
+  execute_process(COMMAND ${CMAKE_OBJDUMP} -p ${path} OUTPUT_VARIABLE description COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT description MATCHES "SONAME +([^\n ]+)")
+    message(FATAL_ERROR "${library} has no SONAME")
+  endif()
+  set(soname ${CMAKE_MATCH_1})
+  target_include_directories(upwell_${component} SYSTEM PRIVATE $<TARGET_PROPERTY:${target},INTERFACE_INCLUDE_DIRECTORIES>)
+  target_compile_definitions(upwell_${component} PRIVATE ${macro}="${soname}")
+  target_link_libraries(upwell_${component} PUBLIC ${CMAKE_DL_LIBS})
+endfunction()

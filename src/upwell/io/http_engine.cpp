@@ -273,6 +273,12 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
   t->last_progress = Clock::now();
   if (spare.empty()) {
     t->easy = curl_easy_init();
+    if (t->easy == nullptr) {
+      Response response;
+      response.detail = "libcurl could not be loaded";
+      t->exchange->done(std::move(response));
+      return;
+    }
   } else {
     t->easy = spare.back();
     spare.pop_back();

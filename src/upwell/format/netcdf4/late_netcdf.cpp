@@ -1,0 +1,63 @@
+// netCDF-C's functions as the writer calls them, each handed on to the library, which is loaded at
+// the first call: only commands that write netCDF pay for it and for all that it brings along.
+#include <netcdf.h>
+
+#include "base/late_library.hpp"
+
+namespace upwell::format::netcdf4 {
+namespace {
+
+template <typename Function>
+Function late_netcdf(const char* name) {
+  static LateLibrary library(UPWELL_LIBNETCDF);
+  return library.function<Function>(name);
+}
+
+}  // namespace
+}  // namespace upwell::format::netcdf4
+
+#define UPWELL_LATE(name, ...)                                                             \
+  static const auto real = upwell::format::netcdf4::late_netcdf<decltype(&::name)>(#name); \
+  return real ? real(__VA_ARGS__) : NC_ENOTBUILT
+
+extern "C" {
+
+int nc_create(const char* path, int mode, int* id) { UPWELL_LATE(nc_create, path, mode, id); }
+int nc_close(int id) { UPWELL_LATE(nc_close, id); }
+int nc_enddef(int id) { UPWELL_LATE(nc_enddef, id); }
+int nc_set_fill(int id, int mode, int* old) { UPWELL_LATE(nc_set_fill, id, mode, old); }
+int nc_def_dim(int id, const char* name, size_t length, int* dimension) {
+  UPWELL_LATE(nc_def_dim, id, name, length, dimension);
+}
+int nc_def_var(int id, const char* name, nc_type type, int rank, const int* dimensions,
+               int* variable) {
+  UPWELL_LATE(nc_def_var, id, name, type, rank, dimensions, variable);
+}
+int nc_def_var_deflate(int id, int variable, int shuffle, int deflate, int level) {
+  UPWELL_LATE(nc_def_var_deflate, id, variable, shuffle, deflate, level);
+}
+int nc_put_att(int id, int variable, const char* name, nc_type type, size_t length,
+               const void* values) {
+  UPWELL_LATE(nc_put_att, id, variable, name, type, length, values);
+}
+int nc_put_att_string(int id, int variable, const char* name, size_t length, const char** values) {
+  UPWELL_LATE(nc_put_att_string, id, variable, name, length, values);
+}
+int nc_put_att_text(int id, int variable, const char* name, size_t length, const char* text) {
+  UPWELL_LATE(nc_put_att_text, id, variable, name, length, text);
+}
+int nc_put_var(int id, int variable, const void* values) {
+  UPWELL_LATE(nc_put_var, id, variable, values);
+}
+int nc_put_var_string(int id, int variable, const char** values) {
+  UPWELL_LATE(nc_put_var_string, id, variable, values);
+}
+const char* nc_strerror(int status) {
+  static const auto real =
+      upwell::format::netcdf4::late_netcdf<decltype(&::nc_strerror)>("nc_strerror");
+  return real ? real(status) : "the netCDF library could not be loaded";
+}
+
+}  // extern "C"
+
+#undef UPWELL_LATE
