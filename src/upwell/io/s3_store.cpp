@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <ctime>
+#include <mutex>
+#include <set>
 
 #include "io/s3_answer.hpp"
 #include "io/s3_client.hpp"
@@ -65,9 +67,31 @@ struct S3Store::Impl {
   S3Client client;
   explicit Impl(S3Options options) : client(std::move(options)) {}
 
+  std::mutex mutex;
+  std::set<std::string> existing_buckets;  // as far as that was in doubt
+
+  Error why_missing(const std::string& url, Error error, S3Store& store);
   Result<> list_pages(const std::string& prefix, bool directory_only,
                       const std::function<Result<>(S3ListPage)>& visit);
 };
+
+/// HEAD has no body that could say whether the object, the bucket or the access key is unknown. A
+/// bucket's first missing object is asked for again, to hear it.
+Error S3Store::Impl::why_missing(const std::string& url, Error error, S3Store& store) {
+  auto place = parse_s3_url(url);
+  if (!place) return error;
+  {
+    std::lock_guard lock(mutex);
+    if (existing_buckets.contains(place->bucket)) return error;
+  }
+  ReadRequest request{url, {0, 1}};
+  auto answer = std::move(store.read({&request, 1}).front());
+  if (answer) return error;
+  if (answer.error().message.find("NoSuchKey") == std::string::npos) return answer.error();
+  std::lock_guard lock(mutex);
+  existing_buckets.insert(place->bucket);
+  return answer.error();
+}
 
 /// ListObjectsV2, https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 Result<> S3Store::Impl::list_pages(const std::string& prefix, bool directory_only,
@@ -108,6 +132,8 @@ Result<ObjectInfo> S3Store::stat(const std::string& url) {
   auto info = impl_->client.http.stat(url);
   if (!info && refused(info.error()) && credentials.replace(used))
     info = impl_->client.http.stat(url);
+  if (!info && info.error().code == Code::kNotFound)
+    return fail(impl_->why_missing(url, std::move(info).error(), *this));
   return info;
 }
 

@@ -536,6 +536,8 @@ void Session::forget(const std::string& url) {
   impl_->memory.forget(url);
 }
 
+const std::string& Session::preferred_scheme() const { return impl_->options.prefer_scheme; }
+
 Counters Session::counters() const {
   Counters counters{.requests = impl_->requests,
                     .retries = 0,

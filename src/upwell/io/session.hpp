@@ -23,6 +23,8 @@ struct SessionOptions {
   int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After
   size_t parallelism_per_host = 16;
   S3Settings s3 = {};
+  /// "s3" or "https": which to read where an object lies at both; empty: as the set that names it.
+  std::string prefer_scheme = {};
 };
 
 /// What reading has cost so far.
@@ -67,6 +69,8 @@ class Session {
 
   /// Takes the object as it is from now on: forgets its first-seen state and its cached blocks.
   void forget(const std::string& url);
+
+  const std::string& preferred_scheme() const;
 
   Counters counters() const;
   /// Coalescing and request limits of the store behind this URL.
