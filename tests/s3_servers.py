@@ -109,11 +109,12 @@ def free_port():
 class Server:
     """A running service; `environment` is what a client needs to know."""
 
-    def __init__(self, command, port, **kwargs):
+    def __init__(self, kind, command, port):
+        self.kind = kind
         self.url = f"http://127.0.0.1:{port}"
         self.environment = {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET,
                             "AWS_REGION": REGION, "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_CONFIG_FILE": "/nowhere"}
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kwargs)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 30
         while time.monotonic() < end:
             try:
@@ -124,7 +125,7 @@ class Server:
                     break
                 time.sleep(0.1)
         self.stop()
-        raise RuntimeError(f"{command[0]} does not answer")
+        raise RuntimeError(f"{kind} does not answer")
 
     def stop(self):
         self.process.kill()
@@ -140,7 +141,7 @@ class Server:
 
 def start_moto():
     port = free_port()
-    return Server([sys.executable, __file__, str(port)], port)
+    return Server("moto", [sys.executable, __file__, str(port)], port)
 
 
 def versitygw(directory):
@@ -163,7 +164,7 @@ def start_versity(program, directory):
     port = free_port()
     (directory / "data").mkdir()
     (directory / "meta").mkdir()
-    return Server([str(program), "--access", ACCESS, "--secret", SECRET, "--region", REGION, "--port", f"127.0.0.1:{port}",
+    return Server("versity", [str(program), "--access", ACCESS, "--secret", SECRET, "--region", REGION, "--port", f"127.0.0.1:{port}",
                    "--quiet", "--keep-alive", "posix", "--sidecar", str(directory / "meta"), str(directory / "data")], port)
 
 

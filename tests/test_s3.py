@@ -1,10 +1,16 @@
 """s3:// against services that check signatures: the conformance suite of the stores, and the program."""
 
+import functools
+import http.server
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 
+import fsspec
+import netCDF4
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -46,3 +52,183 @@ def test_conformance_of_the_store(server):
                     "--gtest_filter=S3/*")
     assert done.returncode == 0, done.stdout[-6000:]
     assert "PASSED" in done.stdout and "SKIPPED" not in done.stdout
+
+
+DAYS, SHAPE = 5, (40, 60)
+
+
+def values(day):
+    return np.arange(SHAPE[0] * SHAPE[1], dtype="f4").reshape(SHAPE) + 1000 * day
+
+
+@pytest.fixture(scope="module")
+def granules(tmp_path_factory):
+    """Granules with names that are hard to sign."""
+    directory = tmp_path_factory.mktemp("granules")
+    for day in range(DAYS):
+        with netCDF4.Dataset(directory / f"sst day={day} +é.nc", "w") as nc:
+            nc.createDimension("time", None)
+            nc.createDimension("lat", SHAPE[0])
+            nc.createDimension("lon", SHAPE[1])
+            time = nc.createVariable("time", "f8", ("time",))
+            time.units = "days since 2020-01-01"
+            time[:] = [day]
+            nc.createVariable("sst", "f4", ("time", "lat", "lon"), zlib=True)[:] = values(day)[None]
+    return directory
+
+
+@pytest.fixture(scope="module")
+def bucket(server, granules):
+    """The same granules in the service, among other things."""
+    client = server.client()
+    for path in granules.iterdir():
+        client.upload_file(str(path), "granules", f"2020/{path.name}")
+    client.put_object(Bucket="granules", Key="2020/README.txt", Body=b"no granule")
+    client.put_object(Bucket="granules", Key="2020/more/x.nc", Body=b"no granule")
+    return server
+
+
+def upwell(server, *arguments, **environment):
+    return run_with({**server.environment, **environment}, UPWELL, *arguments)
+
+
+def read_sst(server, source, tmp_path, *options, **environment):
+    out = tmp_path / "sst.npy"
+    out.unlink(missing_ok=True)
+    done = upwell(server, "read", source, "sst", "-o", out, "--quiet", *options, **environment)
+    assert done.returncode == 0, done.stderr
+    return np.load(out)
+
+
+EXPECTED = np.stack([values(day) for day in range(DAYS)])
+
+
+@pytest.mark.parametrize("name", ["cube.json", "cube.parq"])
+def test_from_a_bucket_into_a_bucket(bucket, tmp_path, name):
+    output = f"s3://granules/out/{name}"
+    done = upwell(bucket, "virtualize", "s3://granules/2020/*.nc", "-o", output)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(read_sst(bucket, output, tmp_path), EXPECTED)
+    again = upwell(bucket, "virtualize", "s3://granules/2020/*.nc", "-o", output)
+    if name.endswith(".json"):
+        assert again.returncode == 0, again.stderr
+    else:
+        assert again.returncode != 0 and "already" in again.stderr
+    assert np.array_equal(read_sst(bucket, output, tmp_path), EXPECTED)
+
+
+def test_the_same_references_as_from_files(bucket, granules, tmp_path):
+    assert upwell(bucket, "virtualize", "s3://granules/2020/*.nc", "-o", tmp_path / "a.json").returncode == 0
+    local = upwell(bucket, "virtualize", granules, "-o", tmp_path / "b.json", "--url-prefix", f"{granules}=s3://granules/2020")
+    assert local.returncode == 0, local.stderr
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_nothing_matches(bucket, tmp_path):
+    done = upwell(bucket, "virtualize", "s3://granules/2021/*.nc", "-o", tmp_path / "a.json")
+    assert done.returncode == 66 and "no object matches" in done.stderr
+
+
+def test_profiles_and_tokens(bucket, granules, tmp_path):
+    (tmp_path / "credentials").write_text(
+        f"[archive]\naws_access_key_id = {s3_servers.ACCESS}\naws_secret_access_key = {s3_servers.SECRET}\n"
+        f"[wrong]\naws_access_key_id = {s3_servers.ACCESS}\naws_secret_access_key = not the secret\n")
+    files = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    source = f"s3://granules/2020/{sorted(granules.iterdir())[0].name}"
+    assert np.array_equal(read_sst(bucket, source, tmp_path, AWS_PROFILE="archive", **files)[0], values(0))
+    wrong = upwell(bucket, "info", source, "--s3-profile", "wrong", **files)
+    assert wrong.returncode == 77 and "SignatureDoesNotMatch" in wrong.stderr
+    assert "not the secret" not in wrong.stderr
+    nobody = upwell(bucket, "info", source, "--s3-profile", "nobody", **files)
+    assert nobody.returncode == 78 and "nobody" in nobody.stderr
+    unknown = upwell(bucket, "info", source, AWS_ACCESS_KEY_ID="AKUNKNOWN")
+    if bucket.kind == "moto":  # versitygw says 404 and a code of its own
+        assert unknown.returncode == 77
+    assert unknown.returncode != 0 and "access key" in unknown.stderr
+    unsigned = upwell(bucket, "info", source, "--s3-anonymous")
+    assert unsigned.returncode == 77 and "not signed" in unsigned.stderr
+
+
+def test_missing_things_are_named(bucket, tmp_path):
+    for source in ("s3://granules/2020/none.nc", "s3://no-such-bucket/none.nc"):
+        done = upwell(bucket, "info", source)
+        assert done.returncode == 66, done.stderr
+        assert source in done.stderr
+        assert ("NoSuchBucket" if "no-such-bucket" in source else "NoSuchKey") in done.stderr
+
+
+def test_an_upload_that_was_given_up_leaves_nothing(bucket):
+    if bucket.kind == "moto":
+        pytest.skip("moto 5.2.5 fails to list uploads")
+    assert "Uploads" not in bucket.client().list_multipart_uploads(Bucket="granules")
+
+
+@pytest.fixture(scope="module")
+def moto():
+    """One of its own: other tests must not find its buckets."""
+    running = s3_servers.start_moto()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def test_what_only_amazon_does(moto, granules, tmp_path):
+    client = moto.client()
+    for name in ("granules", "public"):
+        client.create_bucket(Bucket=name)
+        client.upload_file(str(sorted(granules.iterdir())[1]), name, "a.nc", ExtraArgs={"ACL": "public-read"} if name == "public" else {})
+    # A public bucket, without credentials and in spite of them.
+    none = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    assert np.array_equal(read_sst(moto, "s3://public/a.nc", tmp_path, **none)[0], values(1))
+    assert np.array_equal(read_sst(moto, "s3://public/a.nc", tmp_path, "--s3-anonymous")[0], values(1))
+    # Session tokens.
+    token = {"AWS_SESSION_TOKEN": s3_servers.TOKEN}
+    assert np.array_equal(read_sst(moto, "s3://granules/a.nc", tmp_path, **token)[0], values(1))
+    old = upwell(moto, "info", "s3://granules/a.nc", AWS_SESSION_TOKEN="old")
+    assert old.returncode == 77 and "ExpiredToken" in old.stderr
+    # The region is found out.
+    assert np.array_equal(read_sst(moto, "s3://granules/a.nc", tmp_path, "--s3-region", "eu-west-1")[0], values(1))
+
+
+class QuietFiles(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.mark.parametrize("name", ["cube.json", "cube.parq"])
+def test_two_places_of_each_granule(moto, granules, tmp_path, name):
+    client = moto.client()
+    client.create_bucket(Bucket="mirror")
+    for path in granules.iterdir():
+        client.upload_file(str(path), "mirror", f"a/{path.name}")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietFiles, directory=str(granules)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    web = f"http://127.0.0.1:{server.server_port}"
+    out = tmp_path / name
+    try:
+        done = upwell(moto, "virtualize", granules, "-o", out, "--url-prefix", f"{granules}={web}",
+                      "--also-at", f"{web}/=s3://mirror/a/")
+        assert done.returncode == 0, done.stderr
+        # Others read the first place.
+        fs = fsspec.filesystem("reference", fo=str(out), remote_protocol="http", skip_instance_cache=True,
+                               **({"lazy": True} if name.endswith(".parq") else {}))
+        assert fs.cat("sst/.zarray")
+        assert len(fs.cat("sst/2.0.0")) > 10
+        assert np.array_equal(read_sst(moto, out, tmp_path), EXPECTED)
+        assert np.array_equal(read_sst(moto, out, tmp_path, "--prefer", "s3"), EXPECTED)
+        # Without credentials for the bucket: the web.
+        assert np.array_equal(read_sst(moto, out, tmp_path, "--prefer", "s3", "--s3-anonymous"), EXPECTED)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert np.array_equal(read_sst(moto, out, tmp_path, "--retries", "0"), EXPECTED)
+
+
+def test_places_must_be_remote(moto, tmp_path):
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"version":1,"locations":[["s3://mirror/","file:///etc/"]],"refs":{".zgroup":"{\\"zarr_format\\":2}"}}')
+    done = upwell(moto, "info", bad)
+    assert done.returncode == 65 and "locations" in done.stderr
+    done = upwell(moto, "virtualize", bad, "-o", tmp_path / "x.json", "--also-at", "s3://mirror/=/etc/")
+    assert done.returncode == 64 and "--also-at" in done.stderr

@@ -47,6 +47,8 @@ Context::Context(const CommonOptions& options) : options_(options) {
   session.disk_cache = options.cache_dir;
   session.stall_timeout_s = options.timeout_s;
   session.attempts = options.retries + 1;
+  session.s3 = options.s3;
+  session.prefer_scheme = options.prefer;
   session_ = std::make_unique<io::Session>(session);
 }
 
@@ -102,6 +104,34 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->capture_default_str()
       ->check(CLI::Range(0, 100))
       ->group(group);
+  const char* s3 = "S3 (besides the AWS_ environment variables and ~/.aws; see docs/guide/s3.md)";
+  command
+      ->add_option("--s3-endpoint", common.s3.endpoint,
+                   "A service that is not Amazon's: http(s)://HOST[:PORT]")
+      ->type_name("URL")
+      ->group(s3);
+  command
+      ->add_option("--s3-profile", common.s3.profile,
+                   "Take credentials and settings from this profile")
+      ->type_name("NAME")
+      ->group(s3);
+  command->add_option("--s3-region", common.s3.region, "Default: found out")
+      ->type_name("REGION")
+      ->group(s3);
+  command
+      ->add_flag("--s3-anonymous", common.s3.anonymous,
+                 "Sign nothing, even where there are credentials: for public buckets")
+      ->group(s3);
+  command
+      ->add_flag("--s3-requester-pays", common.s3.requester_pays,
+                 "Agree to pay for requests, where a bucket's owner wants that")
+      ->group(s3);
+  command
+      ->add_option("--prefer", common.prefer,
+                   "Where a reference set says that granules lie in S3 and behind https: which to "
+                   "try first")
+      ->check(CLI::IsMember({"s3", "https"}))
+      ->group(s3);
   impl_->bodies.emplace_back(command, std::move(body));
   return command;
 }

@@ -23,6 +23,8 @@ struct CommonOptions {
   std::string cache_dir;  ///< disk cache; empty: none
   double timeout_s = 30;  ///< stall timeout of one request
   int retries = 4;
+  io::S3Settings s3;
+  std::string prefer;  ///< "s3", "https" or empty
 };
 
 /// Passed to the body of a command.

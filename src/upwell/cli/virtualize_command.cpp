@@ -13,7 +13,7 @@ namespace {
 struct VirtualizeArguments {
   std::vector<std::string> sources;
   std::string output, report, on_drift = "refuse", check = "values";
-  std::vector<std::string> url_prefix;
+  std::vector<std::string> url_prefix, also_at;
   bool load_given = false;
   refs::VirtualizeOptions options;
 };
@@ -25,6 +25,8 @@ constexpr const char* kVirtualizeFooter =
     "  upwell virtualize data/ -o cube.json --on-drift skip --report report.json\n"
     "  upwell virtualize one.nc -o one.json --drop broken_variable\n"
     "  upwell virtualize *.nc -o cube.json --url-prefix /data/=https://example.org/data/\n"
+    "  upwell virtualize 's3://bucket/2020/*.nc' -o s3://bucket/2020.json\n"
+    "  upwell virtualize s3://bucket/2020/ -o c.json --also-at s3://bucket/=https://host/bucket/\n"
     "\n"
     "Nothing is copied but coordinates and what is tiny: the output says where in the granules "
     "each\n"
@@ -40,6 +42,16 @@ Result<> split_prefixes(VirtualizeArguments& args) {
       return fail(Code::kInvalidArgument, "--url-prefix wants OLD=NEW, not '" + pair + "'");
     args.options.output.url_prefix.emplace_back(pair.substr(0, equal), pair.substr(equal + 1));
   }
+  for (const std::string& pair : args.also_at) {
+    const size_t equal = pair.find('=');
+    if (equal == std::string::npos)
+      return fail(Code::kInvalidArgument, "--also-at wants URL=URL, not '" + pair + "'");
+    args.options.output.locations.emplace_back(pair.substr(0, equal), pair.substr(equal + 1));
+  }
+  // What could not be read back is not written.
+  auto read = refs::read_locations("{" + refs::locations_member(args.options.output.locations) +
+                                   "\"refs\":{}}");
+  if (!read) return fail(Code::kInvalidArgument, "--also-at wants two s3 or http(s) URLs");
   return {};
 }
 
@@ -94,7 +106,8 @@ void add_virtualize_command(Program& program) {
          "that end in '/', @list.txt")
       ->required();
   app->add_option("-o,--output", args->output,
-                  "Reference set to write: NAME.json, or NAME.parq (a directory) for Parquet")
+                  "Reference set to write: NAME.json, or NAME.parq (a directory) for Parquet; may "
+                  "be an s3:// URL")
       ->required()
       ->type_name("OUT");
   refs::CombineOptions& combine = args->options.combine;
@@ -131,6 +144,10 @@ void add_virtualize_command(Program& program) {
   app->add_option("--url-prefix", args->url_prefix,
                   "Write NEW for granules whose URL begins with OLD")
       ->type_name("OLD=NEW");
+  app->add_option("--also-at", args->also_at,
+                  "Granules whose URL in the output begins with the first also lie at the second: "
+                  "readers of Upwell choose (--prefer), others take the first")
+      ->type_name("URL=URL");
   app->add_option("--inline-threshold", combine.inline_bytes,
                   "Variables of at most so many bytes in a granule are copied too")
       ->capture_default_str()

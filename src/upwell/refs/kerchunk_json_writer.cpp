@@ -61,11 +61,13 @@ class KerchunkJson {
  public:
   KerchunkJson(const Dataset& dataset, const ReferenceOutputOptions& options,
                const std::function<Result<>(ByteSpan)>& sink)
-      : dataset_(dataset), urls_(*dataset.granules, options), out_(sink) {}
+      : dataset_(dataset), options_(options), urls_(*dataset.granules, options), out_(sink) {}
 
   Result<ReferenceCounts> write() {
     UPWELL_TRY(auto documents, zarr2_documents(dataset_.root));
-    out_.add("{\"version\":1,\"refs\":{");
+    out_.add("{\"version\":1,");
+    out_.add(locations_member(options_.locations));
+    out_.add("\"refs\":{");
     bool first = true;
     for (const auto& [key, text] : documents) {
       out_.add(first ? "\n" : ",\n");
@@ -140,6 +142,7 @@ class KerchunkJson {
   }
 
   const Dataset& dataset_;
+  const ReferenceOutputOptions& options_;
   OutputUrls urls_;
   JsonText out_;
   ReferenceCounts counts_;

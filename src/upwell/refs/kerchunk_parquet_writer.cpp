@@ -1,6 +1,5 @@
 #include "refs/kerchunk_parquet_writer.hpp"
 
-#include <fstream>
 #include <limits>
 #include <unordered_map>
 
@@ -9,17 +8,6 @@
 
 namespace upwell::refs {
 namespace {
-
-namespace fs = std::filesystem;
-
-Result<> write_plain_file(const fs::path& path, ByteSpan bytes) {
-  std::ofstream out(path, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(bytes.data()),
-            static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  if (!out) return fail(Code::kCannotWrite, path.string() + ": cannot write");
-  return {};
-}
 
 /// The rows of one refs.N.parq.
 class RecordFile {
@@ -68,11 +56,12 @@ class RecordFile {
 class KerchunkParquet {
  public:
   KerchunkParquet(const Dataset& dataset, const ReferenceOutputOptions& options,
-                  uint64_t record_size, const fs::path& directory, uint64_t& bytes_written)
+                  uint64_t record_size, const ObjectSink& sink, uint64_t& bytes_written)
       : dataset_(dataset),
+        options_(options),
         urls_(*dataset.granules, options),
         record_size_(record_size),
-        directory_(directory),
+        sink_(sink),
         bytes_written_(bytes_written) {}
 
   Result<ReferenceCounts> write() {
@@ -88,7 +77,7 @@ class KerchunkParquet {
  private:
   Result<> metadata() {
     UPWELL_TRY(auto documents, zarr2_documents(dataset_.root));
-    std::string text = "{\"metadata\":{";
+    std::string text = "{" + locations_member(options_.locations) + "\"metadata\":{";
     bool first = true;
     for (const auto& [key, document] : documents) {
       text += first ? "\n" : ",\n";
@@ -97,15 +86,11 @@ class KerchunkParquet {
     }
     text += "\n},\"record_size\":" + std::to_string(record_size_) + "}\n";
     bytes_written_ += text.size();
-    return write_plain_file(directory_ / ".zmetadata", as_bytes(text));
+    return sink_(".zmetadata", as_bytes(text));
   }
 
   Result<> chunks(const std::string& path, const Array& array) {
     if (array.segments.empty()) return {};
-    const fs::path folder = directory_ / path.substr(1);
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) return fail(Code::kCannotWrite, folder.string() + ": " + error.message());
     RecordFile record(record_size_);
     uint64_t number = 0;
     auto flush = [&]() -> Result<> {
@@ -113,7 +98,7 @@ class KerchunkParquet {
       UPWELL_TRY(Bytes bytes, record.bytes());
       bytes_written_ += bytes.size();
       record.clear();
-      return write_plain_file(folder / ("refs." + std::to_string(number++) + ".parq"), bytes);
+      return sink_(path.substr(1) + "/refs." + std::to_string(number++) + ".parq", bytes);
     };
     auto visited =
         visit_references(path, array, [&](uint64_t, const std::vector<ChunkRef>& refs) -> Result<> {
@@ -153,9 +138,10 @@ class KerchunkParquet {
   }
 
   const Dataset& dataset_;
+  const ReferenceOutputOptions& options_;
   OutputUrls urls_;
   uint64_t record_size_;
-  const fs::path& directory_;
+  const ObjectSink& sink_;
   uint64_t& bytes_written_;
   ReferenceCounts counts_;
 };
@@ -164,11 +150,10 @@ class KerchunkParquet {
 
 Result<ReferenceCounts> write_kerchunk_parquet(const Dataset& dataset,
                                                const ReferenceOutputOptions& options,
-                                               uint64_t record_size,
-                                               const std::filesystem::path& directory,
+                                               uint64_t record_size, const ObjectSink& sink,
                                                uint64_t& bytes_written) {
   if (record_size == 0) return fail(Code::kInvalidArgument, "a record size of 0");
-  return KerchunkParquet(dataset, options, record_size, directory, bytes_written).write();
+  return KerchunkParquet(dataset, options, record_size, sink, bytes_written).write();
 }
 
 }  // namespace upwell::refs

@@ -1,19 +1,15 @@
 #pragma once
 // Kerchunk reference sets as Parquet, in the layout of fsspec's LazyReferenceMapper.
 
-#include <filesystem>
-
 #include "refs/reference_output.hpp"
 
 namespace upwell::refs {
 
-/// Fills `directory` (there already, empty) with .zmetadata and <array>/refs.N.parq of
-/// `record_size` rows each, the last one padded as readers expect. `bytes_written` is increased.
-/// Arrays as in write_kerchunk_json.
+/// Gives <array>/refs.N.parq of `record_size` rows each, the last one padded as readers expect, and
+/// last .zmetadata to `sink`. `bytes_written` is increased. Arrays as in write_kerchunk_json.
 Result<ReferenceCounts> write_kerchunk_parquet(const Dataset& dataset,
                                                const ReferenceOutputOptions& options,
-                                               uint64_t record_size,
-                                               const std::filesystem::path& directory,
+                                               uint64_t record_size, const ObjectSink& sink,
                                                uint64_t& bytes_written);
 
 }  // namespace upwell::refs

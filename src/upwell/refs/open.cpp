@@ -34,6 +34,15 @@ bool looks_like_directory(const std::string& url) {
   return false;
 }
 
+Result<UrlPolicy> policy_of(io::Session& session, const std::string& url, std::string_view document,
+                            const OpenOptions& options) {
+  UrlPolicy policy = UrlPolicy::for_set(url, options.remote_may_name_local);
+  UPWELL_TRY(LocationPairs pairs, read_locations(document));
+  if (!pairs.empty())
+    policy.locations = std::make_shared<LocationChoice>(session, std::move(pairs));
+  return policy;
+}
+
 /// A Zarr store, or a reference set in Parquet. kNotFound when it is neither.
 Result<Dataset> open_directory(io::Session& session, const std::string& url,
                                const OpenOptions& options) {
@@ -48,7 +57,7 @@ Result<Dataset> open_directory(io::Session& session, const std::string& url,
   }
   if (!root.zarr_json && root.zmetadata && has_record_size(as_bytes(*root.zmetadata))) {
     KerchunkParquetOptions parquet;
-    parquet.urls = UrlPolicy::for_set(base, options.remote_may_name_local);
+    UPWELL_TRY(parquet.urls, policy_of(session, base, *root.zmetadata, options));
     parquet.drop = options.scan.drop;
     return read_kerchunk_parquet(session, base, as_bytes(*root.zmetadata), parquet);
   }
@@ -59,7 +68,7 @@ Result<Dataset> open_json(io::Session& session, const std::string& url,
                           const OpenOptions& options) {
   UPWELL_TRY(const SharedBytes document, session.read_one(url));
   KerchunkJsonOptions json;
-  json.urls = UrlPolicy::for_set(url, options.remote_may_name_local);
+  UPWELL_TRY(json.urls, policy_of(session, url, as_text(document.span()), options));
   json.drop = options.scan.drop;
   return read_kerchunk_json(document.span(), json);
 }

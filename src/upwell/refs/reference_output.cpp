@@ -1,6 +1,7 @@
 #include "refs/reference_output.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <numeric>
 
 namespace upwell::refs {
@@ -19,6 +20,21 @@ Result<std::optional<uint64_t>> OutputUrls::length(const ChunkRef& ref) const {
   if (ref.offset == 0) return std::nullopt;
   return fail(Code::kUnsupported, granule.url + ": a chunk from " + std::to_string(ref.offset) +
                                       " to the end of an object of unknown size");
+}
+
+ObjectSink directory_sink(const std::filesystem::path& directory) {
+  return [directory](const std::string& name, ByteSpan bytes) -> Result<> {
+    const std::filesystem::path path = directory / name;
+    std::error_code error;
+    std::filesystem::create_directories(path.parent_path(), error);
+    if (error) return fail(Code::kCannotWrite, path.string() + ": " + error.message());
+    std::ofstream out(path, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(bytes.data()),
+              static_cast<std::streamsize>(bytes.size()));
+    out.close();
+    if (!out) return fail(Code::kCannotWrite, path.string() + ": cannot write");
+    return {};
+  };
 }
 
 Result<> visit_references(

@@ -2,12 +2,14 @@
 // What writers of reference sets share.
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cube/dataset.hpp"
+#include "refs/locations.hpp"
 #include "refs/zarr_metadata.hpp"
 
 namespace upwell::refs {
@@ -16,7 +18,11 @@ struct ReferenceOutputOptions {
   /// Granule URLs that begin with `first` begin with `second` in the output; the first pair that
   /// fits counts.
   std::vector<std::pair<std::string, std::string>> url_prefix;
+  LocationPairs locations;  ///< of URLs as they are in the output
 };
+
+/// Takes the objects that make up an output, by name below its directory ("sst/refs.0.parq").
+using ObjectSink = std::function<Result<>(const std::string& name, ByteSpan bytes)>;
 
 struct ReferenceCounts {
   uint64_t stored = 0;        ///< chunks that lie in granules
@@ -39,6 +45,9 @@ class OutputUrls {
   const GranuleTable& granules_;
   const ReferenceOutputOptions& options_;
 };
+
+/// Writes plain files below a directory that is there.
+ObjectSink directory_sink(const std::filesystem::path& directory);
 
 /// Calls visit(first position, references) over all chunks of an array of one whole segment, in C
 /// order. kUnsupported when the array is not one segment, or a chunk has a filter mask.

@@ -1,5 +1,6 @@
 #include "refs/source_list.hpp"
 
+#include <fnmatch.h>
 #include <glob.h>
 
 #include <algorithm>
@@ -101,6 +102,24 @@ Result<> add_glob(const std::string& pattern, std::vector<std::string>& out) {
   return {};
 }
 
+/// "s3://bucket/2020/*.nc": '*' and '?' stay inside one name, as in a shell. Only what matches is
+/// kept of the listing.
+Result<> add_s3_glob(io::Session& session, const std::string& pattern,
+                     std::vector<std::string>& out) {
+  const size_t wild = pattern.find_first_of("*?[");
+  const std::string prefix = pattern.substr(0, pattern.rfind('/', wild) + 1);
+  if (prefix.size() <= std::string_view("s3://").size())
+    return fail(Code::kInvalidArgument, pattern + ": the name of the bucket is no pattern");
+  const size_t before = out.size();
+  UPWELL_CHECK(session.list_each(prefix, [&](const std::string& url) -> Result<> {
+    if (::fnmatch(pattern.c_str(), url.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0) out.push_back(url);
+    return {};
+  }));
+  if (out.size() == before) return fail(Code::kNotFound, pattern + ": no object matches");
+  std::sort(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
+  return {};
+}
+
 Result<> add_source(io::Session& session, const std::string& source, int depth,
                     std::vector<std::string>& out);
 
@@ -130,6 +149,9 @@ Result<> add_source(io::Session& session, const std::string& source, int depth,
   if (source.empty()) return fail(Code::kInvalidArgument, "a source is empty text");
   if (source[0] == '@') return add_list(session, source.substr(1), depth, out);
   if (io::scheme_of(source) != "file") {
+    // A key may hold these letters: a name that is there is meant as it is.
+    if (io::scheme_of(source) == "s3" && has_glob(source) && !session.stat(source))
+      return add_s3_glob(session, source, out);
     if (!source.ends_with('/')) {
       out.push_back(source);
       return {};

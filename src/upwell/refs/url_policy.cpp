@@ -12,7 +12,7 @@ bool is_remote_scheme(const std::string& scheme) {
 }  // namespace
 
 UrlPolicy UrlPolicy::for_set(const std::string& base, bool remote_may_name_local) {
-  return {base, remote_may_name_local || !is_remote_scheme(io::scheme_of(base))};
+  return {base, remote_may_name_local || !is_remote_scheme(io::scheme_of(base)), {}};
 }
 
 Result<std::string> UrlPolicy::resolve(const std::string& url) const {
@@ -20,7 +20,8 @@ Result<std::string> UrlPolicy::resolve(const std::string& url) const {
   const bool has_scheme = io::scheme_of(url) != "file" || url.starts_with("file:");
   // A path that begins with '/' means a local file to every writer of reference sets.
   const bool absolute_path = !has_scheme && url.front() == '/';
-  if (has_scheme && is_remote_scheme(io::scheme_of(url))) return url;
+  if (has_scheme && is_remote_scheme(io::scheme_of(url)))
+    return locations ? locations->place(url) : url;
   if (!allow_local && (has_scheme || absolute_path)) {
     return fail(Code::kPermissionDenied,
                 "reference set " + base + " from the network names the local object " +

@@ -75,6 +75,51 @@ Result<> check_output(const std::filesystem::path& output, const std::vector<std
   return {};
 }
 
+/// The same in an object store. A set in Parquet is many objects, which cannot be exchanged in one
+/// step: a reader would see a mixture. It is only written where none is.
+Result<> check_remote_output(io::Session& session, const std::string& output,
+                             const std::vector<std::string>& urls) {
+  const bool parquet = wants_parquet(output);
+  if (!parquet && !output.ends_with(".json"))
+    return fail(Code::kInvalidArgument,
+                output + ": in an object store, a reference set is named NAME.json or NAME.parq");
+  if (std::find(urls.begin(), urls.end(), output) != urls.end())
+    return fail(Code::kInvalidArgument, output + " is one of the sources");
+  UPWELL_CHECK(session.create(output));  // begins nothing yet: whether it may be written at all
+  if (!parquet) return {};
+  auto there = session.stat(output + (output.ends_with('/') ? "" : "/") + ".zmetadata");
+  if (there)
+    return fail(Code::kAlreadyExists,
+                output +
+                    ": there is a reference set in Parquet already, which cannot be replaced "
+                    "in one step; remove it or write under another name");
+  if (there.error().code != Code::kNotFound) return fail(std::move(there).error());
+  return {};
+}
+
+/// Object by object, the metadata last; JSON in one step.
+Result<> write_remote_output(io::Session& session, const std::string& output, const Dataset& cube,
+                             const VirtualizeOptions& options, VirtualizeReport& report) {
+  if (wants_parquet(output)) {
+    const std::string base = output + (output.ends_with('/') ? "" : "/");
+    const auto sink = [&](const std::string& name, ByteSpan bytes) -> Result<> {
+      UPWELL_CHECK(session.put(base + name, bytes));
+      return {};
+    };
+    UPWELL_TRY(report.counts, write_kerchunk_parquet(cube, options.output, options.record_size,
+                                                     sink, report.output_bytes));
+    return {};
+  }
+  UPWELL_TRY(std::unique_ptr<io::ObjectWriter> object, session.create(output));
+  UPWELL_TRY(report.counts,
+             write_kerchunk_json(cube, options.output, [&](ByteSpan bytes) -> Result<> {
+               report.output_bytes += bytes.size();
+               return object->write(bytes);
+             }));
+  UPWELL_CHECK(object->commit());
+  return {};
+}
+
 }  // namespace
 
 Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
@@ -131,12 +176,16 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
   report.format = parquet ? "kerchunk-parquet" : "kerchunk-json";
   auto write = [&]() -> Result<> {
     UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
-    UPWELL_CHECK(check_output(output, urls));
+    const bool remote = io::scheme_of(report.output) != "file";
+    UPWELL_CHECK(remote ? check_remote_output(session, report.output, urls)
+                        : check_output(output, urls));
     UPWELL_TRY(Dataset cube, combine_sources(session, sources, options, report.combine));
+    if (remote) return write_remote_output(session, report.output, cube, options, report);
     if (parquet) {
       UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));
-      UPWELL_TRY(report.counts, write_kerchunk_parquet(cube, options.output, options.record_size,
-                                                       directory.path(), report.output_bytes));
+      UPWELL_TRY(report.counts,
+                 write_kerchunk_parquet(cube, options.output, options.record_size,
+                                        directory_sink(directory.path()), report.output_bytes));
       return directory.commit();
     }
     UPWELL_TRY(AtomicFile file, AtomicFile::create(output));

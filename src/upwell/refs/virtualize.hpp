@@ -38,7 +38,8 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
                                 const VirtualizeOptions& options, CombineReport& report);
 
 /// The same, written to `output`: Parquet when its name ends in .parq or .parquet or '/', else
-/// JSON. The output is whole or not there.
+/// JSON. The output is whole or not there. It may be an s3:// URL: JSON is replaced in one step, a
+/// set in Parquet is written where none is (kAlreadyExists), its metadata last.
 Result<> virtualize(io::Session& session, const std::vector<std::string>& sources,
                     const std::filesystem::path& output, const VirtualizeOptions& options,
                     VirtualizeReport& report);
