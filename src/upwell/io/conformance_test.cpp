@@ -132,6 +132,30 @@ std::unique_ptr<ConformanceFixture> s3_fixture() {
   return std::make_unique<S3Fixture>(url, *configuration);
 }
 
+TEST(S3Live, ListsPageAfterPage) {
+  auto fixture = s3_fixture();
+  if (!fixture) GTEST_SKIP() << "no service: set UPWELL_S3_TEST_URL";
+  constexpr size_t kObjects = 1100;  // a page has 1,000
+  std::atomic<size_t> next{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 8; ++t) {
+      threads.emplace_back([&] {
+        for (size_t i = next++; i < kObjects; i = next++)
+          fixture->put("page +%41/" + std::to_string(10'000 + i), "x");
+      });
+    }
+  }
+  auto urls = fixture->store().list(fixture->directory());
+  ASSERT_TRUE(urls) << urls.error().to_string();
+  ASSERT_EQ(urls->size(), kObjects);
+  for (size_t i = 0; i < kObjects; ++i)
+    EXPECT_EQ((*urls)[i], fixture->directory() + "page +%41/" + std::to_string(10'000 + i));
+  auto names = fixture->store().list_directory(fixture->directory());
+  ASSERT_TRUE(names) << names.error().to_string();
+  EXPECT_EQ(*names, std::vector<std::string>{"page +%41/"});
+}
+
 INSTANTIATE_TEST_SUITE_P(S3, ByteStoreConformance, ::testing::Values(FixtureMaker(s3_fixture)));
 INSTANTIATE_TEST_SUITE_P(Memory, ByteStoreConformance, ::testing::Values(FixtureMaker([] {
                            return std::make_unique<MemoryFixture>();

@@ -319,7 +319,7 @@ void HttpEngine::Impl::configure(Transfer& t) {
   if (e.method == "HEAD") {
     set(CURLOPT_NOBODY, 1L);
   } else if (e.method == "PUT" || e.method == "POST") {
-    set(CURLOPT_POSTFIELDS, reinterpret_cast<const char*>(e.body.data()));
+    set(CURLOPT_POSTFIELDS, e.body.empty() ? "" : reinterpret_cast<const char*>(e.body.data()));
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(e.body.size()));
     set(CURLOPT_CUSTOMREQUEST, e.method.c_str());
     set(CURLOPT_NOPROGRESS, 0L);
