@@ -53,3 +53,23 @@ def test_a_difference_is_seen(tmp_path):
     refusal = {"path": "/a", "code": "unsupported", "error": "x: filter 32013"}
     assert verdict([array()], [], [refusal]) == "refused"
     assert verdict([array()], [], [{**refusal, "code": "invalid data"}]) == "different"
+
+
+def test_a_difference_of_dimensions_is_seen():
+    class Said:
+        opened, status = True, 0
+
+        def __init__(self, group, variable):
+            self.objects = {"/": {"path": "/", "kind": "group", "dims": group},
+                            "/a": {"path": "/a", "kind": "array", "dims": variable}}
+
+    def differs(theirs, mine):
+        return bool(conformance.Dimensions(Said(*theirs), Said(*mine), False).differences)
+
+    x = ["x", 3, False]
+    assert not differs(([x], ["x"]), ([x], ["x"]))
+    assert differs(([x], ["x"]), ([x], ["y"]))
+    assert differs(([x], ["x"]), ([["x", 4, False]], ["x"]))
+    assert differs(([x], ["x"]), ([["x", 3, True]], ["x"]))
+    assert differs(([x], ["x"]), ([x], ["x", "x"]))
+    assert not differs(([x], ["x", None]), ([x, ["phony_dim_1", 9, False]], ["x", "phony_dim_1"]))

@@ -18,7 +18,8 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 GOOD_SECONDS = 10.0
 BROKEN_SECONDS = 1.0
 ORACLE_SECONDS = 40.0
@@ -75,7 +76,7 @@ class Answer:
         began = time.monotonic()
         try:
             # External raw files are found relative to the working directory by libhdf5.
-            done = subprocess.run([program, path], capture_output=True, timeout=seconds, preexec_fn=limit,
+            done = subprocess.run([*program, path], capture_output=True, timeout=seconds, preexec_fn=limit,
                                   cwd=path.parent, env=environment)
             self.status, output, self.late = done.returncode, done.stdout, False
             self.said = done.stderr.decode("utf-8", "replace").strip()
@@ -107,12 +108,14 @@ class Answer:
 class Comparison:
     """Differences between an oracle's answer and ours for one file."""
 
-    def __init__(self, path, oracle, ours):
-        self.path, self.oracle, self.ours = path, oracle, ours
+    def __init__(self, path, oracle, ours, dimensions=None):
+        self.path, self.oracle, self.ours, self.dimensions = path, oracle, ours, dimensions
         self.differences, self.refusals = [], collections.Counter()
         self.structure_only = self.arrays = 0
         if oracle.opened and ours.opened:
             self.objects()
+        if dimensions:
+            self.differences += dimensions.differences
         self.verdict = self.judge()
 
     def differ(self, path, what, theirs, mine):
@@ -245,11 +248,48 @@ def reason(error):
     return " ".join("N" if word.strip("(),").isdigit() else word for word in text.split())[:90]
 
 
+class Dimensions:
+    """Names and sizes of the dimensions of one file against netCDF-C's, where netCDF-C opens it."""
+
+    def __init__(self, netcdf, ours, short_lengths):
+        self.differences, self.groups, self.arrays = [], 0, 0
+        self.compared = netcdf.status == 0 and netcdf.opened and ours.opened
+        if self.compared:
+            self.known = {d[0] for o in netcdf.objects.values() if o["kind"] == "group" for d in o["dims"]}
+            self.short_lengths = short_lengths
+            for path, theirs in netcdf.objects.items():
+                self.compare(path, theirs, ours.objects)
+
+    def compare(self, path, theirs, objects):
+        group, name = path.rsplit("/", 1)
+        # A variable that has the name of a dimension whose values it does not hold.
+        mine = theirs["kind"] == "array" and objects.get(f"{group}/_nc4_non_coord_{name}") or objects.get(path)
+        if mine is None:
+            return  # refused: the comparison with libhdf5 tells
+        got, expected = mine["dims"], theirs["dims"]
+        if theirs["kind"] == "group":
+            self.groups += 1
+            # Ours are named to the last axis; netCDF-C leaves some without, and knows some types not.
+            got = [d for d in got if d[0] in self.known or not d[0].startswith("phony_dim_")]
+            if self.short_lengths:  # of which libhdf5 shows "unlimited" as a number
+                got, expected = [d[:2] for d in got], [d[:2] for d in expected]
+        else:
+            self.arrays += 1
+            got = [None if e is None else g for g, e in zip(got, expected)] if len(got) == len(expected) else got
+        if got != expected:
+            self.differences.append(f"{path}: dimensions: expected {str(expected)[:300]}, got {str(got)[:300]}")
+
+
 def compare_file(folder, path, oracle_name):
     bin_folder = programs()
-    oracle = Answer(bin_folder / oracle_name, folder / path, ORACLE_SECONDS)
-    ours = Answer(bin_folder / "upwell_dump", folder / path, GOOD_SECONDS, OUR_MEMORY)
-    return Comparison(path, oracle, ours)
+    oracle = Answer([bin_folder / oracle_name], folder / path, ORACLE_SECONDS)
+    ours = Answer([bin_folder / "upwell_dump"], folder / path, GOOD_SECONDS, OUR_MEMORY)
+    dimensions = None
+    if oracle_name == "hdf5_oracle":
+        names = Answer([sys.executable, HERE / "netcdf_dimensions.py"], folder / path, ORACLE_SECONDS)
+        short_lengths = any(0xFFFFFFFF in o.get("max", []) for o in oracle.objects.values())
+        dimensions = Dimensions(names, ours, short_lengths)
+    return Comparison(path, oracle, ours, dimensions)
 
 
 def run(kind, only=""):
@@ -280,6 +320,11 @@ def table(kind, results):
     unread = sum(r.structure_only for r in results)
     lines += ["", f"{arrays} arrays were compared; of {unread} only the structure and the places of the chunks, because "
               "the oracle has no decoder for their filter."]
+    named = [r.dimensions for r in results if r.dimensions and r.dimensions.compared]
+    if named:
+        lines += ["", f"Dimensions are netCDF-C's, by name, number, length and kind, in the {len(named)} files that it opens: "
+                  f"{sum(d.groups for d in named)} groups, {sum(d.arrays for d in named)} variables; different in "
+                  f"{sum(bool(d.differences) for d in named)} files."]
     refusals = sum((r.refusals for r in results), collections.Counter())
     if refusals:
         lines += ["", "| refused because | objects |", "|---|---:|"]

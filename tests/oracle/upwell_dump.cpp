@@ -233,8 +233,14 @@ std::string values_json(io::Session& session, const Dataset& dataset, const Arra
 
 void print_group(io::Session& session, const Dataset& dataset, const Group& group,
                  const std::string& path) {
-  printf("{\"path\":%s,\"kind\":\"group\",\"attrs\":%s}\n",
-         json_text(path.empty() ? "/" : path).c_str(), attributes_json(group.attributes).c_str());
+  std::string dims;
+  for (const Dimension& d : group.dimensions) {
+    dims += (dims.empty() ? "[" : ",[") + json_text(d.name) + "," + std::to_string(d.size) +
+            (d.unlimited ? ",true]" : ",false]");
+  }
+  printf("{\"path\":%s,\"kind\":\"group\",\"attrs\":%s,\"dims\":[%s]}\n",
+         json_text(path.empty() ? "/" : path).c_str(), attributes_json(group.attributes).c_str(),
+         dims.c_str());
   for (const Array& array : group.arrays) {
     std::string out = "{\"path\":" + json_text(path + "/" + array.name) +
                       ",\"kind\":\"array\",\"attrs\":" + attributes_json(array.attributes) +

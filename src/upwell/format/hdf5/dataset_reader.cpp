@@ -72,6 +72,7 @@ Result<> DatasetReader::read_types(Window& window, SharedMessages& shared,
   array.null_space = space.null_space;
   array.shape = space.shape;
   array.max_shape = space.max_shape == space.shape ? Shape{} : space.max_shape;
+  has_space_ = true;
   if (__builtin_mul_overflow(element_count(array.shape), uint64_t{array.type.size}, &bytes_))
     return fail(Code::kInvalidData, "more bytes than can be counted");
 

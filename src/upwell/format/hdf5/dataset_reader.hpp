@@ -18,6 +18,8 @@ class DatasetReader {
                     const ScanOptions& options);
   /// The chunk index; kNeedBytes while nodes are missing.
   Result<> index(Window& window, const FileFacts& facts);
+  /// Type and shape are known, whatever else went wrong.
+  bool has_space() const { return has_space_; }
 
   Array array;
   std::vector<VirtualMapping> mappings;  ///< of a virtual dataset
@@ -38,6 +40,7 @@ class DatasetReader {
   Layout layout_;
   std::vector<codec::CodecSpec> codecs_;
   uint64_t bytes_ = 0;  // of all elements
+  bool has_space_ = false;
   std::unique_ptr<ChunkWalk> walk_;
 };
 

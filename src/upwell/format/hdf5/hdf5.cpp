@@ -2,6 +2,7 @@
 
 #include "format/hdf5/hdf5.hpp"
 
+#include "format/hdf5/datatype.hpp"
 #include "format/hdf5/netcdf4.hpp"
 #include "format/hdf5/objects.hpp"
 #include "format/hdf5/superblock.hpp"
@@ -21,10 +22,13 @@ class FileReader : public GranuleReader {
   Result<Dataset> finish() override;
 
   const PendingFiles& pending() const { return pending_; }
+  void name(Dataset& dataset) const {
+    name_dimensions(objects_, named_, options_.all_attributes, dataset);
+  }
   const FileFacts& facts() const { return shared_.facts(); }
 
  private:
-  enum class Step : uint8_t { kHeader, kLinks, kAttributes, kDataset, kIndex };
+  enum class Step : uint8_t { kHeader, kLinks, kAttributes, kDataset, kIndex, kType };
   struct Task {
     Step step;
     Object* object;
@@ -50,6 +54,7 @@ class FileReader : public GranuleReader {
   uint64_t header_bytes_ = 0;
   uint64_t links_ = 0;
   PendingFiles pending_;
+  NamedGroup named_;
 };
 
 Result<> FileReader::start(Window& window) {
@@ -145,6 +150,7 @@ Result<> FileReader::classify(const Window& window, Object& object) {
     work_.push_back({Step::kDataset, &object});
   } else if (has(kMsgDatatype)) {
     object.what = Object::What::kType;
+    work_.push_back({Step::kType, &object});
     return {};
   } else {
     return fail(Code::kInvalidData,
@@ -191,6 +197,13 @@ Result<> FileReader::run(Window& window, const Task& task) {
       return {};
     case Step::kIndex:
       return object.dataset->index(window, facts());
+    case Step::kType: {
+      UPWELL_TRY(MessageBody body, shared_.body(window, *object.header.find(kMsgDatatype)));
+      Cursor in(body.bytes, body.offset, facts());
+      // Datasets have their own copies: a named type that is not read harms nobody.
+      if (auto type = read_datatype(in)) object.type = std::move(*type);
+      return {};
+    }
   }
   return {};
 }
@@ -225,8 +238,8 @@ Result<Dataset> FileReader::finish() {
   Dataset dataset;
   dataset.format = "hdf5";
   dataset.granules->intern(granule_);
-  name_dimensions(objects_);
-  UPWELL_CHECK(build_tree(objects_, options_, dataset, pending_));
+  UPWELL_CHECK(build_tree(objects_, options_, dataset, pending_, named_));
+  name(dataset);
   return dataset;
 }
 
@@ -245,7 +258,10 @@ Result<> link_hdf5(io::Session& session, GranuleReader& reader, Dataset& dataset
                    const ScanOptions& options, int depth) {
   auto& file = static_cast<FileReader&>(reader);
   if (file.pending().empty()) return {};
-  return link_files(session, dataset, file.pending(), file.facts(), options, depth);
+  UPWELL_CHECK(link_files(session, dataset, file.pending(), file.facts(), options, depth));
+  // Virtual datasets have their shapes now, and links their targets.
+  file.name(dataset);
+  return {};
 }
 
 }  // namespace

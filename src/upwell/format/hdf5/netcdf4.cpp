@@ -4,36 +4,35 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_set>
+#include <cstring>
+
+#include "format/hdf5/netcdf_types.hpp"
 
 namespace upwell::format::hdf5 {
 namespace {
 
 constexpr std::string_view kNonCoordinate = "_nc4_non_coord_";
+constexpr std::string_view kPhony = "phony_dim_";
+constexpr std::string_view kScaleClass = "DIMENSION_SCALE";
 constexpr std::string_view kDimensionWithoutVariable =
     "This is a netCDF dimension but not a netCDF variable";
 
-bool is_scale(const Object& object) {
-  if (object.what != Object::What::kDataset || object.error || !object.dataset) return false;
-  if (object.dataset->array.shape.empty()) return false;
-  auto cls = text_attribute(object.attributes, "CLASS");
-  return cls && *cls == "DIMENSION_SCALE";
-}
-
-bool has_netcdf_type(const Object& object) {
-  switch (object.dataset->array.type.kind) {
-    case Kind::kReference:
-    case Kind::kRegionReference:
-    case Kind::kArray:
-    case Kind::kBitfield:
-    case Kind::kTime:
-      return false;
-    default:
-      return true;
-  }
-}
-
 std::string last_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+bool is_dataset(const Object& object) {
+  return object.what == Object::What::kDataset && object.dataset && object.dataset->has_space();
+}
+
+/// As libhdf5 decides: fixed text of another length or padding does not make a scale.
+bool is_scale(const Object& object) {
+  if (!is_dataset(object) || object.dataset->array.shape.empty()) return false;
+  const Attribute* cls = find_attribute(object.attributes, "CLASS");
+  if (!cls || cls->value.count() != 1) return false;
+  const DataType& type = cls->value.type;
+  bool exact = type.kind == Kind::kString && type.size == kScaleClass.size() + 1 &&
+               type.padding == StringPadding::kNullTerminated;
+  return (exact || type.kind == Kind::kVlenString) && cls->value.text(0) == kScaleClass;
+}
 
 bool is_unlimited(const Array& array, size_t axis) {
   return axis < array.max_shape.size() && array.max_shape[axis] == kUndefined;
@@ -43,168 +42,268 @@ std::optional<int64_t> dimension_id(const Object& object) {
   const Attribute* attribute = find_attribute(object.attributes, "_Netcdf4Dimid");
   if (!attribute || attribute->value.count() < 1 || !attribute->value.type.is_number())
     return std::nullopt;
-  return attribute->value.integer(0);
+  int64_t id = attribute->value.integer(0);
+  if (id < 0 || id >= (1 << 30)) return std::nullopt;
+  return id;
 }
 
-/// Names and numbers of the dimensions of one file.
+/// The last scale of each axis that DIMENSION_LIST names (null where none); empty when the first
+/// axis has none, which to netCDF-C means that there are none at all.
+std::vector<const Object*> listed_scales(const Objects& objects, const Object& object,
+                                         size_t rank) {
+  const Attribute* list = find_attribute(object.attributes, "DIMENSION_LIST");
+  if (!list) return {};
+  const DataType& type = list->value.type;
+  if (type.kind != Kind::kVlen || !type.base || type.base->kind != Kind::kReference) return {};
+  size_t size = type.base->size;
+  if (size < 2 || size > 8) return {};
+  std::vector<const Object*> scales(rank);
+  bool first = false;
+  for (size_t i = 0; i < std::min<size_t>(rank, list->value.count()); ++i) {
+    VlenHandle handle;
+    std::memcpy(&handle, list->value.data.data() + i * sizeof handle, sizeof handle);
+    uint64_t heap = list->value.heap.size();
+    if (handle.count == 0 || handle.offset > heap || handle.count > (heap - handle.offset) / size)
+      continue;
+    if (i == 0) first = true;
+    uint64_t address = 0;
+    uint64_t last = handle.offset + (handle.count - 1) * size;
+    for (size_t b = size; b-- > 0;) address = address << 8 | list->value.heap[last + b];
+    scales[i] = objects.find(address);
+  }
+  return first ? scales : std::vector<const Object*>{};
+}
+
+/// Gives every axis of one file its name.
 class DimensionNames {
  public:
-  explicit DimensionNames(Objects& objects) : objects_(objects) {}
+  DimensionNames(const Objects& objects, bool own_names) : objects_(objects), own_(own_names) {}
 
-  void run() {
-    collect(*objects_.root);
-    for (Object& object : objects_.all)
-      if (object.what == Object::What::kDataset && object.dataset && !object.error)
-        name_by_scales(object);
-    visited_.clear();
-    add_phony(*objects_.root, true);
-    visited_.clear();
-    add_phony(*objects_.root, false);
-    for (Object& object : objects_.all) stretch(object);
+  void run(const NamedGroup& root, Dataset& dataset) {
+    Place& top = places_.emplace_back();
+    top.tree = &dataset.root;
+    declare(root, top);
+    match(top);
+    invent_rest(top);
+    for (Place& place : places_) name_axes(place);
+    for (Place& place : places_) list_dimensions(place);
   }
 
  private:
-  // Scales are dimensions of the group that holds them.
-  void collect(Object& root) {
-    std::vector<Object*> level{&root};
-    visited_.insert(&root);
-    while (!level.empty()) {
-      std::vector<Object*> below;
-      for (Object* group : level) {
-        for (const Link& link : group->links) {
-          if (link.kind != Link::Kind::kHard) continue;
-          Object* child = objects_.find(link.address);
-          if (!child || !visited_.insert(child).second) continue;
-          if (child->what == Object::What::kGroup) below.push_back(child);
-          if (is_scale(*child)) add_scale(*group, *child, link.name);
+  struct Named {
+    int64_t id = 0;
+    Dimension dimension;
+    const Object* scale = nullptr;
+    bool counts = true;  ///< one of netCDF-C's own
+  };
+  struct Variable {
+    const Object* object = nullptr;
+    const Array* facts = nullptr;
+    Array* array = nullptr;  ///< in the tree; null when it could not be read
+    bool netcdf = false;
+    bool scale = false;
+    bool by_coordinates = false;
+    std::vector<Named*> axes;
+    std::vector<std::string> names;  ///< of axes of arrays of other files
+  };
+  struct Place {
+    Group* tree = nullptr;
+    Place* parent = nullptr;
+    std::deque<Named> dimensions;  ///< references stay valid
+    std::vector<Variable> variables;
+    std::vector<Place*> children;
+  };
+
+  /// Scales and variables in netCDF-C's order: a group before those below it.
+  void declare(const NamedGroup& group, Place& place) {
+    std::unordered_map<std::string_view, Array*> arrays;
+    std::unordered_map<std::string_view, Group*> groups;
+    if (place.tree) {
+      for (Array& array : place.tree->arrays) arrays.emplace(array.name, &array);
+      for (Group& child : place.tree->groups) groups.emplace(child.name, &child);
+    }
+    for (const NamedGroup::Item& item : group.items) {
+      auto array = arrays.find(own_ ? item.link : variable_name(item.link));
+      // A variable may have the name of a dimension that is none.
+      bool hidden = !own_ && item.object && is_dimension_only(*item.object);
+      Array* shown = hidden || array == arrays.end() ? nullptr : array->second;
+      if (!item.object) {
+        if (shown) declare_foreign(*shown, place);
+      } else if (item.object->what == Object::What::kType) {
+        if (item.object->type) types_.meet(*item.object->type);
+      } else {
+        declare_dataset(*item.object, item.link, shown, place);
+      }
+    }
+    for (const NamedGroup& child : group.groups) {
+      auto shown = groups.find(child.link);
+      Place& below = places_.emplace_back();
+      below.tree = shown == groups.end() ? nullptr : shown->second;
+      below.parent = &place;
+      place.children.push_back(&below);
+      declare(child, below);
+    }
+  }
+
+  void declare_dataset(const Object& object, const std::string& link, Array* shown, Place& place) {
+    Variable variable;
+    variable.object = &object;
+    variable.array = shown;
+    variable.facts = shown ? shown : &object.dataset->array;
+    size_t rank = variable.facts->shape.size();
+    variable.axes.resize(rank);
+    bool only = false;
+    if (is_scale(object)) {
+      variable.scale = true;
+      only = is_dimension_only(object);
+      Named& own = add_scale(object, link, *variable.facts, only, place);
+      if (rank == 1 || only) variable.axes[0] = &own;
+    }
+    if (!only) {
+      if (const Attribute* ids = find_attribute(object.attributes, "_Netcdf4Coordinates");
+          ids && ids->value.count() == rank && ids->value.type.is_number())
+        variable.by_coordinates = true;
+      variable.netcdf = types_.meet(variable.facts->type);
+    }
+    place.variables.push_back(std::move(variable));
+  }
+
+  /// An array of another file: its names stay unless they were invented there.
+  void declare_foreign(Array& shown, Place& place) {
+    Variable variable;
+    variable.array = &shown;
+    variable.facts = &shown;
+    variable.netcdf = types_.meet(shown.type);
+    variable.axes.resize(shown.shape.size());
+    variable.names = shown.dimensions;
+    variable.names.resize(shown.shape.size());
+    for (std::string& name : variable.names)
+      if (name.starts_with(kPhony)) name.clear();
+    place.variables.push_back(std::move(variable));
+  }
+
+  Named& add_scale(const Object& object, const std::string& link, const Array& facts, bool only,
+                   Place& place) {
+    auto stored = dimension_id(object);
+    if (stored) next_id_ = std::max(next_id_, *stored + 1);
+    Named& added = place.dimensions.emplace_back();
+    added.id = stored ? *stored : next_id_++;
+    bool unlimited = is_unlimited(facts, 0);
+    // The length of an unlimited dimension is that of its longest variable.
+    added.dimension = {link, only && unlimited ? 0 : facts.shape[0], unlimited};
+    added.scale = &object;
+    by_id_.emplace(added.id, &added);
+    return added;
+  }
+
+  void match(Place& place) {
+    for (Place* child : place.children) match(*child);
+    for (Variable& variable : place.variables) match_variable(place, variable);
+  }
+
+  void match_variable(Place& place, Variable& variable) {
+    if (variable.by_coordinates) {
+      const Attribute* ids = find_attribute(variable.object->attributes, "_Netcdf4Coordinates");
+      for (size_t i = 0; i < variable.axes.size(); ++i)
+        if (auto found = by_id_.find(ids->value.integer(i)); found != by_id_.end())
+          variable.axes[i] = found->second;
+      return;
+    }
+    if (variable.scale) return;
+    if (variable.object) {
+      auto scales = listed_scales(objects_, *variable.object, variable.axes.size());
+      if (!scales.empty()) {
+        variable.names.resize(variable.axes.size());
+        for (size_t i = 0; i < scales.size(); ++i) {
+          if (!scales[i]) continue;
+          variable.axes[i] = find_scale(place, scales[i]);
+          if (!variable.axes[i]) variable.names[i] = last_name(scales[i]->path);
         }
+        return;
       }
-      level = std::move(below);
     }
+    if (variable.netcdf) invent(place, variable, true);
   }
 
-  void add_scale(Object& group, Object& scale, const std::string& name) {
-    const Array& array = scale.dataset->array;
-    scales_[&scale] = {name, &group, group.defined.size()};
-    group.defined.push_back({name, array.shape[0], is_unlimited(array, 0)});
-    int64_t id = dimension_id(scale).value_or(next_id_);
-    if (id >= 0 && id < (1 << 30)) next_id_ = std::max(next_id_, id + 1);
-    ids_[id] = name;
-    auto label = text_attribute(scale.attributes, "NAME");
-    scale.dimension_only = label && label->starts_with(kDimensionWithoutVariable);
+  static Named* find_scale(Place& place, const Object* scale) {
+    for (Place* at = &place; at; at = at->parent)
+      for (Named& named : at->dimensions)
+        if (named.scale == scale) return &named;
+    return nullptr;
   }
 
-  void name_by_scales(Object& object) {
-    const Array& array = object.dataset->array;
-    size_t rank = array.shape.size();
-    object.dimensions.assign(rank, "");
-    if (const Attribute* ids = find_attribute(object.attributes, "_Netcdf4Coordinates");
-        ids && ids->value.count() == rank && ids->value.type.is_number()) {
-      for (size_t i = 0; i < rank; ++i)
-        if (auto found = ids_.find(ids->value.integer(i)); found != ids_.end())
-          object.dimensions[i] = found->second;
-    }
-    if (auto own = scales_.find(&object); own != scales_.end()) {
-      if (object.dimensions[0].empty()) object.dimensions[0] = own->second.name;
-    }
-    if (const Attribute* list = find_attribute(object.attributes, "DIMENSION_LIST"))
-      name_by_list(object, *list);
-  }
-
-  void name_by_list(Object& object, const Attribute& list) {
-    const DataType& type = list.value.type;
-    if (type.kind != Kind::kVlen || !type.base || type.base->kind != Kind::kReference) return;
-    size_t size = type.base->size;
-    if (size < 2 || size > 8) return;
-    size_t rank = std::min<size_t>(object.dimensions.size(), list.value.count());
-    for (size_t i = 0; i < rank; ++i) {
-      VlenHandle handle;
-      std::memcpy(&handle, list.value.data.data() + i * sizeof handle, sizeof handle);
-      uint64_t heap = list.value.heap.size();
-      if (handle.count == 0 || handle.offset > heap || handle.count > (heap - handle.offset) / size)
-        continue;
-      uint64_t address = 0;
-      // Of several scales on one axis the last one names it, as for netCDF-C.
-      uint64_t last = handle.offset + (handle.count - 1) * size;
-      for (size_t b = size; b-- > 0;) address = address << 8 | list.value.heap[last + b];
-      const Object* scale = objects_.find(address);
-      if (!scale || scale == &object) continue;
-      auto known = scales_.find(scale);
-      object.dimensions[i] = known != scales_.end() ? known->second.name : last_name(scale->path);
-      if (known != scales_.end()) used_.push_back({&object, i, scale});
-    }
-  }
-
-  // As netCDF-C: groups below first; a dimension of the group with the same length and kind is
-  // taken unless the variable has it already. Variables of types that netCDF-4 does not have come
-  // last, so that the numbers of the others are netCDF-C's.
-  void add_phony(Object& group, bool netcdf_types, int depth = 0) {
-    if (depth > 512 || !visited_.insert(&group).second) return;
-    for (const Link& link : group.links) {
-      Object* child = link.kind == Link::Kind::kHard ? objects_.find(link.address) : nullptr;
-      if (child && child->what == Object::What::kGroup) add_phony(*child, netcdf_types, depth + 1);
-    }
-    for (const Link& link : group.links) {
-      Object* child = link.kind == Link::Kind::kHard ? objects_.find(link.address) : nullptr;
-      if (!child || child->what != Object::What::kDataset || !child->dataset || child->error)
-        continue;
-      if (has_netcdf_type(*child) == netcdf_types && visited_.insert(child).second)
-        name_phony(group, *child);
-    }
-  }
-
-  void name_phony(Object& group, Object& object) {
-    const Array& array = object.dataset->array;
-    for (size_t i = 0; i < object.dimensions.size(); ++i) {
-      if (!object.dimensions[i].empty()) continue;
-      bool unlimited = is_unlimited(array, i);
-      auto free = [&](const Dimension& d) {
-        return d.size == array.shape[i] && d.unlimited == unlimited &&
-               std::find(object.dimensions.begin(), object.dimensions.end(), d.name) ==
-                   object.dimensions.end();
+  void invent(Place& place, Variable& variable, bool counts) {
+    const Array& facts = *variable.facts;
+    for (size_t i = 0; i < variable.axes.size(); ++i) {
+      if (variable.axes[i] || (i < variable.names.size() && !variable.names[i].empty())) continue;
+      bool unlimited = is_unlimited(facts, i);
+      auto fits = [&](const Named& named) {
+        return named.dimension.size == facts.shape[i] && named.dimension.unlimited == unlimited &&
+               std::find(variable.axes.begin(), variable.axes.end(), &named) == variable.axes.end();
       };
-      auto found = std::find_if(group.defined.begin(), group.defined.end(), free);
-      if (found == group.defined.end()) {
-        group.defined.push_back(
-            {fmt::format("phony_dim_{}", next_id_++), array.shape[i], unlimited});
-        found = std::prev(group.defined.end());
+      auto found = std::find_if(place.dimensions.begin(), place.dimensions.end(), fits);
+      if (found != place.dimensions.end()) {
+        variable.axes[i] = &*found;
+        continue;
       }
-      object.dimensions[i] = found->name;
+      Named& added = place.dimensions.emplace_back();
+      added.id = next_id_++;
+      added.dimension = {fmt::format("{}{}", kPhony, added.id), facts.shape[i], unlimited};
+      added.counts = counts;
+      variable.axes[i] = &added;
     }
   }
 
-  // An unlimited dimension is as long as the longest of its variables.
-  void stretch(const Object&) {
-    for (const Use& use : used_) {
-      const Scale& scale = scales_.at(use.scale);
-      Dimension& dimension = scale.group->defined[scale.index];
-      if (dimension.unlimited)
-        dimension.size = std::max(dimension.size, use.object->dataset->array.shape[use.axis]);
+  void invent_rest(Place& place) {
+    for (Place* child : place.children) invent_rest(*child);
+    for (Variable& variable : place.variables) {
+      if (variable.array) invent(place, variable, false);
+      for (size_t i = 0; i < variable.axes.size(); ++i) {
+        if (variable.axes[i] && variable.axes[i]->dimension.unlimited && variable.netcdf)
+          variable.axes[i]->dimension.size =
+              std::max(variable.axes[i]->dimension.size, variable.facts->shape[i]);
+      }
     }
-    used_.clear();
   }
 
-  struct Scale {
-    std::string name;
-    Object* group = nullptr;
-    size_t index = 0;
-  };
-  struct Use {
-    const Object* object;
-    size_t axis;
-    const Object* scale;
-  };
-  Objects& objects_;
-  std::unordered_map<const Object*, Scale> scales_;
-  std::unordered_map<int64_t, std::string> ids_;
-  std::vector<Use> used_;
-  std::unordered_set<const Object*> visited_;
+  static void name_axes(Place& place) {
+    for (Variable& variable : place.variables) {
+      if (!variable.array) continue;
+      std::vector<std::string>& names = variable.array->dimensions;
+      names.clear();
+      for (size_t i = 0; i < variable.axes.size(); ++i)
+        names.push_back(variable.axes[i] ? variable.axes[i]->dimension.name : variable.names[i]);
+    }
+  }
+
+  static void list_dimensions(Place& place) {
+    if (!place.tree) return;
+    std::stable_sort(place.dimensions.begin(), place.dimensions.end(),
+                     [](const Named& a, const Named& b) { return a.id < b.id; });
+    place.tree->dimensions.clear();
+    for (const Named& named : place.dimensions) place.tree->dimensions.push_back(named.dimension);
+  }
+
+  const Objects& objects_;
+  bool own_;
+  NetcdfTypes types_;
+  std::deque<Place> places_;
+  std::unordered_map<int64_t, Named*> by_id_;
   int64_t next_id_ = 0;
 };
 
 }  // namespace
 
-void name_dimensions(Objects& objects) { DimensionNames(objects).run(); }
+void name_dimensions(const Objects& objects, const NamedGroup& root, bool own_names,
+                     Dataset& dataset) {
+  DimensionNames(objects, own_names).run(root, dataset);
+}
+
+bool is_dimension_only(const Object& object) {
+  if (!is_scale(object)) return false;
+  auto label = text_attribute(object.attributes, "NAME");
+  return label && label->starts_with(kDimensionWithoutVariable);
+}
 
 bool is_hidden_attribute(const Attribute& attribute) {
   static constexpr std::array<std::string_view, 6> kAlways = {
@@ -212,7 +311,7 @@ bool is_hidden_attribute(const Attribute& attribute) {
       "_Netcdf4Coordinates", "_nc3_strict",    "_NCProperties"};
   if (std::find(kAlways.begin(), kAlways.end(), attribute.name) != kAlways.end()) return true;
   return attribute.name == "CLASS" && attribute.value.type.kind == Kind::kString &&
-         attribute.value.count() == 1 && attribute.value.text(0) == "DIMENSION_SCALE";
+         attribute.value.count() == 1 && attribute.value.text(0) == kScaleClass;
 }
 
 std::string_view variable_name(std::string_view link_name) {

@@ -1,16 +1,43 @@
 #pragma once
-// What netCDF-4 and HDF5's dimension scales say through attributes: names of dimensions.
+// Names of dimensions as netCDF-C gives them: from what netCDF-4 and HDF5's dimension scales say
+// through attributes, and invented ("phony") where they say nothing.
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "format/hdf5/objects.hpp"
 
 namespace upwell::format::hdf5 {
 
-/// Fills `dimensions`, `defined` and `dimension_only` of all objects: from DIMENSION_LIST, from
-/// _Netcdf4Coordinates, a scale by its own name; what is left gets netCDF-C's phony dimensions (one
-/// per length and kind in a group, not twice in a variable, numbered through the file).
-void name_dimensions(Objects& objects);
+/// The links of one group by which netCDF-C finds datasets and types, in the group's order, and
+/// its groups. Unlike the dataset tree it holds what cannot be read: that takes numbers too.
+struct NamedGroup {
+  struct Item {
+    const Object* object = nullptr;  ///< dataset or type; null: lies in another file
+    std::string link;
+  };
+  std::string link;
+  std::vector<Item> items;
+  std::vector<NamedGroup> groups;
+};
+
+/// Names the dimensions of all groups and arrays of `dataset`, whose tree `root` describes:
+/// - A scale is a dimension of each group that links it, numbered by its _Netcdf4Dimid, or by the
+///   next number.
+/// - A variable has the dimensions that _Netcdf4Coordinates numbers; else the scales of its
+///   DIMENSION_LIST (of several on one axis the last), looked for in its own group and those above.
+/// - A variable without either has phony ones. Groups below come first; then each axis takes the
+///   first dimension of the variable's group that is as long, unlimited or not alike, and not yet
+///   used by the variable, or a new one, phony_dim_N, N the next number of the file.
+/// - Where netCDF-C gives no name (a type that it has not, an axis without scale beside one with),
+///   one is invented after all others, so that these keep their numbers.
+/// `own_names` says whether arrays have the names of their links or those of variables.
+void name_dimensions(const Objects& objects, const NamedGroup& root, bool own_names,
+                     Dataset& dataset);
+
+/// A scale that stands for a dimension and no variable.
+bool is_dimension_only(const Object& object);
 
 /// Attributes that only the machinery above needs.
 bool is_hidden_attribute(const Attribute& attribute);

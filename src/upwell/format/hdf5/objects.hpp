@@ -30,11 +30,7 @@ struct Object {
   std::vector<Link> links;                          ///< of a group
   std::unordered_map<std::string, size_t> by_name;  ///< into links
   std::unique_ptr<DatasetReader> dataset;
-
-  // Filled by name_dimensions:
-  std::vector<std::string> dimensions;  ///< names of a dataset's axes
-  std::vector<Dimension> defined;       ///< of a group
-  bool dimension_only = false;          ///< a scale that stands for no variable
+  std::optional<DataType> type;  ///< of a named type
 };
 
 /// All objects by address.

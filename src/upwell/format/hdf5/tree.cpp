@@ -23,27 +23,28 @@ class TreeBuilder {
     nodes_left_ = 16 * links + 10000;
   }
 
-  Result<> run() {
+  Result<> run(NamedGroup& named) {
     Object& root = *objects_.root;
     if (root.error) return fail(std::move(*root.error).with("root group"));
     if (root.what != Object::What::kGroup)
       return fail(Code::kInvalidData, "the root object is not a group");
-    return add_group(root, "", dataset_.root, 0);
+    return add_group(root, "", dataset_.root, named, 0);
   }
 
  private:
-  Result<> add_group(Object& object, const std::string& path, Group& group, int depth) {
+  Result<> add_group(Object& object, const std::string& path, Group& group, NamedGroup& named,
+                     int depth) {
     ancestors_.insert(&object);
     for (const Error& error : object.attribute_errors) report(path.empty() ? "/" : path, error);
     group.attributes = visible(object.attributes);
-    group.dimensions = object.defined;
-    for (const Link& link : object.links) UPWELL_CHECK(add_link(object, link, path, group, depth));
+    for (const Link& link : object.links)
+      UPWELL_CHECK(add_link(object, link, path, group, named, depth));
     ancestors_.erase(&object);
     return {};
   }
 
   Result<> add_link(Object& parent, const Link& link, const std::string& group_path, Group& group,
-                    int depth) {
+                    NamedGroup& named, int depth) {
     std::string path = group_path + "/" + link.name;
     if (dropped_.contains(path)) return {};
     if (nodes_left_-- == 0)
@@ -61,12 +62,16 @@ class TreeBuilder {
       case Link::Kind::kExternal:
         pending_.links.push_back(
             {group_path.empty() ? "/" : group_path, link.name, link.file, link.path});
+        named.items.push_back({nullptr, link.name});
         return {};
       case Link::Kind::kOther:
         report(path, Error{Code::kUnsupported, "a link of a user-defined class", {}, {}});
         return {};
     }
     if (!target) return {};
+    bool typed = target->what == Object::What::kType && target->type;
+    if (typed || (target->dataset && target->dataset->has_space()))
+      named.items.push_back({target, link.name});
     if (target->error) {
       report(path, *target->error);
       return {};
@@ -83,14 +88,16 @@ class TreeBuilder {
       }
       Group child;
       child.name = link.name;
-      UPWELL_CHECK(add_group(*target, path, child, depth + 1));
+      NamedGroup& named_child = named.groups.emplace_back();
+      named_child.link = link.name;
+      UPWELL_CHECK(add_group(*target, path, child, named_child, depth + 1));
       group.groups.push_back(std::move(child));
     }
     return {};
   }
 
   void add_array(Object& object, const std::string& path, const std::string& name, Group& group) {
-    if (object.dimension_only && !options_.all_attributes) return;
+    if (is_dimension_only(object) && !options_.all_attributes) return;
     for (const Error& error : object.attribute_errors) report(path, error);
     Array array = object.dataset->array;
     std::string shown = path;
@@ -100,7 +107,6 @@ class TreeBuilder {
       shown = path.substr(0, path.size() - name.size()) + array.name;
     }
     array.attributes = visible(object.attributes);
-    array.dimensions = object.dimensions;
     if (object.dataset->is_virtual) pending_.virtuals.push_back({shown, object.dataset->mappings});
     if (object.dataset->is_external)
       pending_.externals.push_back({shown, object.dataset->slots, object.dataset->heap});
@@ -161,8 +167,8 @@ class TreeBuilder {
 }  // namespace
 
 Result<> build_tree(Objects& objects, const ScanOptions& options, Dataset& dataset,
-                    PendingFiles& pending) {
-  return TreeBuilder(objects, options, dataset, pending).run();
+                    PendingFiles& pending, NamedGroup& named) {
+  return TreeBuilder(objects, options, dataset, pending).run(named);
 }
 
 }  // namespace upwell::format::hdf5
