@@ -613,3 +613,42 @@ def test_usage(tmp_path, four):
 
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, *sys.argv[1:]]))
+
+
+@pytest.mark.parametrize("option, value", [("--drop", "nothing"), ("--load", "lat,nothing"), ("--url-prefix", "/elsewhere=x")])
+def test_a_name_that_matches_nothing_is_an_error(tmp_path, four, option, value):
+    out = tmp_path / "cube.json"
+    run = virtualize(*four, "-o", out, option, value, status=64)
+    assert option in run.stderr and ("nothing" in run.stderr or "/elsewhere" in run.stderr)
+    assert not out.exists()
+
+
+def test_a_variable_of_later_granules_can_be_dropped(tmp_path, four):
+    with netCDF4.Dataset(four[2], "a") as file:
+        file.createVariable("late", "f4", ("time",))[:] = 1
+    virtualize(*four, "-o", tmp_path / "refused.json", status=65)
+    virtualize(*four, "-o", tmp_path / "cube.json", "--drop", "late")
+
+
+def test_memory_follows_the_chunks_that_exist(tmp_path):
+    """Two hundred million places, a hundred chunks."""
+    blob = tmp_path / "blob"
+    blob.write_bytes(np.arange(1, 101, dtype="<f4").tobytes())
+    array = {"zarr_format": 2, "shape": [200_000, 1000], "chunks": [1, 1], "dtype": "<f4", "compressor": None,
+             "filters": None, "fill_value": 0, "order": "C"}
+    refs = {".zgroup": '{"zarr_format":2}', "v/.zarray": json.dumps(array),
+            "v/.zattrs": '{"_ARRAY_DIMENSIONS":["y","x"]}'}
+    refs |= {f"v/{i * 1999}.{i * 7}": [str(blob), i * 4, 4] for i in range(100)}
+    sparse, out = tmp_path / "sparse.json", tmp_path / "out.json"
+    sparse.write_text(json.dumps({"version": 1, "refs": refs}))
+
+    def in_little_memory(*arguments):
+        command = ["prlimit", f"--as={1 << 30}", UPWELL, *map(str, arguments), "-q"]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    assert "values 100  missing 199999900" in in_little_memory("read", sparse, "v")
+    in_little_memory("virtualize", sparse, "-o", out)
+    written = json.loads(out.read_text())["refs"]
+    assert {k: v for k, v in written.items() if isinstance(v, list)} == {k: v for k, v in refs.items() if isinstance(v, list)}

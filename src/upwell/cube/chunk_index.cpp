@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace upwell {
 namespace {
 
@@ -112,9 +114,73 @@ Result<> DenseChunkIndex::lookup(std::span<const uint64_t> positions, ChunkRef* 
   return {};
 }
 
+uint64_t DenseChunkIndex::next_stored(uint64_t position) const {
+  while (position < offset_.size() && offset_[position] == kMissingOffset) ++position;
+  return std::min<uint64_t>(position, offset_.size());
+}
+
 size_t DenseChunkIndex::memory() const {
   size_t bytes = offset_.capacity() * 8 + length_.capacity() * 4 + wide_length_.capacity() * 8 +
                  granule_.capacity() * 4 + mask_.capacity() * 4;
+  for (const SharedBytes& b : inline_) bytes += sizeof(b) + b.size();
+  return bytes;
+}
+
+void SparseChunkIndex::set(uint64_t position, uint32_t granule, uint64_t offset, uint64_t length,
+                           uint32_t filter_mask) {
+  entries_.push_back({position, offset, length, granule, filter_mask, false});
+  has_masks_ = has_masks_ || filter_mask != 0;
+}
+
+void SparseChunkIndex::set_inline(uint64_t position, Bytes bytes) {
+  entries_.push_back({position, inline_.size(), 0, 0, 0, true});
+  inline_.emplace_back(std::move(bytes));
+}
+
+void SparseChunkIndex::finish() {
+  std::stable_sort(entries_.begin(), entries_.end(),
+                   [](const Entry& a, const Entry& b) { return a.position < b.position; });
+  const auto same = [](const Entry& a, const Entry& b) { return a.position == b.position; };
+  const auto first_kept = std::unique(entries_.rbegin(), entries_.rend(), same);
+  entries_.erase(entries_.begin(), first_kept.base());
+  entries_.shrink_to_fit();
+}
+
+std::vector<SparseChunkIndex::Entry>::const_iterator SparseChunkIndex::from(
+    uint64_t position) const {
+  return std::lower_bound(
+      entries_.begin(), entries_.end(), position,
+      [](const Entry& entry, uint64_t wanted) { return entry.position < wanted; });
+}
+
+uint64_t SparseChunkIndex::next_stored(uint64_t position) const {
+  const auto it = from(position);
+  return it == entries_.end() ? size_ : it->position;
+}
+
+Result<> SparseChunkIndex::lookup(std::span<const uint64_t> positions, ChunkRef* out) const {
+  for (size_t k = 0; k < positions.size(); ++k) {
+    if (positions[k] >= size_) {
+      return fail(Code::kInternal, fmt::format("chunk {} of {} looked up", positions[k], size_));
+    }
+    const auto it = from(positions[k]);
+    out[k] = {};
+    if (it == entries_.end() || it->position != positions[k]) continue;
+    out[k].state = it->is_inline ? ChunkRef::State::kInline : ChunkRef::State::kStored;
+    if (it->is_inline) {
+      out[k].bytes = inline_[it->offset];
+      continue;
+    }
+    out[k].granule = it->granule;
+    out[k].offset = it->offset;
+    out[k].length = it->length;
+    out[k].filter_mask = it->mask;
+  }
+  return {};
+}
+
+size_t SparseChunkIndex::memory() const {
+  size_t bytes = entries_.capacity() * sizeof(Entry);
   for (const SharedBytes& b : inline_) bytes += sizeof(b) + b.size();
   return bytes;
 }

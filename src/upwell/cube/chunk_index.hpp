@@ -1,6 +1,7 @@
 #pragma once
 // Where the bytes of every chunk are.
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <limits>
@@ -71,6 +72,9 @@ class ChunkIndex {
   virtual Result<> locate(std::span<const uint64_t> positions, ChunkRef* out) const {
     return lookup(positions, out);
   }
+  /// The first position from `position` on whose chunk may exist; size() when there is none. What
+  /// lies between needs no lookup: a grid can have many times more places than chunks.
+  virtual uint64_t next_stored(uint64_t position) const { return std::min(position, size()); }
   /// True when every lookup costs a request to a store far away: not for counting.
   virtual bool asks_for_each() const { return false; }
   /// True when some chunk may have skipped a codec (HDF5 filter masks).
@@ -96,6 +100,7 @@ class DenseChunkIndex : public ChunkIndex {
 
   uint64_t size() const override { return offset_.size(); }
   Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const override;
+  uint64_t next_stored(uint64_t position) const override;
   bool has_filter_masks() const override { return !mask_.empty(); }
   size_t memory() const override;
   /// Without bounds or error: position < size().
@@ -110,6 +115,40 @@ class DenseChunkIndex : public ChunkIndex {
   std::vector<uint32_t> granule_;  // empty: all `single_granule_`
   std::vector<uint32_t> mask_;     // empty: all 0
   uint32_t single_granule_ = 0;
+  std::vector<SharedBytes> inline_;
+};
+
+/// For grids with far more places than chunks: memory grows with the chunks that exist.
+class SparseChunkIndex : public ChunkIndex {
+ public:
+  explicit SparseChunkIndex(uint64_t size) : size_(size) {}
+
+  void set(uint64_t position, uint32_t granule, uint64_t offset, uint64_t length,
+           uint32_t filter_mask = 0);
+  void set_inline(uint64_t position, Bytes bytes);
+  /// Call once after the last set. Of two at one position the later stays.
+  void finish();
+
+  uint64_t size() const override { return size_; }
+  Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const override;
+  uint64_t next_stored(uint64_t position) const override;
+  bool has_filter_masks() const override { return has_masks_; }
+  size_t memory() const override;
+
+ private:
+  struct Entry {
+    uint64_t position;
+    uint64_t offset;  // or index into inline_
+    uint64_t length;
+    uint32_t granule;
+    uint32_t mask;
+    bool is_inline;
+  };
+  std::vector<Entry>::const_iterator from(uint64_t position) const;
+
+  uint64_t size_;
+  bool has_masks_ = false;
+  std::vector<Entry> entries_;
   std::vector<SharedBytes> inline_;
 };
 

@@ -102,8 +102,9 @@ struct Problem {
 struct Dataset {
   std::shared_ptr<GranuleTable> granules = std::make_shared<GranuleTable>();
   Group root;
-  std::string format;             ///< "hdf5", "netcdf3", "kerchunk-json", ...
-  std::vector<Problem> problems;  ///< objects left out, with the reason
+  std::string format;                ///< "hdf5", "netcdf3", "kerchunk-json", ...
+  std::vector<Problem> problems;     ///< objects left out, with the reason
+  std::vector<std::string> dropped;  ///< paths of arrays left out because that was asked for
 };
 
 /// Chunks needed to cover `shape`: ceil per axis, {} for a scalar.

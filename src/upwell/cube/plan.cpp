@@ -48,6 +48,35 @@ bool next_position(Shape& at, const Shape& low, const Shape& high) {
   return false;
 }
 
+uint64_t position_of(const Shape& at, const Shape& strides) {
+  uint64_t position = 0;
+  for (size_t d = 0; d < at.size(); ++d) position += at[d] * strides[d];
+  return position;
+}
+
+/// Moves `at` to the first position of the box [low, high) that is not before `position` of the
+/// grid, in C order; false when there is none.
+bool skip_to(uint64_t position, const Shape& strides, const Shape& low, const Shape& high,
+             Shape& at) {
+  size_t d = 0;
+  for (; d < at.size(); ++d) {
+    at[d] = position / strides[d];
+    position %= strides[d];
+    if (at[d] >= low[d] && at[d] < high[d]) continue;
+    const bool past = at[d] >= high[d];
+    std::copy(low.begin() + static_cast<ptrdiff_t>(d), low.end(),
+              at.begin() + static_cast<ptrdiff_t>(d));
+    if (!past) return true;
+    // The next one along an axis before this one.
+    while (d-- > 0) {
+      if (++at[d] < high[d]) return true;
+      at[d] = low[d];
+    }
+    return false;
+  }
+  return true;
+}
+
 /// The task of one chunk, without its reference. False when the chunk holds nothing of the
 /// selection.
 bool make_task(const Segment& segment, const CheckedSelection& s, const Shape& chunk,
@@ -87,7 +116,7 @@ constexpr size_t kLookupBlock = 4096;
 /// Tasks of the chunks [low, high) of a segment. Looks chunks up in blocks, so that the missing
 /// ones leave nothing behind.
 Result<> add_tasks(const Array& array, const Segment& segment, const CheckedSelection& s,
-                   const Shape& low, const Shape& high, bool missing_too, ChunkPlan& plan) {
+                   const Shape& low, const Shape& high, ChunkPlan& plan) {
   std::vector<uint64_t> positions;
   std::vector<Shape> coordinates;
   std::vector<ChunkRef> refs(kLookupBlock);
@@ -97,7 +126,7 @@ Result<> add_tasks(const Array& array, const Segment& segment, const CheckedSele
     for (size_t i = 0; i < positions.size(); ++i) {
       bool missing = refs[i].state == ChunkRef::State::kMissing;
       any_missing = any_missing || missing;
-      if (missing && !missing_too) continue;
+      if (missing) continue;
       ChunkTask task;
       if (!make_task(segment, s, coordinates[i], task)) continue;
       if (plan.tasks.size() == kMaxTasks) {
@@ -115,8 +144,12 @@ Result<> add_tasks(const Array& array, const Segment& segment, const CheckedSele
   Shape strides = c_strides(segment.grid);
   Shape at = low;
   do {
-    uint64_t position = 0;
-    for (size_t d = 0; d < at.size(); ++d) position += at[d] * strides[d];
+    uint64_t position = position_of(at, strides);
+    if (const uint64_t next = segment.chunks->next_stored(position); next > position) {
+      any_missing = true;
+      if (next == segment.chunks->size() || !skip_to(next, strides, low, high, at)) break;
+      position = position_of(at, strides);
+    }
     positions.push_back(position);
     coordinates.push_back(at);
     if (positions.size() == kLookupBlock) UPWELL_CHECK(flush());
@@ -127,7 +160,7 @@ Result<> add_tasks(const Array& array, const Segment& segment, const CheckedSele
 }
 
 Result<> plan_segment(const Array& array, const Segment& segment, const CheckedSelection& s,
-                      bool missing_too, ChunkPlan& plan) {
+                      ChunkPlan& plan) {
   Box part = selected_part(s, segment.origin, segment.shape);
   if (element_count(part.shape) == 0) return {};
   size_t rank = s.shape.size();
@@ -143,7 +176,7 @@ Result<> plan_segment(const Array& array, const Segment& segment, const CheckedS
     if (high[d] > segment.grid[d])
       return fail(Code::kInvalidData, array.name + ": the chunk grid is too small for its segment");
   }
-  return add_tasks(array, segment, s, low, high, missing_too, plan);
+  return add_tasks(array, segment, s, low, high, plan);
 }
 
 /// `box` minus `hole`, as boxes.
@@ -203,12 +236,11 @@ Result<CheckedSelection> check_selection(const Array& array, const Selection& se
   return s;
 }
 
-Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& selection,
-                              bool missing_too) {
+Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& selection) {
   ChunkPlan plan;
   if (element_count(selection.shape) == 0) return plan;
   for (const Segment& segment : array.segments)
-    UPWELL_CHECK(plan_segment(array, segment, selection, missing_too, plan));
+    UPWELL_CHECK(plan_segment(array, segment, selection, plan));
   return plan;
 }
 

@@ -22,16 +22,15 @@ struct ChunkTask {
   Shape last_source;  ///< last wanted element, relative to the chunk
 };
 
-/// What a selection takes. Chunks that were never written have no task unless asked for: there may
-/// be many times more of them than of the others.
+/// What a selection takes. Chunks that were never written have no task: there may be many times
+/// more of them than of the others.
 struct ChunkPlan {
   std::vector<ChunkTask> tasks;  ///< segment by segment in C order
   std::vector<const Segment*>
       with_missing;  ///< segments of which the selection takes chunks never written
 };
 /// kResourceExhausted when the selection has more chunks to do than memory is for.
-Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& selection,
-                              bool missing_too);
+Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& selection);
 
 /// Boxes of the selection (in selected elements) that no segment covers.
 struct Box {

@@ -212,6 +212,31 @@ Result<> fill_missing(const Array& array, const CheckedSelection& selection, con
   return {};
 }
 
+/// What no chunk of the plan holds, by segment, and what no segment covers.
+Result<> count_fill(const Array& array, const CheckedSelection& selection, const ChunkPlan& plan,
+                    const FillSink& fill) {
+  Values value;
+  value.type = memory_type(array.type);
+  std::map<const Segment*, uint64_t> left;
+  for (const Segment* segment : plan.with_missing)
+    left[segment] = element_count(covered_by(*segment, selection).shape);
+  for (const ChunkTask& task : plan.tasks) {
+    auto found = left.find(task.segment);
+    if (found != left.end()) found->second -= element_count(task.count);
+  }
+  for (const auto& [segment, count] : left) {
+    value.heap.clear();
+    UPWELL_TRY(value.data, fill_of(array, *segment, value.heap));
+    UPWELL_CHECK(fill(value, count));
+  }
+  uint64_t outside = 0;
+  for (const Box& box : uncovered(array, selection)) outside += element_count(box.shape);
+  if (outside == 0) return {};
+  value.heap.clear();
+  UPWELL_TRY(value.data, fill_element(array.type, array.fill, value.heap));
+  return fill(value, outside);
+}
+
 }  // namespace
 
 bool is_uniform(const Array& array) {
@@ -231,7 +256,7 @@ Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Arra
   // First of all, so that a size that no memory can hold is refused before chunks are planned for
   // it.
   UPWELL_TRY(Values out, allocate(array, checked.shape));
-  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked, /*missing_too=*/false));
+  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked));
   const std::vector<ChunkTask>& tasks = plan.tasks;
   UPWELL_TRY(DecoderMap decoders, make_decoders(array, plan));
   UPWELL_CHECK(fill_uncovered(array, checked, out));
@@ -255,13 +280,13 @@ Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Arra
 }
 
 Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& array,
-                     const Selection& selection, const PieceSink& sink,
+                     const Selection& selection, const PieceSink& sink, const FillSink& fill,
                      const ReadOptions& options) {
   UPWELL_TRY(CheckedSelection checked, check_selection(array, selection));
   if (!std::all_of(checked.step.begin(), checked.step.end(), [](uint64_t s) { return s == 1; })) {
     return fail(Code::kInvalidArgument, "pieces are read without steps");
   }
-  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked, /*missing_too=*/true));
+  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked));
   const std::vector<ChunkTask>& tasks = plan.tasks;
   UPWELL_TRY(DecoderMap decoders, make_decoders(array, plan));
   auto decoder_of = [&](const ChunkTask& task) -> const ChunkDecoder& {
@@ -289,13 +314,7 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
     return vlen ? io::Range{task.ref.offset, task.ref.length} : decoder_of(task).needed_bytes(task);
   };
   UPWELL_CHECK(fetch_chunks(session, dataset, array, tasks, range_of, options, deliver));
-  for (const Box& box : uncovered(array, checked)) {
-    UPWELL_TRY(Values piece, allocate(array, box.shape));
-    UPWELL_TRY(Bytes element, fill_element(array.type, array.fill, piece.heap));
-    fill_all(element, piece.data);
-    UPWELL_CHECK(sink(absolute(box.origin), std::move(piece)));
-  }
-  return {};
+  return count_fill(array, checked, plan, fill);
 }
 
 }  // namespace upwell

@@ -30,10 +30,13 @@ Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Arra
 /// Called with a decoded piece: `piece` holds the box at `origin` (in elements of the array). Calls
 /// may be concurrent.
 using PieceSink = std::function<Result<>(const Shape& origin, Values&& piece)>;
-/// Streams a selection (step 1) piece by piece in bounded memory, pieces in no order; together they
-/// cover it exactly once.
+/// Called with a value (one element in memory form) that `count` elements have which no chunk
+/// holds.
+using FillSink = std::function<Result<>(const Values& value, uint64_t count)>;
+/// Streams a selection (step 1) piece by piece in bounded memory, pieces in no order; together with
+/// what goes to `fill`, one call after the other, they cover it exactly once.
 Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& array,
-                     const Selection& selection, const PieceSink& sink,
+                     const Selection& selection, const PieceSink& sink, const FillSink& fill,
                      const ReadOptions& options = {});
 
 /// One chunk of the array's own grid (chunk_shape), edge chunks padded with fill to the full chunk

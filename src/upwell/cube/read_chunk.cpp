@@ -72,7 +72,7 @@ Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dat
                                         const Array& array, const Shape& chunk) {
   UPWELL_TRY(Selection box, chunk_box(array, chunk));
   UPWELL_TRY(CheckedSelection checked, check_selection(array, box));
-  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked, /*missing_too=*/false));
+  UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked));
   UPWELL_TRY(const bool written, any_written(plan));
   if (!written) return std::optional<Bytes>();
   UPWELL_TRY(Values values, read_raw(session, dataset, array, box));

@@ -176,7 +176,7 @@ TEST(ReadRaw, ChunksNeverWrittenLeaveNoTask) {
   index->set(77777, 0, 77777 * 4, 4);
   f.array.segments[0].chunks = index;
   f.array.fill = Bytes{0xFF, 0xFF, 0xFF, 0xFF};
-  auto plan = plan_chunks(f.array, *check_selection(f.array, {}), /*missing_too=*/false);
+  auto plan = plan_chunks(f.array, *check_selection(f.array, {}));
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->tasks.size(), 1U);
   EXPECT_EQ(plan->with_missing.size(), 1U);
@@ -256,18 +256,49 @@ TEST(ReadPieces, CoverTheSelectionExactlyOnce) {
   Fixture f({10, 7}, {3, 4}, ByteOrder::kBig, false, {{"zlib", R"({"level":1})"}});
   f.array.shape = {12, 7};  // two rows of fill below
   std::mutex mutex;
-  std::vector<int> seen(12 * 7, 0);
+  std::vector<int> seen(10 * 7, 0);
   auto sink = [&](const Shape& origin, const Values& piece) -> Result<> {
     std::lock_guard lock(mutex);
     for (uint64_t i = 0; i < piece.count(); ++i) {
       uint64_t y = origin[0] + i / piece.shape[1], x = origin[1] + i % piece.shape[1];
       ++seen[y * 7 + x];
-      EXPECT_EQ(piece.integer(i), y < 10 ? static_cast<int64_t>(y * 7 + x) : 0);
+      EXPECT_EQ(piece.integer(i), static_cast<int64_t>(y * 7 + x));
     }
     return {};
   };
-  ASSERT_TRUE(read_pieces(f.session, f.dataset, f.array, {}, sink));
+  uint64_t filled = 0;
+  auto fill = [&](const Values& value, uint64_t count) -> Result<> {
+    EXPECT_EQ(value.integer(0), 0);
+    filled += count;
+    return {};
+  };
+  ASSERT_TRUE(read_pieces(f.session, f.dataset, f.array, {}, sink, fill));
   EXPECT_THAT(seen, testing::Each(1));
+  EXPECT_EQ(filled, 2U * 7);
+}
+
+TEST(ReadPieces, ChunksThatAreNotThereCostNothing) {
+  // 10^14 places, three chunks; every box takes exactly the chunks that lie in it.
+  Fixture f({4}, {4});
+  auto chunks = std::make_shared<SparseChunkIndex>(uint64_t{10'000'000} * 10'000'000);
+  const uint64_t places[][2] = {{0, 9'999'999}, {5, 7}, {9'999'999, 0}};
+  for (const auto& p : places) chunks->set(p[0] * 10'000'000 + p[1], 0, 0, 4);
+  chunks->finish();
+  auto layout = std::make_shared<SegmentLayout>(*f.array.segments[0].layout);
+  layout->chunk_shape = {1, 1};
+  f.array.shape = {10'000'000, 10'000'000};
+  f.array.chunk_shape = {1, 1};
+  f.array.segments = {{{0, 0}, f.array.shape, {}, layout, chunks, f.array.shape}};
+  const auto count = [&](Shape origin, Shape shape) {
+    auto plan = plan_chunks(f.array, *check_selection(f.array, {origin, shape, {}}));
+    return plan ? plan->tasks.size() : 999;
+  };
+  EXPECT_EQ(count({0, 0}, {10'000'000, 10'000'000}), 3U);
+  EXPECT_EQ(count({0, 8}, {10'000'000, 9'999'992}), 1U);
+  EXPECT_EQ(count({0, 0}, {10'000'000, 8}), 2U);
+  EXPECT_EQ(count({5, 7}, {1, 1}), 1U);
+  EXPECT_EQ(count({5, 8}, {9'999'000, 1'000'000}), 0U);
+  EXPECT_EQ(count({1, 3}, {9, 9}), 1U);
 }
 
 TEST(ReadChunk, PadsEdgesWithFillAndTellsMissingApart) {

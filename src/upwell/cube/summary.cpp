@@ -106,8 +106,16 @@ Result<Summary> summarize(io::Session& session, const Dataset& dataset, const Ar
     partials.emplace(origin, p);
     return {};
   };
-  UPWELL_CHECK(read_pieces(session, dataset, array, selection, sink));
   Partial all;
+  auto fill = [&](const Values& value, uint64_t count) -> Result<> {
+    UPWELL_TRY(Partial p, decode_and_add(decoding, value));
+    p.sum *= static_cast<double>(count);
+    p.missing *= count;
+    p.count *= count;
+    merge(all, p);
+    return {};
+  };
+  UPWELL_CHECK(read_pieces(session, dataset, array, selection, sink, fill));
   for (const auto& [origin, p] : partials) merge(all, p);
   double mean = all.count == 0 ? NAN : all.sum / static_cast<double>(all.count);
   return Summary{all.count, all.missing, all.min, all.max, mean};

@@ -207,7 +207,8 @@ Result<> Combiner::plan_arrays(const Dataset& first) {
       return names_array({name}, plan.facts.path);
     });
     if (!found)
-      return fail(Code::kNotFound, "--load " + name + ": the first granule has no such variable");
+      return fail(Code::kInvalidArgument,
+                  "--load " + name + ": the first granule has no such variable");
   }
   if (report_.refused.empty()) return {};
   std::string text;
@@ -298,8 +299,7 @@ Result<> Combiner::plan_array(const Dataset& first, const std::string& path, con
     plan.loaded.resize(facts->axis ? sources_.size() : 1);
     report_.loaded.push_back(path);
   } else {
-    plan.store = std::make_shared<ReferenceStore>(express->chunk_count() *
-                                                  (facts->axis ? sources_.size() : 1));
+    plan.store = std::make_shared<ReferenceStore>();
     // Units of a referenced time must agree: its values are not touched.
     if (parent != nullptr && !own_units) plan.parent_units = plan.time;
     plan.time.reset();

@@ -4,26 +4,64 @@
 
 namespace upwell::refs {
 
+namespace {
+
+constexpr uint64_t kPage = 4096;  // references
+
+}  // namespace
+
 uint64_t ReferenceStore::reserve(uint64_t count) {
   std::lock_guard lock(mutex_);
   const uint64_t start = used_;
   used_ += count;
-  if (used_ > capacity_) {
-    index_.grow(used_ - capacity_);
-    capacity_ = used_;
-  }
+  pages_.resize((used_ + kPage - 1) / kPage);
   return start;
 }
 
 void ReferenceStore::put(uint64_t position, std::span<const ChunkRef> refs) {
   std::lock_guard lock(mutex_);
   for (const ChunkRef& ref : refs) {
-    if (ref.state == ChunkRef::State::kStored)
-      index_.set(position, ref.granule, ref.offset, ref.length, ref.filter_mask);
-    else if (ref.state == ChunkRef::State::kInline)
-      index_.set_inline(position, to_bytes(ref.bytes.span()));
-    ++position;
+    const uint64_t at = position++;
+    if (ref.state == ChunkRef::State::kMissing) continue;
+    auto& page = pages_[at / kPage];
+    if (!page) {
+      const uint64_t first = at / kPage * kPage;
+      page = std::make_unique<DenseChunkIndex>(std::min(kPage, used_ - first), ref.granule);
+    }
+    // Places that were reserved since.
+    if (at % kPage >= page->size()) page->grow(at % kPage + 1 - page->size());
+    if (ref.state == ChunkRef::State::kStored) {
+      page->set(at % kPage, ref.granule, ref.offset, ref.length, ref.filter_mask);
+    } else {
+      page->set_inline(at % kPage, to_bytes(ref.bytes.span()));
+    }
   }
+}
+
+ChunkRef ReferenceStore::get(uint64_t position) const {
+  const auto& page = pages_[position / kPage];
+  if (!page || position % kPage >= page->size()) return {};
+  return page->get(position % kPage);
+}
+
+uint64_t ReferenceStore::next_stored(uint64_t position, uint64_t end) const {
+  while (position < end) {
+    const auto& page = pages_[position / kPage];
+    const uint64_t first = position / kPage * kPage;
+    if (page) {
+      const uint64_t next = page->next_stored(position % kPage);
+      if (next < page->size()) return std::min(first + next, end);
+    }
+    position = first + kPage;
+  }
+  return end;
+}
+
+size_t ReferenceStore::memory() const {
+  size_t bytes = pages_.capacity() * sizeof(pages_[0]);
+  for (const auto& page : pages_)
+    if (page) bytes += sizeof(*page) + page->memory();
+  return bytes;
 }
 
 CombinedIndex::CombinedIndex(std::shared_ptr<const ReferenceStore> store, std::vector<Piece> pieces,
@@ -87,6 +125,15 @@ ChunkRef CombinedIndex::get(uint64_t position) const {
   for (size_t d = 0; d < rank; ++d)
     linear = linear * (d == layout_.axis ? piece.chunks_along : layout_.stored_grid[d]) + local[d];
   return store_->get(piece.start + linear);
+}
+
+uint64_t CombinedIndex::next_stored(uint64_t position) const {
+  position = std::min(position, size_);
+  // Places of one piece follow each other in the store as in the grid; of several, only along the
+  // first axis.
+  if (grid_.empty() || pieces_.size() != 1 || !layout_.cut.empty()) return position;
+  const uint64_t start = pieces_[0].start;
+  return store_->next_stored(start + position, start + size_) - start;
 }
 
 Result<> CombinedIndex::lookup(std::span<const uint64_t> positions, ChunkRef* out) const {

@@ -9,23 +9,22 @@
 
 namespace upwell::refs {
 
-/// References of one array, granule after granule as they arrive. Thread-safe to fill.
+/// References of one array, granule after granule as they arrive. Memory is taken a page at a time,
+/// where references are: what was never written takes none. Thread-safe to fill.
 class ReferenceStore {
  public:
-  /// Room for exactly `expected` references; more are taken, at the price of a reallocation.
-  explicit ReferenceStore(uint64_t expected) : index_(expected), capacity_(expected) {}
-
   /// Takes `count` places, all never written yet; gives the position of the first.
   uint64_t reserve(uint64_t count);
   /// Fills places from `position` on; granule numbers are already those of the result.
   void put(uint64_t position, std::span<const ChunkRef> refs);
-  ChunkRef get(uint64_t position) const { return index_.get(position); }
-  size_t memory() const { return index_.memory(); }
+  ChunkRef get(uint64_t position) const;
+  /// See ChunkIndex; `end` when there is none before it.
+  uint64_t next_stored(uint64_t position, uint64_t end) const;
+  size_t memory() const;
 
  private:
   std::mutex mutex_;
-  DenseChunkIndex index_;
-  uint64_t capacity_ = 0;
+  std::vector<std::unique_ptr<DenseChunkIndex>> pages_;  // null: nothing there
   uint64_t used_ = 0;
 };
 
@@ -57,6 +56,7 @@ class CombinedIndex : public ChunkIndex {
 
   uint64_t size() const override { return size_; }
   Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const override;
+  uint64_t next_stored(uint64_t position) const override;
   size_t memory() const override;
 
  private:

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "codec/codec.hpp"
+#include "refs/combined_index.hpp"
 #include "refs/zarr_metadata.hpp"
 
 namespace upwell::refs {
@@ -32,25 +33,21 @@ Shape grid_of(const Shape& shape, const Shape& chunk_shape) {
 }
 
 Result<> copy_segment(const Segment& segment, const Shape& chunk_shape, const Shape& grid,
-                      DenseChunkIndex& out) {
+                      ReferenceStore& out) {
   const size_t rank = grid.size();
   const Shape own = grid_of(segment.shape, chunk_shape);
   const uint64_t count = element_count(own);
-  std::vector<uint64_t> positions(1);
   ChunkRef ref;
-  for (uint64_t p = 0; p < count; ++p) {
-    positions[0] = p;
-    UPWELL_CHECK(segment.chunks->lookup(positions, &ref));
+  for (uint64_t p = segment.chunks->next_stored(0); p < count;
+       p = segment.chunks->next_stored(p + 1)) {
+    UPWELL_CHECK(segment.chunks->lookup({&p, 1}, &ref));
     uint64_t rest = p, target = 0, stride = 1;
     for (size_t d = rank; d-- > 0;) {
       target += (segment.origin[d] / chunk_shape[d] + rest % own[d]) * stride;
       rest /= own[d];
       stride *= grid[d];
     }
-    if (ref.state == ChunkRef::State::kStored)
-      out.set(target, ref.granule, ref.offset, ref.length, ref.filter_mask);
-    else if (ref.state == ChunkRef::State::kInline)
-      out.set_inline(target, to_bytes(ref.bytes.span()));
+    out.put(target, {&ref, 1});
   }
   return {};
 }
@@ -58,20 +55,20 @@ Result<> copy_segment(const Segment& segment, const Shape& chunk_shape, const Sh
 /// All segments as one chunk index on the array's grid.
 Result<std::shared_ptr<const ChunkIndex>> one_index(const Array& array, const Shape& chunk_shape,
                                                     const Shape& grid) {
-  const uint64_t count = element_count(grid);
-  if (array.segments.empty()) return std::make_shared<DenseChunkIndex>(count);
   for (const Segment& segment : array.segments) {
     if (!(*segment.layout == *array.segments[0].layout))
       return fail(Code::kUnsupported, "its parts are stored in different ways");
     if (!lies_on_grid(segment, array, chunk_shape))
       return fail(Code::kUnsupported, "its parts do not lie on one chunk grid");
   }
-  const Segment& first = array.segments[0];
-  if (array.segments.size() == 1 && first.shape == array.shape) return first.chunks;
-  auto index = std::make_shared<DenseChunkIndex>(count);
+  if (array.segments.size() == 1 && array.segments[0].shape == array.shape)
+    return array.segments[0].chunks;
+  auto store = std::make_shared<ReferenceStore>();
+  const Piece whole{store->reserve(element_count(grid)), 0, 0, false};
   for (const Segment& segment : array.segments)
-    UPWELL_CHECK(copy_segment(segment, chunk_shape, grid, *index));
-  return index;
+    UPWELL_CHECK(copy_segment(segment, chunk_shape, grid, *store));
+  return std::make_shared<CombinedIndex>(store, std::vector<Piece>{whole}, CombinedIndex::Layout{},
+                                         grid);
 }
 
 Result<> check_layout(const Array& array, const SegmentLayout& layout) {
@@ -154,7 +151,8 @@ Result<> ExpressibleArray::trim_uniform_mask() {
   bool uniform = true;
   std::vector<uint64_t> positions;
   std::vector<ChunkRef> refs(std::min(count, kLookupBlock));
-  for (uint64_t first = 0; first < count && uniform; first += kLookupBlock) {
+  for (uint64_t first = chunks_->next_stored(0); first < count && uniform;
+       first = chunks_->next_stored(first + kLookupBlock)) {
     positions.resize(std::min(kLookupBlock, count - first));
     std::iota(positions.begin(), positions.end(), first);
     UPWELL_CHECK(chunks_->lookup(positions, refs.data()));
@@ -258,6 +256,8 @@ Result<> ExpressibleArray::for_each_block(
   std::vector<uint64_t> positions;
   std::vector<ChunkRef> refs;
   for (uint64_t first = 0; first < count; first += kLookupBlock) {
+    if (!store_missing_) first = chunks_->next_stored(first);
+    if (first >= count) break;
     const size_t n = std::min(kLookupBlock, count - first);
     positions.resize(n);
     std::iota(positions.begin(), positions.end(), first);

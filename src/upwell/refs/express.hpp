@@ -34,8 +34,9 @@ class ExpressibleArray {
   /// One unencoded chunk holds the whole array, so that any run of its bytes can be a chunk.
   bool contiguous() const;
 
-  /// Calls visit(first position, references) for consecutive blocks of all chunks, in C order.
-  /// Masks are zero. kUnsupported names the chunk that cannot be expressed.
+  /// Calls visit(first position, references) for blocks of chunks in C order; what lies between the
+  /// blocks was never written. Masks are zero. kUnsupported names the chunk that cannot be
+  /// expressed.
   Result<> for_each_block(
       const std::function<Result<>(uint64_t, std::span<ChunkRef>)>& visit) const;
 

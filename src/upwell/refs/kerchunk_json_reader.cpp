@@ -9,7 +9,6 @@
 #include "refs/base64.hpp"
 #include "refs/kerchunk_templates.hpp"
 #include "refs/reference_tree.hpp"
-#include "refs/sparse_index.hpp"
 
 namespace upwell::refs {
 namespace {

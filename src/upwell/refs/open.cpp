@@ -34,6 +34,15 @@ bool looks_like_directory(const std::string& url) {
   return false;
 }
 
+/// A file by its name: nobody calls a directory so.
+bool looks_like_file(const std::string& url) {
+  const std::string_view path = path_of(url);
+  for (const char* end : {".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".he5", ".json", ".dmrpp"}) {
+    if (path.ends_with(end)) return true;
+  }
+  return false;
+}
+
 Result<UrlPolicy> policy_of(io::Session& session, const std::string& url, std::string_view document,
                             const OpenOptions& options) {
   UrlPolicy policy = UrlPolicy::for_set(url, options.remote_may_name_local);
@@ -95,7 +104,7 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
     // sends a page that lists it.
     const Code code = info.error().code;
     const bool maybe_directory =
-        !local && !looks_like_directory(url) &&
+        !local && !looks_like_directory(url) && !looks_like_file(url) &&
         (code == Code::kNotFound || code == Code::kPermissionDenied || code == Code::kInvalidData);
     if (!maybe_directory) return fail(std::move(info).error());
     auto dataset = open_directory(session, url, options);

@@ -51,7 +51,8 @@ Result<> visit_references(
     positions.resize(std::min(kBlock, count - first));
     std::iota(positions.begin(), positions.end(), first);
     refs.assign(positions.size(), ChunkRef{});
-    UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
+    if (segment.chunks->next_stored(first) < first + positions.size())
+      UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
     for (size_t i = 0; i < refs.size(); ++i)
       if (refs[i].filter_mask != 0)
         return fail(Code::kUnsupported,

@@ -115,6 +115,7 @@ Result<> ReferenceTree::parse(const std::vector<std::string>& drop, bool shards)
   for (const std::string& path : order_) {
     Node& at = nodes_[path];
     if (is_dropped(drop, path)) {
+      if (!path.empty()) dropped_.push_back("/" + path);
       at.is_array = true;
       continue;
     }
@@ -148,6 +149,7 @@ ReferenceArray* ReferenceTree::find(std::string_view key, std::string_view& chun
 
 Result<Dataset> ReferenceTree::build(std::shared_ptr<GranuleTable> granules, std::string format) {
   Dataset dataset;
+  dataset.dropped = std::move(dropped_);
   dataset.granules = std::move(granules);
   dataset.format = std::move(format);
   dataset.problems = std::move(problems_);

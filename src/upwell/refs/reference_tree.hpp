@@ -61,6 +61,7 @@ class ReferenceTree {
   std::vector<ReferenceArray> arrays_;
   std::unordered_map<std::string, size_t, Hash, std::equal_to<>> by_path_;
   std::vector<Problem> problems_;
+  std::vector<std::string> dropped_;
   size_t last_ = 0;  // chunks of an array follow each other: try its array first
 };
 

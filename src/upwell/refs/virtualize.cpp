@@ -1,6 +1,7 @@
 #include "refs/virtualize.hpp"
 
 #include <algorithm>
+#include <mutex>
 
 #include "base/files.hpp"
 #include "base/parallel.hpp"
@@ -46,6 +47,57 @@ Result<> check_problems(const Dataset& dataset, const std::string& url,
   if (text.empty()) return {};
   return fail(Code::kInvalidData,
               url + ": a variable cannot be scanned: " + text + " (leave it out with --drop)");
+}
+
+std::string array_list(const Dataset& dataset) {
+  std::string text;
+  for_each_array(dataset.root, [&](const std::string& path, const Array&) {
+    text += (text.empty() ? "" : ", ") + path.substr(path.rfind('/') == 0 ? 1 : 0);
+  });
+  return text;
+}
+
+/// Names of --drop, until some granule has them. Thread-safe.
+class UnmetNames {
+ public:
+  UnmetNames(std::vector<std::string> names, const Dataset& first)
+      : names_(std::move(names)), there_(array_list(first)) {
+    meet(first);
+  }
+  void meet(const Dataset& dataset) {
+    std::lock_guard lock(mutex_);
+    if (names_.empty()) return;
+    for_each_array(dataset.root, [&](const std::string& path, const Array&) { strike(path); });
+    for (const std::string& path : dataset.dropped) strike(path);
+    for (const Problem& problem : dataset.problems) strike(problem.path);
+  }
+  Result<> check() const {
+    if (names_.empty()) return {};
+    return fail(Code::kInvalidArgument,
+                "--drop " + names_.front() + ": no granule has it; the first has " + there_);
+  }
+
+ private:
+  void strike(const std::string& path) {
+    std::erase_if(names_, [&](const std::string& name) { return names_array({name}, path); });
+  }
+  std::mutex mutex_;
+  std::vector<std::string> names_;
+  std::string there_;
+};
+
+/// Each OLD is the beginning of some granule's URL.
+Result<> check_prefixes(const ReferenceOutputOptions& options, const GranuleTable& granules) {
+  for (const auto& [from, to] : options.url_prefix) {
+    bool met = false;
+    for (uint32_t i = 0; i < granules.size() && !met; ++i)
+      met = granules.at(i).url.starts_with(from);
+    if (!met)
+      return fail(Code::kInvalidArgument,
+                  "--url-prefix " + from + "=" + to + ": no granule's URL begins with " + from +
+                      (granules.size() > 0 ? "; the first is " + granules.at(0).url : ""));
+  }
+  return {};
 }
 
 bool wants_parquet(const std::filesystem::path& output) {
@@ -140,6 +192,7 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
     combiner = std::move(*made);
   }
   combiner->report().sources[0].info = report.sources[0].info;
+  UnmetNames to_drop(options.combine.drop, *first);
   first = fail(Code::kInternal, "");  // drop the first dataset, too
   progress.advance();
   const size_t threads =
@@ -148,6 +201,7 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
     const size_t i = k + 1;
     auto dataset = open_source(session, urls[i], scan);
     if (dataset) {
+      to_drop.meet(*dataset);
       combiner->report().sources[i].info = identity_of(session, *dataset, urls[i]);
       auto added = combiner->add(i, *dataset);
       if (!added) {
@@ -163,6 +217,7 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
     progress.advance();
     return {};
   });
+  if (done) done = to_drop.check();
   Result<Dataset> out = done ? combiner->finish() : Result<Dataset>(fail(std::move(done).error()));
   report = std::move(combiner->report());
   return out;
@@ -180,6 +235,7 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     UPWELL_CHECK(remote ? check_remote_output(session, report.output, urls)
                         : check_output(output, urls));
     UPWELL_TRY(Dataset cube, combine_sources(session, sources, options, report.combine));
+    UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
     if (remote) return write_remote_output(session, report.output, cube, options, report);
     if (parquet) {
       UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));

@@ -10,24 +10,6 @@
 
 namespace upwell::format::hdf5 {
 
-/// For grids with far more places than chunks: entries sorted by position.
-class SparseChunkIndex : public ChunkIndex {
- public:
-  struct Entry {
-    uint64_t position, offset, length;
-    uint32_t mask;
-  };
-  /// `entries` in any order; of two for one position the later one counts.
-  SparseChunkIndex(uint64_t size, std::vector<Entry> entries);
-  uint64_t size() const override { return size_; }
-  Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const override;
-  size_t memory() const override { return entries_.capacity() * sizeof(Entry); }
-
- private:
-  uint64_t size_;
-  std::vector<Entry> entries_;
-};
-
 /// The grid of a dataset and the chunks found so far.
 class ChunkSink {
  public:
@@ -54,7 +36,12 @@ class ChunkSink {
   uint64_t places_ = 0;
   uint64_t chunk_bytes_ = 0;
   std::unique_ptr<DenseChunkIndex> dense_;  // null: too many places to believe
-  std::vector<SparseChunkIndex::Entry> sparse_;
+  /// Until the chunks are known: extents are only a claim.
+  struct Found {
+    uint64_t position, offset, length;
+    uint32_t mask;
+  };
+  std::vector<Found> sparse_;
 };
 
 /// Chunks along each axis when the dataset is as large as it may become; kUndefined: unlimited.

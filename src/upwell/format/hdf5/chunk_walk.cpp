@@ -66,36 +66,6 @@ class UnindexedWalk : public ChunkWalk {
 
 }  // namespace
 
-SparseChunkIndex::SparseChunkIndex(uint64_t size, std::vector<Entry> entries)
-    : size_(size), entries_(std::move(entries)) {
-  std::stable_sort(entries_.begin(), entries_.end(),
-                   [](const Entry& a, const Entry& b) { return a.position < b.position; });
-  size_t kept = 0;
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    if (kept > 0 && entries_[kept - 1].position == entries_[i].position) --kept;
-    entries_[kept++] = entries_[i];
-  }
-  entries_.resize(kept);
-  entries_.shrink_to_fit();
-}
-
-Result<> SparseChunkIndex::lookup(std::span<const uint64_t> positions, ChunkRef* out) const {
-  for (size_t i = 0; i < positions.size(); ++i) {
-    if (positions[i] >= size_) {
-      return fail(Code::kInternal, fmt::format("chunk {} of an index of {}", positions[i], size_));
-    }
-    out[i] = ChunkRef{};
-    auto found = std::lower_bound(entries_.begin(), entries_.end(), positions[i],
-                                  [](const Entry& e, uint64_t p) { return e.position < p; });
-    if (found == entries_.end() || found->position != positions[i]) continue;
-    out[i].state = ChunkRef::State::kStored;
-    out[i].filter_mask = found->mask;
-    out[i].offset = found->offset;
-    out[i].length = found->length;
-  }
-  return {};
-}
-
 Result<ChunkSink> ChunkSink::make(const FileFacts& facts, const ChunkedLayout& layout) {
   size_t rank = layout.shape.size();
   if (layout.chunk_shape.size() != rank || rank == 0 || layout.element_size == 0 ||
@@ -157,7 +127,11 @@ std::unique_ptr<ChunkIndex> ChunkSink::take() {
     for (const auto& e : sparse_) dense->set(e.position, 0, e.offset, e.length, e.mask);
     return dense;
   }
-  return std::make_unique<SparseChunkIndex>(places_, std::move(sparse_));
+  auto index = std::make_unique<SparseChunkIndex>(places_);
+  for (const Found& f : sparse_) index->set(f.position, 0, f.offset, f.length, f.mask);
+  sparse_ = {};
+  index->finish();
+  return index;
 }
 
 Result<Shape> max_grid(const ChunkedLayout& layout) {

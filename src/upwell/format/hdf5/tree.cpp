@@ -46,7 +46,10 @@ class TreeBuilder {
   Result<> add_link(Object& parent, const Link& link, const std::string& group_path, Group& group,
                     NamedGroup& named, int depth) {
     std::string path = group_path + "/" + link.name;
-    if (dropped_.contains(path)) return {};
+    if (dropped_.contains(path)) {
+      dataset_.dropped.push_back(path);
+      return {};
+    }
     if (nodes_left_-- == 0)
       return fail(Code::kInvalidData, "links lead to more paths than can be listed");
     Object* target = nullptr;

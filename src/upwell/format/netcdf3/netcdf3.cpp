@@ -45,7 +45,10 @@ class Reader : public GranuleReader {
     dataset.root.dimensions = header_.dimensions;
     dataset.root.attributes = std::move(header_.attributes);
     for (Variable& v : header_.variables) {
-      if (is_dropped(v.name)) continue;
+      if (is_dropped(v.name)) {
+        dataset.dropped.push_back("/" + v.name);
+        continue;
+      }
       auto array = make_array(v);
       if (array) {
         dataset.root.arrays.push_back(std::move(*array));
