@@ -140,8 +140,8 @@ S3Dialect::S3Dialect(S3Configuration configuration, bool requester_pays,
                      std::function<int64_t()> now)
     : configuration_(std::move(configuration)),
       requester_pays_(requester_pays),
-      now_(now),
-      credentials_(configuration_.credentials, now) {}
+      now_(std::move(now)),
+      credentials_(configuration_.credentials, now_) {}
 
 std::string S3Dialect::region_of(const std::string& bucket) const {
   std::lock_guard lock(mutex_);

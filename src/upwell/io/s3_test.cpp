@@ -384,6 +384,26 @@ TEST(S3Store, AnUploadThatFailsIsAborted) {
   EXPECT_EQ(server.seen().back().target, "/bucket/large?uploadId=u1");
 }
 
+TEST(S3Store, PartsAndTheEndOfAnUploadAreRetried) {
+  std::atomic<int> parts{0};
+  std::atomic<int> ends{0};
+  RawServer server([&](const SeenRequest& seen, size_t) {
+    if (seen.target.ends_with("?uploads=")) return answer(200, "<R><UploadId>u1</UploadId></R>");
+    if (seen.method == "PUT" && ++parts == 2) return answer(503, s3_error("SlowDown"));
+    if (seen.method == "PUT") return answer(200, "", "ETag: \"p\"\r\n");
+    if (++ends == 1) return answer(200, s3_error("InternalError"));  // 200 came too early
+    return answer(200, "<R><ETag>&quot;whole-5&quot;</ETag></R>");
+  });
+  S3Options options = options_for(server);
+  options.part_size = 1000;
+  S3Store store(std::move(options));
+  auto put = store.put("s3://bucket/large", as_bytes(std::string(5000, 'x')));
+  ASSERT_TRUE(put) << put.error().to_string();
+  EXPECT_EQ(put->etag, "\"whole-5\"");
+  EXPECT_EQ(parts, 6);
+  EXPECT_EQ(ends, 2);
+}
+
 TEST(S3Store, UrlsAreChecked) {
   EXPECT_FALSE(parse_s3_url("s3:///key"));
   EXPECT_FALSE(parse_s3_url("s3://user@evil.example/key"));
