@@ -512,3 +512,32 @@ def test_netcdf_c_reads_it(server):
             return
         results.append(f"mode={mode}: {(run.stderr or run.stdout).strip()[:200]}")
     pytest.skip("this netCDF-C does not read Zarr over HTTP: " + "; ".join(results))
+
+
+def test_requests_share_one_memory(tmp_path):
+    """Chunks of 96 MB, six pictures and six chunks at once: memory stays below what the server was given.
+    Side by side they take a quarter more than that."""
+    path = tmp_path / "large.nc"
+    with netCDF4.Dataset(path, "w") as nc:
+        nc.createDimension("time", 6)
+        nc.createDimension("y", 4000)
+        nc.createDimension("x", 6000)
+        v = nc.createVariable("v", "f4", ("time", "y", "x"), zlib=True, complevel=1, shuffle=True, fletcher32=True,
+                              chunksizes=(1, 4000, 6000))
+        for k in range(6):
+            v[k] = np.arange(6000, dtype="f4") + k
+    limit = 1000 << 20
+    with serving(f"large={path}", options=["--memory", "1000MB"]) as (url, process):
+        targets = [f"{url}/datasets/large/picture/v.png?index=time:{k}" for k in range(6)]
+        targets += [f"{url}/datasets/large/zarr/v/{k}.0.0" for k in range(6)]
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda t: requests.get(t, timeout=120), targets))
+        assert [a.status_code for a in answers] == [200] * 12
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
+        assert peak < limit, peak
+        array = xr.open_zarr(f"{url}/datasets/large/zarr", chunks=None, mask_and_scale=False)["v"]
+        assert (array[3, 17].values == np.arange(6000, dtype="f4") + 3).all()
+    with serving(f"large={path}", options=["--memory", "100MB"]) as (url, _):
+        refused = requests.get(f"{url}/datasets/large/picture/v.png", timeout=60)
+        assert refused.status_code == 503 and "--memory" in refused.json()["detail"]

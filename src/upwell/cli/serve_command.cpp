@@ -26,6 +26,7 @@ struct ServeArguments {
   size_t threads = 0;
   size_t max_connections = 2048;
   size_t max_requests = 256;
+  uint64_t memory_bytes = 0;
 };
 
 /// One SOURCE as typed: "id=path", or a path alone.
@@ -103,7 +104,9 @@ Result<> open_sources(Context& context, const ServeArguments& arguments, serve::
 
 Result<> serve_sources(Context& context, const ServeArguments& arguments) {
   UPWELL_TRY(const serve::ServerOptions options, server_options(arguments));
-  serve::Site site(context.session());
+  serve::SiteOptions site_options;
+  site_options.memory_bytes = arguments.memory_bytes;
+  serve::Site site(context.session(), site_options);
   UPWELL_CHECK(open_sources(context, arguments, site));
   site.seal();
   UPWELL_TRY(const auto server, serve::Server::listen(options, site.handlers()));
@@ -148,6 +151,12 @@ void add_serve_command(Program& program) {
   command
       ->add_option("--max-requests", arguments->max_requests, "Requests waiting or being answered")
       ->capture_default_str();
+  command
+      ->add_option("--memory", arguments->memory_bytes,
+                   "Memory for reading, of all requests together (500MB, 4GB): a request waits "
+                   "until it fits. Default: half of the machine's")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->type_name("SIZE");
 }
 
 }  // namespace upwell::cli

@@ -69,6 +69,12 @@ Result<uint64_t> checked_elements(const SegmentLayout& layout) {
 
 }  // namespace
 
+void trim_decode_buffers() {
+  constexpr size_t kKept = 32 << 20;
+  for (Bytes* buffer : {&element_buffer(), &stored_buffer()})
+    if (buffer->capacity() > kKept) Bytes().swap(*buffer);
+}
+
 Result<std::shared_ptr<const ChunkDecoder>> ChunkDecoder::make(const SegmentLayout& layout) {
   auto decoder = std::shared_ptr<ChunkDecoder>(new ChunkDecoder);
   decoder->type_ = layout.type;

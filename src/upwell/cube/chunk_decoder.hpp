@@ -16,6 +16,10 @@ struct DecodedChunk {
   uint64_t start = 0;  ///< element of the chunk that `elements` begins with
 };
 
+/// Gives back what this thread's buffers hold beyond some megabytes: for after the last use of a
+/// large chunk.
+void trim_decode_buffers();
+
 /// Decodes chunks of one segment layout. Thread-safe.
 class ChunkDecoder {
  public:

@@ -52,6 +52,9 @@ class Fetcher {
   }
 
   Result<> deliver(const Batch& batch, const StoredChunkSink& sink, bool in_order) const {
+    size_t at_once = core_count();
+    for (size_t i = batch.begin; i < batch.end; ++i)
+      at_once = std::min(at_once, decoders_at_once(*tasks_[i].segment->layout, options_));
     std::vector<size_t> answer_of(batch.end - batch.begin);
     size_t stored = 0;
     for (size_t i = batch.begin; i < batch.end; ++i) {
@@ -61,7 +64,9 @@ class Fetcher {
     auto one = [&](size_t k) -> Result<> {
       return deliver_one(batch.begin + k, batch, answer_of[k], sink);
     };
-    if (!in_order) return parallel_for(batch.end - batch.begin, one);
+    if (at_once == 1) in_order = true;
+    if (!in_order)
+      return parallel_for(batch.end - batch.begin, one, at_once < core_count() ? at_once : 0);
     for (size_t k = 0; k < batch.end - batch.begin; ++k) UPWELL_CHECK(one(k));
     return {};
   }
@@ -117,6 +122,23 @@ class Fetcher {
 };
 
 }  // namespace
+
+uint64_t decoding_bytes(const SegmentLayout& layout) {
+  const uint64_t bytes =
+      element_count(layout.chunk_shape) * std::max(layout.type.size, memory_type(layout.type).size);
+  return bytes * (layout.codecs.size() > 1 ? 3 : 1 + (layout.codecs.empty() ? 0 : 1));
+}
+
+size_t decoders_at_once(const SegmentLayout& layout, const ReadOptions& options) {
+  const uint64_t each = std::max<uint64_t>(decoding_bytes(layout), 1);
+  return std::clamp<uint64_t>(options.memory_budget / each, 1, core_count());
+}
+
+uint64_t bytes_in_flight(const SegmentLayout& layout, const ReadOptions& options) {
+  // A batch ends with the chunk that fills it.
+  const uint64_t chunk = element_count(layout.chunk_shape) * std::max(layout.type.size, 1U);
+  return 2 * (std::min(options.memory_budget / 2, kRemoteBatch) + chunk);
+}
 
 std::string chunk_name(const Array& array, const ChunkTask& task) {
   return fmt::format("chunk {} of {}", fmt::join(task.chunk, "."), array.name);

@@ -18,6 +18,13 @@ Result<> fetch_chunks(io::Session& session, const Dataset& dataset, const Array&
                       const ReadOptions& options, const StoredChunkSink& sink,
                       bool in_order = false);
 
+/// What one thread needs to decode a chunk: the chunk, and the stages of its codecs.
+uint64_t decoding_bytes(const SegmentLayout& layout);
+/// Chunks of this layout that may be decoded at once.
+size_t decoders_at_once(const SegmentLayout& layout, const ReadOptions& options);
+/// Stored bytes in flight: the batch that is fetched and the one that is decoded.
+uint64_t bytes_in_flight(const SegmentLayout& layout, const ReadOptions& options);
+
 /// "chunk 0.3 of sst"
 std::string chunk_name(const Array& array, const ChunkTask& task);
 

@@ -1,12 +1,12 @@
 #include "cube/read.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <map>
 #include <new>
 
+#include "base/machine.hpp"
 #include "cube/fetch.hpp"
 #include "cube/place.hpp"
 
@@ -64,11 +64,6 @@ Result<Bytes> fill_of(const Array& array, const Segment& segment, Bytes& heap) {
   const SegmentLayout& layout = *segment.layout;
   return layout.fill ? fill_element(layout.type, layout.fill, heap)
                      : fill_element(array.type, array.fill, heap);
-}
-
-uint64_t physical_memory() {
-  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 /// Room for the values; a selection that memory cannot hold is an error, not a crash.
@@ -248,6 +243,25 @@ bool is_uniform(const Array& array) {
          s.shape == array.shape && s.layout->chunk_shape == array.chunk_shape &&
          s.layout->type == array.type && !s.layout->heap && !s.layout->packing &&
          !s.chunks->has_filter_masks();
+}
+
+uint64_t memory_to_read(const Array& array, const Shape& box, uint64_t elements,
+                        const ReadOptions& options) {
+  uint64_t working = 0;
+  for (const Segment& segment : array.segments) {
+    const SegmentLayout& layout = *segment.layout;
+    uint64_t chunks = 1;
+    for (size_t d = 0; d < box.size(); ++d) {
+      const uint64_t extent = std::max<uint64_t>(layout.chunk_shape[d], 1);
+      chunks *= std::clamp<uint64_t>((box[d] + extent - 1) / extent, 1,
+                                     std::max<uint64_t>(segment.grid[d], 1));
+    }
+    const uint64_t at_once = std::min<uint64_t>(chunks, decoders_at_once(layout, options));
+    const uint64_t stored = element_count(layout.chunk_shape) * std::max(layout.type.size, 1U);
+    working = std::max(working, at_once * decoding_bytes(layout) +
+                                    std::min(bytes_in_flight(layout, options), chunks * stored));
+  }
+  return working + elements * memory_type(array.type).size;
 }
 
 Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Array& array,

@@ -22,6 +22,12 @@ struct ReadOptions {
   uint64_t memory_budget = 512ULL << 20;  ///< stored and decoded chunks in flight
 };
 
+/// About how much memory it takes at most to read `elements` from a box of so many elements along
+/// each axis: the values, chunks in flight, and what decoding needs. Chunks that are larger than
+/// the budget go one at a time.
+uint64_t memory_to_read(const Array& array, const Shape& box, uint64_t elements,
+                        const ReadOptions& options = {});
+
 /// The whole selection as plain values, as stored (no CF decoding), missing chunks filled.
 /// kInvalidArgument when the selection lies outside; errors name array, chunk and granule.
 Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Array& array,

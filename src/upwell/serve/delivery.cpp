@@ -257,10 +257,15 @@ Result<std::optional<Response>> fill_response(const Delivery& delivery, const st
 Result<std::optional<Response>> encoded_response(io::Session& session, const Dataset& dataset,
                                                  const Array& array, const Delivery& delivery,
                                                  uint64_t position, const std::string& key,
-                                                 ByteCache& cache) {
+                                                 ByteCache& cache, ByteBudget& budget) {
   auto bytes = cache.get(key);
   if (!bytes) {
     bool missing = false;
+    // The chunk as read, in the type of the view, and encoded.
+    const uint64_t copies = 3 * chunk_bytes(delivery.view);
+    const uint64_t elements = element_count(array.chunk_shape);
+    UPWELL_TRY(const auto lease,
+               budget.take(copies + memory_to_read(array, array.chunk_shape, elements)));
     UPWELL_TRY(bytes, encode_chunk(session, dataset, array, delivery, position, missing));
     if (missing) return fill_response(delivery, key, cache);
     cache.put(key, *bytes);
@@ -270,8 +275,10 @@ Result<std::optional<Response>> encoded_response(io::Session& session, const Dat
 }
 
 Result<Response> stripped_response(io::Session& session, const Granule& granule,
-                                   const ChunkRef& ref, const Delivery& delivery) {
+                                   const ChunkRef& ref, const Delivery& delivery,
+                                   ByteBudget& budget) {
   SharedBytes stored = ref.bytes;
+  UPWELL_TRY(const auto lease, budget.take(4 * chunk_bytes(delivery.view)));
   if (ref.state == ChunkRef::State::kStored) {
     UPWELL_TRY(stored, session.read_one(granule.url, {ref.offset, ref.length}));
   }
@@ -325,9 +332,9 @@ Result<> check_numcodecs(const Array& array) {
 Result<std::optional<Response>> deliver_chunk(io::Session& session, const Dataset& dataset,
                                               const Array& array, const Delivery& delivery,
                                               uint64_t position, const std::string& key,
-                                              ByteCache& cache) {
+                                              ByteCache& cache, ByteBudget& budget) {
   if (delivery.means == Means::kEncoded) {
-    return encoded_response(session, dataset, array, delivery, position, key, cache);
+    return encoded_response(session, dataset, array, delivery, position, key, cache, budget);
   }
   UPWELL_TRY(const ChunkRef ref, array.segments.front().chunks->at(position));
   if (ref.state == ChunkRef::State::kMissing) return fill_response(delivery, key, cache);
@@ -335,13 +342,13 @@ Result<std::optional<Response>> deliver_chunk(io::Session& session, const Datase
   const bool stored = ref.state == ChunkRef::State::kStored;
   const Granule& granule = stored ? dataset.granules->at(ref.granule) : kNone;
   if (delivery.means == Means::kStripped) {
-    UPWELL_TRY(Response response, stripped_response(session, granule, ref, delivery));
+    UPWELL_TRY(Response response, stripped_response(session, granule, ref, delivery, budget));
     return response;
   }
   // Without codecs a chunk has its full size; at the end of a contiguous array less is stored.
   const uint64_t length = stored ? ref.length : ref.bytes.size();
   if (delivery.view.codecs.empty() && length != chunk_bytes(delivery.view)) {
-    return encoded_response(session, dataset, array, delivery, position, key, cache);
+    return encoded_response(session, dataset, array, delivery, position, key, cache, budget);
   }
   if (!stored) return bytes_response(ref.bytes, content_hash(ref.bytes.span()));
   UPWELL_TRY(Response response, stored_response(session, granule, ref));

@@ -8,6 +8,7 @@
 
 #include "cube/dataset.hpp"
 #include "refs/zarr_metadata.hpp"
+#include "serve/byte_budget.hpp"
 #include "serve/byte_cache.hpp"
 #include "serve/http.hpp"
 
@@ -48,10 +49,10 @@ Result<Delivery> choose_delivery(const Array& array, Target target);
 Result<> check_numcodecs(const Array& array);
 
 /// Chunk `position` (C order of the array's grid) as the client wants it. nullopt: never written.
-/// `key` names the chunk in `cache`.
+/// `key` names the chunk in `cache`; what has to be decoded takes its memory from `budget`.
 Result<std::optional<Response>> deliver_chunk(io::Session& session, const Dataset& dataset,
                                               const Array& array, const Delivery& delivery,
                                               uint64_t position, const std::string& key,
-                                              ByteCache& cache);
+                                              ByteCache& cache, ByteBudget& budget);
 
 }  // namespace upwell::serve

@@ -353,6 +353,13 @@ bool can_draw(const Array& array) {
   return numbers && element_count(array.shape) > 1;
 }
 
+uint64_t memory_to_draw(const Array& array) {
+  // Of the plane the values, numbers and points made of them, and the picture. At most two axes are
+  // taken whole: which ones depends on their coordinates.
+  constexpr uint64_t kCells = kMaxCells * kMaxCells;
+  return memory_to_read(array, array.shape, kCells) + 64 * kCells;
+}
+
 Result<Bytes> draw_picture(io::Session& session, const Dataset& dataset, std::string_view path,
                            const Array& array, const PictureIndex& index) {
   if (!can_draw(array)) {

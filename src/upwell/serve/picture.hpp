@@ -27,6 +27,9 @@ const Array* coordinate_of(const Dataset& dataset, std::string_view path, const 
 /// True when there is something to draw: numbers along at least one dimension.
 bool can_draw(const Array& array);
 
+/// About how much memory drawing takes at most.
+uint64_t memory_to_draw(const Array& array);
+
 /// Draws the array at `path` ("a/v"): latitude and longitude, or the last two dimensions, at
 /// `index` of the others (default 0); a curve when there is one dimension. Large fields are read
 /// with a step. PNG. kInvalidArgument for a dimension or index that is not there, kUnsupported when

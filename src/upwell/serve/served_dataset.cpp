@@ -256,7 +256,7 @@ std::string ServedDataset::keys_json() const {
 }
 
 Response ServedDataset::chunk(io::Session& session, bool stored, const std::string& key,
-                              ByteCache& cache) const {
+                              ByteCache& cache, ByteBudget& budget) const {
   const size_t slash = key.rfind('/');
   if (slash != std::string::npos) {
     const std::string name = key.substr(slash + 1);
@@ -265,7 +265,8 @@ Response ServedDataset::chunk(io::Session& session, bool stored, const std::stri
       const Shape grid = grid_shape(array->array->shape, array->array->chunk_shape);
       const auto position = refs::chunk_position({'.', false}, grid, name);
       if (!position) return not_found("no chunk " + name + " in the grid of " + array->path);
-      return deliver(session, *array, stored ? Target::kStored : Target::kZarr2, *position, cache);
+      return deliver(session, *array, stored ? Target::kStored : Target::kZarr2, *position, cache,
+                     budget);
     }
     if (array != nullptr && stored && !array->deliveries[slot(Target::kStored)]) {
       return error_response(422, array->path + " has no stored form to pass on: " +
@@ -279,7 +280,7 @@ Response ServedDataset::chunk(io::Session& session, bool stored, const std::stri
         const auto position = refs::chunk_position({'/', true}, grid, cut->second);
         if (!position)
           return not_found("no chunk " + cut->second + " in the grid of " + array->path);
-        return deliver(session, *array, Target::kZarr3, *position, cache);
+        return deliver(session, *array, Target::kZarr3, *position, cache, budget);
       }
     }
   }
@@ -287,7 +288,7 @@ Response ServedDataset::chunk(io::Session& session, bool stored, const std::stri
 }
 
 Response ServedDataset::deliver(io::Session& session, const ServedArray& array, Target target,
-                                uint64_t position, ByteCache& cache) const {
+                                uint64_t position, ByteCache& cache, ByteBudget& budget) const {
   const auto& delivery = array.deliveries[slot(target)];
   if (!delivery) {
     const std::string why = array.path + " is not in this view: " + array.reasons[slot(target)];
@@ -297,7 +298,8 @@ Response ServedDataset::deliver(io::Session& session, const ServedArray& array, 
   const std::string key =
       id_ + '\n' + kViews[slot(target)] + '\n' + array.path + '\n' + std::to_string(position);
   const std::string what = "chunk " + std::to_string(position) + " of /" + array.path;
-  auto made = deliver_chunk(session, dataset_, *array.array, *delivery, position, key, cache);
+  auto made =
+      deliver_chunk(session, dataset_, *array.array, *delivery, position, key, cache, budget);
   if (!made) return error_response(std::move(made).error().with(what));
   if (!*made) return not_found(what + " was never written");
   Response response = std::move(**made);

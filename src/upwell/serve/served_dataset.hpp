@@ -52,7 +52,8 @@ class ServedDataset {
 
   /// A chunk by its key below "zarr/" or "kerchunk/" (no document): 200 or 404, or the source's
   /// failure.
-  Response chunk(io::Session& session, bool stored, const std::string& key, ByteCache& cache) const;
+  Response chunk(io::Session& session, bool stored, const std::string& key, ByteCache& cache,
+                 ByteBudget& budget) const;
   /// The kerchunk reference set, made at the first call. Arrays that references cannot say are left
   /// out.
   Result<Document> references(io::Session& session) const;
@@ -64,7 +65,7 @@ class ServedDataset {
   Result<std::string> info_json() const;
   std::string keys_json() const;
   Response deliver(io::Session& session, const ServedArray& array, Target target, uint64_t position,
-                   ByteCache& cache) const;
+                   ByteCache& cache, ByteBudget& budget) const;
 
   std::string id_, source_;
   Dataset dataset_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/machine.hpp"
 #include "serve/html.hpp"
 #include "serve/picture.hpp"
 
@@ -80,7 +81,10 @@ std::string base_of(const Request& request) {
 }  // namespace
 
 Site::Site(io::Session& session, SiteOptions options)
-    : session_(session), cache_(options.cache_bytes) {}
+    : session_(session),
+      cache_(options.cache_bytes),
+      budget_(options.memory_bytes > 0 ? options.memory_bytes : physical_memory() / 2,
+              options.patience_s) {}
 
 Result<> Site::add(const std::string& id, const std::string& source, Dataset dataset) {
   std::string free_id = id;
@@ -168,7 +172,7 @@ Response Site::dataset_route(const Request& request, const ServedDataset& datase
     return document ? document->response() : error_response(document.error());
   }
   if (segments.size() > 3 && (view == "zarr" || view == "kerchunk")) {
-    return dataset.chunk(session_, view == "kerchunk", joined(segments, 3), cache_);
+    return dataset.chunk(session_, view == "kerchunk", joined(segments, 3), cache_, budget_);
   }
   if (segments.size() > 3 && view == "picture")
     return picture(request, dataset, joined(segments, 3));
@@ -195,6 +199,8 @@ Response Site::picture(const Request& request, const ServedDataset& dataset,
   }
   auto bytes = cache_.get(key);
   if (!bytes) {
+    auto lease = budget_.take(memory_to_draw(*array->array));
+    if (!lease) return error_response(std::move(lease).error().with("picture of /" + path));
     auto drawn = draw_picture(session_, dataset.dataset(), path, *array->array, *index);
     if (!drawn && drawn.error().code == Code::kInvalidArgument) {
       return error_response(400, drawn.error().to_string());

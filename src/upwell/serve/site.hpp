@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "serve/byte_budget.hpp"
 #include "serve/byte_cache.hpp"
 #include "serve/http_server.hpp"
 #include "serve/served_dataset.hpp"
@@ -16,6 +17,8 @@ namespace upwell::serve {
 
 struct SiteOptions {
   uint64_t cache_bytes = 128ULL << 20;  ///< encoded chunks and pictures that are kept
+  uint64_t memory_bytes = 0;  ///< for reading, of all requests together; 0: half of the machine's
+  double patience_s = 30;     ///< a request waits for memory so long
 };
 
 /// Routes:
@@ -57,6 +60,7 @@ class Site {
 
   io::Session& session_;
   mutable ByteCache cache_;
+  mutable ByteBudget budget_;
   std::vector<std::shared_ptr<const ServedDataset>> datasets_;
   std::unordered_map<std::string, std::shared_ptr<const ServedDataset>> by_id_;
   std::unordered_map<std::string, Document> documents_;  ///< by whole path
