@@ -28,6 +28,27 @@ void Window::add(uint64_t offset, const SharedBytes& bytes) {
   }
 }
 
+void Window::overlay(uint64_t offset, const SharedBytes& bytes) {
+  uint64_t end = offset + bytes.size();
+  auto part = parts_.upper_bound(offset);
+  if (part != parts_.begin()) --part;
+  while (part != parts_.end() && part->first < end) {
+    uint64_t first = part->first;
+    SharedBytes old = part->second;
+    uint64_t last = first + old.size();
+    if (last <= offset) {
+      ++part;
+      continue;
+    }
+    part = parts_.erase(part);
+    held_ -= old.size();
+    retired_.push_back(old);
+    if (first < offset) add(first, old.slice(0, offset - first));
+    if (last > end) add(end, old.slice(end - first, last - end));
+  }
+  add(offset, bytes);
+}
+
 bool Window::has(uint64_t offset, uint64_t length) const {
   if (length == 0) return true;
   if (offset > object_size_ || length > object_size_ - offset) return false;

@@ -21,6 +21,8 @@ class Window {
   uint64_t object_size() const { return object_size_; }
   /// What is already there stays: spans given out remain valid.
   void add(uint64_t offset, const SharedBytes& bytes);
+  /// Like add, but `bytes` take the place of what is there, and of what arrives later.
+  void overlay(uint64_t offset, const SharedBytes& bytes);
 
   /// [offset, offset+length) as one span that stays valid as long as the window. kNeedBytes when it
   /// is not there yet; kInvalidData when it passes the end of the object.

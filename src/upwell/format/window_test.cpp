@@ -27,6 +27,21 @@ TEST(WindowTest, MissingLeavesOutWhatIsThere) {
   EXPECT_EQ(window.take_missing(), (std::vector<io::Range>{{10, 10}, {30, 20}}));
 }
 
+TEST(WindowTest, OverlaysWhatIsThereAndWhatComes) {
+  Window window(100);
+  window.add(0, SharedBytes(counting(20)));
+  ByteSpan old = *window.get(5, 3);
+  window.overlay(4, SharedBytes(Bytes(2, 200)));
+  window.overlay(18, SharedBytes(Bytes(4, 201)));
+  window.add(16, SharedBytes(counting(20, 16)));
+  auto all = window.get(0, 36);
+  ASSERT_TRUE(all);
+  for (size_t i = 0; i < 36; ++i)
+    EXPECT_EQ((*all)[i], i == 4 || i == 5 ? 200 : i >= 18 && i < 22 ? 201 : i) << i;
+  EXPECT_EQ(old[0], 5);
+  EXPECT_EQ(window.held(), 36U);
+}
+
 TEST(WindowTest, JoinsPartsAndKeepsOldSpans) {
   Window window(100);
   window.add(0, SharedBytes(counting(10)));

@@ -2,6 +2,7 @@
 
 #include "format/hdf5/hdf5.hpp"
 
+#include "format/hdf5/cache_image.hpp"
 #include "format/hdf5/datatype.hpp"
 #include "format/hdf5/netcdf4.hpp"
 #include "format/hdf5/objects.hpp"
@@ -106,13 +107,13 @@ Result<> FileReader::read_extension(Window& window) {
         if (persistent) in.skip(size_t{facts.offset_size} * (version == 0 ? 6 : 12));
         break;
       }
-      case kMsgCacheImage:
-        if (in.address() != kUndefined)
-          return fail(Code::kUnsupported,
-                      fmt::format("the file holds a metadata cache image (message at offset {}): "
-                                  "its metadata are not in their places",
-                                  message.offset));
+      case kMsgCacheImage: {
+        uint64_t address = in.address();
+        uint64_t length = in.length();
+        if (address != kUndefined && in.ok())
+          UPWELL_CHECK(read_cache_image(window, facts, address, length));
         break;
+      }
       default:
         continue;
     }

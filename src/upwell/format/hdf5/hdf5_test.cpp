@@ -354,6 +354,41 @@ TEST_F(Hdf5Test, EveryCutAndEveryFlippedByteEndsWell) {
   }
 }
 
+TEST_F(Hdf5Test, MetadataInACacheImage) {
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+  H5AC_cache_image_config_t config{};
+  config.version = H5AC__CURR_CACHE_IMAGE_CONFIG_VERSION;
+  config.generate_image = true;
+  config.entry_ageout = H5AC__CACHE_IMAGE__ENTRY_AGEOUT__NONE;
+  ASSERT_GE(H5Pset_mdc_image_config(access, &config), 0);
+  hid_t file = H5Fcreate(path_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
+  ASSERT_GE(file, 0);
+  hid_t group = H5Gcreate2(file, "g", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  put(group, "v", H5T_STD_I32LE, {6}, kSix.data());
+  attribute(group, "answer", 42);
+  H5Gclose(group);
+  H5Fclose(file);
+  H5Pclose(access);
+  Bytes all = bytes();
+  std::string text(as_text(all));
+  ASSERT_NE(text.find("MDCI"), std::string::npos) << "this libhdf5 wrote no image";
+
+  auto dataset = scan();
+  ASSERT_TRUE(dataset) << dataset.error().to_string();
+  EXPECT_TRUE(dataset->problems.empty());
+  EXPECT_THAT(values(*dataset, "g/v"), ElementsAre(0, 1, 2, 3, 4, 5));
+  ASSERT_TRUE(dataset->root.find_group("g"));
+  EXPECT_EQ(dataset->root.find_group("g")->attributes[0].value.integer(0), 42);
+
+  // What the places of the structures hold does not count; what the image holds does.
+  all[text.find("MDCI") + 40] ^= 1;
+  int rounds = 0;
+  auto broken = feed(all, rounds);
+  ASSERT_FALSE(broken);
+  EXPECT_THAT(broken.error().to_string(), HasSubstr("cache image"));
+}
+
 TEST_F(Hdf5Test, WhatIsNotDataSaysSo) {
   auto write = [&](const std::string& text) { std::ofstream(path_, std::ios::binary) << text; };
   write("");
