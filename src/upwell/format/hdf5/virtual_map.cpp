@@ -2,12 +2,13 @@
 //
 // Regular selections are products of coordinates along each axis, and the k-th selected coordinate
 // of an axis of the target comes from the k-th of the matching axis of the source. So each axis
-// gives a list of runs, and each combination of runs is one box.
+// gives a list of runs, and each combination of runs is one box. Where a selection is no such
+// product, or the shapes differ, elements are matched in their order, row by row.
 
 #include <algorithm>
-#include <set>
 
 #include "format/hdf5/linking.hpp"
+#include "format/hdf5/virtual_overlaps.hpp"
 #include "format/hdf5/virtual_runs.hpp"
 
 namespace upwell::format::hdf5 {
@@ -53,6 +54,11 @@ class SlicedIndex : public ChunkIndex {
   Shape source_grid_, fixed_;
   std::vector<std::optional<size_t>> keep_;
   Shape grid_;
+};
+
+// Elements in both dataspaces; the shape is that of the target's axes.
+struct PairedBox {
+  Shape target, source, shape;
 };
 
 // Axis k of the target that takes part in a mapping and its axis in the source.
@@ -228,9 +234,9 @@ class VirtualLinker {
   }
 
   // Axes along which more than one coordinate is selected, matched in order; all others are
-  // constant.
-  static Result<std::vector<AxisPair>> pair_axes(const std::vector<AxisRuns>& target,
-                                                 const std::vector<AxisRuns>& source) {
+  // constant. nullopt where they do not match.
+  static std::optional<std::vector<AxisPair>> pair_axes(const std::vector<AxisRuns>& target,
+                                                        const std::vector<AxisRuns>& source) {
     std::vector<size_t> t, s;
     for (size_t d = 0; d < target.size(); ++d) {
       if (run_total(target[d]) != 1) t.push_back(d);
@@ -245,13 +251,16 @@ class VirtualLinker {
       pairs.push_back({t[k], s[k]});
     }
     if (match) return pairs;
-    return fail(Code::kUnsupported, "a mapping between selections of different shapes");
+    return std::nullopt;
   }
 
   Result<> add_mapping(const HyperSelection& target, const HyperSelection& source,
                        const SourceArray& from, Array& array) {
-    UPWELL_TRY(auto t, selected_runs(target, array.shape));
-    UPWELL_TRY(auto s, selected_runs(source, from.array->shape));
+    UPWELL_TRY(auto target_runs, selected_runs(target, array.shape));
+    UPWELL_TRY(auto source_runs, selected_runs(source, from.array->shape));
+    if (!target_runs || !source_runs) return add_rows(target, source, from, array);
+    std::vector<AxisRuns>& t = *target_runs;
+    std::vector<AxisRuns>& s = *source_runs;
     // An unlimited source gives what the target has room for, and the other way round.
     if (auto ta = unlimited_axis(target), sa = unlimited_axis(source); ta && sa) {
       uint64_t most = std::min(run_total(t[*ta]), run_total(s[*sa]));
@@ -264,7 +273,11 @@ class VirtualLinker {
     for (const AxisRuns& runs : s) {
       if (runs.empty()) return {};
     }
-    UPWELL_TRY(auto pairs, pair_axes(t, s));
+    auto matched = pair_axes(t, s);
+    if (!matched) return add_rows(target, source, from, array);
+    const std::vector<AxisPair>& pairs = *matched;
+    if (turns_within_chunks(pairs, *from.array, array))
+      return add_rows(target, source, from, array);
     std::vector<std::vector<PairedRun>> paired;
     uint64_t boxes = 1;
     for (const AxisPair& pair : pairs) {
@@ -288,6 +301,75 @@ class VirtualLinker {
       for (size_t k = at.size(); k-- > 0 && ++at[k] == paired[k].size();) at[k] = 0;
     }
     return {};
+  }
+
+  // Whether a run along one axis here runs along another there, inside chunks that are cut by it:
+  // no segment can say that but one of single elements.
+  static bool turns_within_chunks(const std::vector<AxisPair>& pairs, const Array& from,
+                                  const Array& array) {
+    if (from.shape.size() != array.shape.size()) return false;
+    if (std::all_of(pairs.begin(), pairs.end(), [](AxisPair p) { return p.target == p.source; }))
+      return false;
+    std::vector<bool> used(from.shape.size());
+    for (const AxisPair& pair : pairs) used[pair.source] = true;
+    for (const Segment& segment : from.segments)
+      for (size_t d = 0; d < used.size(); ++d)
+        if (!used[d] && segment.layout->chunk_shape[d] != 1) return true;
+    return false;
+  }
+
+  // The k-th selected element of the target is the k-th of the source, whatever the shapes.
+  Result<> add_rows(const HyperSelection& target, const HyperSelection& source,
+                    const SourceArray& from, Array& array) {
+    UPWELL_TRY(auto t, selected_rows(target, array.shape));
+    UPWELL_TRY(auto s, selected_rows(source, from.array->shape));
+    std::vector<PairedBox> boxes;
+    size_t i = 0, j = 0;
+    uint64_t in_i = 0, in_j = 0;
+    while (i < t.size() && j < s.size()) {
+      uint64_t length = std::min(t[i].length - in_i, s[j].length - in_j);
+      PairedBox box{t[i].start, s[j].start, Shape(t[i].start.size(), 1)};
+      if (!box.target.empty()) box.target.back() += in_i, box.shape.back() = length;
+      if (!box.source.empty()) box.source.back() += in_j;
+      boxes.push_back(std::move(box));
+      if ((in_i += length) == t[i].length) ++i, in_i = 0;
+      if ((in_j += length) == s[j].length) ++j, in_j = 0;
+    }
+    if (i < t.size() || j < s.size())
+      return fail(Code::kUnsupported, "a mapping between selections of different lengths");
+    size_t rank = array.shape.size(), source_rank = from.array->shape.size();
+    std::vector<AxisPair> pairs;
+    if (rank == source_rank) {
+      for (size_t d = rank; d-- > 0;) join_boxes(boxes, d);
+      for (size_t d = 0; d < rank; ++d) pairs.push_back({d, d});
+    } else if (rank > 0 && source_rank > 0) {
+      pairs.push_back({rank - 1, source_rank - 1});
+    }
+    for (const PairedBox& box : boxes) {
+      Shape source_shape(source_rank, 1);
+      for (const AxisPair& pair : pairs) source_shape[pair.source] = box.shape[pair.target];
+      UPWELL_CHECK(add_box(box.target, box.shape, box.source, source_shape, pairs, from, array));
+    }
+    return {};
+  }
+
+  // Joins boxes that continue each other along one axis, there and here.
+  static void join_boxes(std::vector<PairedBox>& boxes, size_t axis) {
+    std::vector<PairedBox> joined;
+    for (PairedBox& box : boxes) {
+      bool fits = !joined.empty();
+      for (size_t d = 0; fits && d < box.shape.size(); ++d) {
+        const PairedBox& back = joined.back();
+        uint64_t step = d == axis ? back.shape[d] : 0;
+        fits = box.target[d] == back.target[d] + step && box.source[d] == back.source[d] + step &&
+               (d == axis || box.shape[d] == back.shape[d]);
+      }
+      if (fits)
+        joined.back().shape[axis] += box.shape[axis];
+      else
+        joined.push_back(std::move(box));
+    }
+    boxes = std::move(joined);
   }
 
   static void cut_runs(AxisRuns& runs, uint64_t most) {
@@ -314,12 +396,27 @@ class VirtualLinker {
     return out;
   }
 
+  // Elements of a box that a segment holds.
+  static uint64_t shared_count(const Segment& segment, const Shape& origin, const Shape& shape) {
+    uint64_t count = 1;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      uint64_t begin = std::max(origin[d], segment.origin[d]);
+      uint64_t end = std::min(origin[d] + shape[d], segment.origin[d] + segment.shape[d]);
+      count *= begin < end ? end - begin : 0;
+    }
+    return count;
+  }
+
   // One box of the source array: a segment for each of the array's own segments that it meets. What
   // none covers is the source's fill.
   Result<> add_box(const Shape& t_origin, const Shape& t_shape, const Shape& s_origin,
                    const Shape& s_shape, const std::vector<AxisPair>& pairs,
                    const SourceArray& from, Array& array) {
     uint64_t covered = 0;
+    for (const Segment& segment : from.array->segments)
+      covered += shared_count(segment, s_origin, s_shape);
+    if (covered < element_count(s_shape))
+      UPWELL_CHECK(add_fill(t_origin, t_shape, *from.array, array));
     for (const Segment& segment : from.array->segments) {
       Shape first(s_origin), shape(s_shape);
       bool meets = true;
@@ -331,7 +428,6 @@ class VirtualLinker {
         shape[d] = meets ? end - begin : 0;
       }
       if (!meets) continue;
-      covered += element_count(shape);
       Shape origin(t_origin), part(t_shape);
       for (const AxisPair& pair : pairs) {
         origin[pair.target] += first[pair.source] - s_origin[pair.source];
@@ -339,8 +435,26 @@ class VirtualLinker {
       }
       UPWELL_CHECK(add_segment(origin, part, first, pairs, segment, from, array));
     }
-    if (covered == element_count(s_shape) || array.fill == from.array->fill) return {};
-    return fail(Code::kUnsupported, "a source with holes of another fill value");
+    return {};
+  }
+
+  // Nothing but the source's fill, below what its segments hold.
+  static Result<> add_fill(const Shape& origin, const Shape& shape, const Array& from,
+                           Array& array) {
+    if (array.segments.size() >= kMaxBoxes)
+      return fail(Code::kUnsupported, "a virtual dataset of too many pieces");
+    auto layout = std::make_shared<SegmentLayout>();
+    layout->type = from.type;
+    layout->chunk_shape = shape;
+    layout->fill = from.fill ? *from.fill : Bytes(from.type.size, uint8_t{0});
+    Segment out;
+    out.origin = origin;
+    out.shape = shape;
+    out.layout = std::move(layout);
+    out.chunks = std::make_shared<DenseChunkIndex>(1);
+    out.grid.assign(shape.size(), 1);
+    array.segments.push_back(std::move(out));
+    return {};
   }
 
   Result<> add_segment(const Shape& origin, const Shape& shape, const Shape& source_first,
@@ -398,69 +512,6 @@ class VirtualLinker {
     if (!layout->fill) layout->fill = Bytes(layout->type.size, uint8_t{0});
     out.layout = std::move(layout);
     array.segments.push_back(std::move(out));
-    return {};
-  }
-
-  static bool boxes_meet(const Segment& a, const Segment& b) {
-    for (size_t d = 0; d < a.shape.size(); ++d) {
-      if (a.origin[d] >= b.origin[d] + b.shape[d] || b.origin[d] >= a.origin[d] + a.shape[d]) {
-        return false;
-      }
-    }
-    return true;
-  }
-  static bool box_inside(const Segment& a, const Segment& b) {
-    for (size_t d = 0; d < a.shape.size(); ++d) {
-      if (a.origin[d] < b.origin[d] || a.origin[d] + a.shape[d] > b.origin[d] + b.shape[d]) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  // Boxes of a cube do not overlap: of two that do, the earlier is left out when the later covers
-  // it.
-  static Result<> settle_overlaps(Array& array) {
-    auto& segments = array.segments;
-    // Sweeps along the axis with most different origins, so that few pairs are compared.
-    size_t axis = 0, most = 0;
-    for (size_t d = 0; d < array.shape.size(); ++d) {
-      std::set<uint64_t> origins;
-      for (const Segment& s : segments) origins.insert(s.origin[d]);
-      if (origins.size() > most) most = origins.size(), axis = d;
-    }
-    std::vector<size_t> order(segments.size());
-    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-    if (array.shape.empty()) {
-      if (segments.size() > 1) segments.erase(segments.begin(), segments.end() - 1);
-      return {};
-    }
-    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-      return segments[a].origin[axis] < segments[b].origin[axis];
-    });
-    std::vector<bool> covered(segments.size());
-    uint64_t compared = 0;
-    for (size_t i = 0; i < order.size(); ++i) {
-      const Segment& a = segments[order[i]];
-      for (size_t j = i + 1; j < order.size(); ++j) {
-        const Segment& b = segments[order[j]];
-        if (b.origin[axis] >= a.origin[axis] + a.shape[axis]) break;
-        if (++compared > kMaxBoxes * 64) {
-          return fail(Code::kUnsupported, "a virtual dataset of too many pieces side by side");
-        }
-        if (!boxes_meet(a, b)) continue;
-        bool a_later = order[i] > order[j];
-        if (!box_inside(a_later ? b : a, a_later ? a : b)) {
-          return fail(Code::kUnsupported, "mappings that overlap in part");
-        }
-        covered[a_later ? order[j] : order[i]] = true;
-      }
-    }
-    std::vector<Segment> kept;
-    for (size_t i = 0; i < segments.size(); ++i) {
-      if (!covered[i]) kept.push_back(std::move(segments[i]));
-    }
-    segments = std::move(kept);
     return {};
   }
 

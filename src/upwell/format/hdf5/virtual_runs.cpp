@@ -1,6 +1,8 @@
 #include "format/hdf5/virtual_runs.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
 
 namespace upwell::format::hdf5 {
@@ -17,7 +19,7 @@ void append_run(AxisRuns& runs, uint64_t start, uint64_t length) {
 
 // Blocks that are the product of intervals along each axis (older files spell regular selections
 // out as blocks).
-Result<std::vector<AxisRuns>> block_runs(const HyperSelection& s, const Shape& extent) {
+std::optional<std::vector<AxisRuns>> block_runs(const HyperSelection& s, const Shape& extent) {
   std::vector<AxisRuns> axes;
   uint64_t product = 1;
   for (size_t d = 0; d < extent.size(); ++d) {
@@ -35,7 +37,34 @@ Result<std::vector<AxisRuns>> block_runs(const HyperSelection& s, const Shape& e
     axes.push_back(std::move(runs));
   }
   if (product == s.blocks.size() && axes.size() == extent.size()) return axes;
-  return fail(Code::kUnsupported, "a selection that is no regular pattern of blocks");
+  return std::nullopt;
+}
+
+tl::unexpected<Error> too_many_rows() {
+  return fail(Code::kUnsupported, "a selection of too many rows");
+}
+
+/// Calls `take` with every coordinate of the axes but the last, in order.
+Result<> each_row(const std::vector<AxisRuns>& axes, size_t rank, uint64_t& rows,
+                  const std::function<void(const Shape&)>& take) {
+  uint64_t count = 1;
+  for (size_t d = 0; d + 1 < rank; ++d)
+    if (__builtin_mul_overflow(count, run_total(axes[d]), &count)) return too_many_rows();
+  if (count > kMaxBoxes - rows) return too_many_rows();
+  rows += count;
+  std::vector<std::pair<size_t, uint64_t>> at(rank ? rank - 1 : 0);  // run, place in it
+  Shape place(at.size());
+  for (uint64_t n = 0; n < count; ++n) {
+    for (size_t d = 0; d < at.size(); ++d) place[d] = axes[d][at[d].first].start + at[d].second;
+    take(place);
+    for (size_t d = at.size(); d-- > 0;) {
+      if (++at[d].second < axes[d][at[d].first].length) break;
+      at[d].second = 0;
+      if (++at[d].first < axes[d].size()) break;
+      at[d].first = 0;
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -66,7 +95,8 @@ Result<AxisRuns> regular_runs(const HyperSelection& s, size_t d, uint64_t extent
   return runs;
 }
 
-Result<std::vector<AxisRuns>> selected_runs(const HyperSelection& s, const Shape& extent) {
+Result<std::optional<std::vector<AxisRuns>>> selected_runs(const HyperSelection& s,
+                                                           const Shape& extent) {
   size_t rank = s.kind == HyperSelection::Kind::kRegular ? s.start.size()
                 : s.kind == HyperSelection::Kind::kBlocks && !s.blocks.empty()
                     ? s.blocks[0].first.size()
@@ -78,19 +108,68 @@ Result<std::vector<AxisRuns>> selected_runs(const HyperSelection& s, const Shape
   std::vector<AxisRuns> axes(rank);
   switch (s.kind) {
     case HyperSelection::Kind::kNone:
-      return axes;
+      break;
     case HyperSelection::Kind::kBlocks:
       return block_runs(s, extent);
     case HyperSelection::Kind::kAll:
       for (size_t d = 0; d < rank; ++d) append_run(axes[d], 0, extent[d]);
-      return axes;
+      break;
     case HyperSelection::Kind::kRegular:
       for (size_t d = 0; d < rank; ++d) {
         UPWELL_TRY(axes[d], regular_runs(s, d, extent[d]));
       }
-      return axes;
+      break;
   }
-  return axes;
+  return std::optional(std::move(axes));
+}
+
+Result<std::vector<SelectedRow>> selected_rows(const HyperSelection& s, const Shape& extent) {
+  UPWELL_TRY(auto product, selected_runs(s, extent));
+  std::map<Shape, AxisRuns> rows;  // by all coordinates but the last
+  uint64_t count = 0;
+  size_t rank = extent.size();
+  auto add = [&](const std::vector<AxisRuns>& axes) {
+    return each_row(axes, rank, count, [&](const Shape& place) {
+      AxisRuns& row = rows[place];
+      if (rank == 0)
+        row.push_back({0, 1});
+      else
+        row.insert(row.end(), axes.back().begin(), axes.back().end());
+    });
+  };
+  if (product) {
+    UPWELL_CHECK(add(*product));
+  } else {
+    for (const auto& [first, last] : s.blocks) {
+      std::vector<AxisRuns> axes(rank);
+      bool inside = true;
+      for (size_t d = 0; d < rank; ++d) {
+        inside = inside && first[d] < extent[d];
+        if (inside) append_run(axes[d], first[d], std::min(last[d] + 1, extent[d]) - first[d]);
+      }
+      if (inside) UPWELL_CHECK(add(axes));
+    }
+  }
+  std::vector<SelectedRow> out;
+  for (auto& [place, row] : rows) {
+    std::sort(row.begin(), row.end(),
+              [](const AxisRun& a, const AxisRun& b) { return a.start < b.start; });
+    AxisRuns joined;  // blocks may touch, or overlap in a file of another writer
+    for (const AxisRun& run : row) {
+      uint64_t end = joined.empty() ? 0 : joined.back().start + joined.back().length;
+      if (joined.empty() || run.start > end)
+        joined.push_back(run);
+      else
+        joined.back().length = std::max(end, run.start + run.length) - joined.back().start;
+    }
+    for (const AxisRun& run : joined) {
+      if (out.size() >= kMaxBoxes) return too_many_rows();
+      Shape start = place;
+      if (rank > 0) start.push_back(run.start);
+      out.push_back({std::move(start), run.length});
+    }
+  }
+  return out;
 }
 
 std::optional<size_t> unlimited_axis(const HyperSelection& s) {

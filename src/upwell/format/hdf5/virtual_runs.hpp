@@ -21,9 +21,19 @@ using AxisRuns = std::vector<AxisRun>;
 uint64_t run_total(const AxisRuns& runs);
 /// Runs of one axis of a regular selection, cut at `extent`.
 Result<AxisRuns> regular_runs(const HyperSelection& s, size_t d, uint64_t extent);
-/// Runs of every axis. kUnsupported for selections that are no product of axes, kInvalidData for a
-/// wrong rank.
-Result<std::vector<AxisRuns>> selected_runs(const HyperSelection& s, const Shape& extent);
+/// Runs of every axis; nullopt for selections that are no product of axes. kInvalidData for a wrong
+/// rank.
+Result<std::optional<std::vector<AxisRuns>>> selected_runs(const HyperSelection& s,
+                                                           const Shape& extent);
+
+/// Selected elements that follow each other along the last axis.
+struct SelectedRow {
+  Shape start;
+  uint64_t length = 0;
+};
+/// All of a selection, in the order of its elements (the last axis fastest). kUnsupported for more
+/// rows than kMaxBoxes.
+Result<std::vector<SelectedRow>> selected_rows(const HyperSelection& s, const Shape& extent);
 /// The axis along which the selection has no end.
 std::optional<size_t> unlimited_axis(const HyperSelection& s);
 /// Extent of an axis that holds exactly the first `n` selected coordinates of an unlimited
