@@ -47,6 +47,11 @@ time_t curl_getdate(const char* text, const time_t* unused) {
   UPWELL_LATE(curl_getdate, -1);
   return real(text, unused);
 }
+// The enumerations are as wide as int, so that va_start may name them, as it does in libcurl.
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wvarargs"
+#endif
+
 // Exactly one argument follows the option: a long, an offset or a pointer, all of which one machine
 // word carries.
 CURLcode curl_easy_setopt(CURL* easy, CURLoption option, ...) {
