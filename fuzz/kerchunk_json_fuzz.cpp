@@ -1,10 +1,12 @@
 // Kerchunk JSON, and the Zarr documents inside it: what is read can be written again.
 
+#include "refs/granule_record.hpp"
 #include "refs/kerchunk_json_reader.hpp"
 #include "refs/zarr_metadata.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace upwell;
+  (void)refs::read_record(as_text({data, size}));
   refs::KerchunkJsonOptions options;
   options.urls = refs::UrlPolicy::for_set("https://example.org/set.json", false);
   options.max_generated = 1000;

@@ -82,7 +82,9 @@ class KerchunkJson {
       if (result) result = chunks(path, array);
     });
     UPWELL_CHECK(result);
-    out_.add("\n}}\n");
+    out_.add("\n}");
+    if (!options_.record.empty()) out_.add(",\"upwell\":" + options_.record);
+    out_.add("}\n");
     UPWELL_CHECK(out_.flush(true));
     return counts_;
   }

@@ -84,7 +84,9 @@ class KerchunkParquet {
       first = false;
       text += json_text(key) + ":" + document;
     }
-    text += "\n},\"record_size\":" + std::to_string(record_size_) + "}\n";
+    text += "\n},\"record_size\":" + std::to_string(record_size_);
+    if (!options_.record.empty()) text += ",\"upwell\":" + options_.record;
+    text += "}\n";
     bytes_written_ += text.size();
     return sink_(".zmetadata", as_bytes(text));
   }

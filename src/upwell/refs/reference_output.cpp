@@ -6,11 +6,14 @@
 
 namespace upwell::refs {
 
-std::string OutputUrls::url(uint32_t granule) const {
-  const std::string& url = granules_.at(granule).url;
-  for (const auto& [from, to] : options_.url_prefix)
+std::string output_url(const ReferenceOutputOptions& options, const std::string& url) {
+  for (const auto& [from, to] : options.url_prefix)
     if (url.starts_with(from)) return to + url.substr(from.size());
   return url;
+}
+
+std::string OutputUrls::url(uint32_t granule) const {
+  return output_url(options_, granules_.at(granule).url);
 }
 
 Result<std::optional<uint64_t>> OutputUrls::length(const ChunkRef& ref) const {

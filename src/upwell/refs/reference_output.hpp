@@ -19,6 +19,7 @@ struct ReferenceOutputOptions {
   /// fits counts.
   std::vector<std::pair<std::string, std::string>> url_prefix;
   LocationPairs locations;  ///< of URLs as they are in the output
+  std::string record;       ///< record_json of what is written; empty: none
 };
 
 /// Takes the objects that make up an output, by name below its directory ("sst/refs.0.parq").
@@ -30,6 +31,9 @@ struct ReferenceCounts {
   uint64_t inlined = 0;       ///< chunks whose bytes are in the reference set
   uint64_t missing = 0;       ///< chunks that were never written
 };
+
+/// The URL of a granule as it goes into the output.
+std::string output_url(const ReferenceOutputOptions& options, const std::string& url);
 
 /// URLs of granules by number, as they go into the output.
 class OutputUrls {

@@ -5,6 +5,7 @@
 
 #include "base/files.hpp"
 #include "base/parallel.hpp"
+#include "refs/granule_record.hpp"
 #include "refs/kerchunk_json_writer.hpp"
 #include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
@@ -14,27 +15,6 @@ namespace upwell::refs {
 namespace {
 
 constexpr size_t kScansAtOnce = 16;
-
-/// Trying again, or logging in, would help: such a failure says nothing about the granule.
-bool is_about_access(Code code) {
-  switch (code) {
-    case Code::kInvalidData:
-    case Code::kUnsupported:
-    case Code::kChanged:
-      return false;
-    default:
-      return true;
-  }
-}
-
-io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const std::string& url) {
-  if (dataset.granules->size() == 1) {
-    const Granule& granule = dataset.granules->at(0);
-    if (granule.url == url && granule.info.size > 0) return granule.info;
-  }
-  auto info = session.stat(url);
-  return info ? *info : io::ObjectInfo{};  // a directory has none
-}
 
 Result<> check_problems(const Dataset& dataset, const std::string& url,
                         const std::vector<std::string>& drop, CombineReport& report) {
@@ -151,20 +131,20 @@ Result<> check_remote_output(io::Session& session, const std::string& output,
 
 /// Object by object, the metadata last; JSON in one step.
 Result<> write_remote_output(io::Session& session, const std::string& output, const Dataset& cube,
-                             const VirtualizeOptions& options, VirtualizeReport& report) {
+                             const ReferenceOutputOptions& form, uint64_t record_size,
+                             VirtualizeReport& report) {
   if (wants_parquet(output)) {
     const std::string base = output + (output.ends_with('/') ? "" : "/");
     const auto sink = [&](const std::string& name, ByteSpan bytes) -> Result<> {
       UPWELL_CHECK(session.put(base + name, bytes));
       return {};
     };
-    UPWELL_TRY(report.counts, write_kerchunk_parquet(cube, options.output, options.record_size,
-                                                     sink, report.output_bytes));
+    UPWELL_TRY(report.counts,
+               write_kerchunk_parquet(cube, form, record_size, sink, report.output_bytes));
     return {};
   }
   UPWELL_TRY(std::unique_ptr<io::ObjectWriter> object, session.create(output));
-  UPWELL_TRY(report.counts,
-             write_kerchunk_json(cube, options.output, [&](ByteSpan bytes) -> Result<> {
+  UPWELL_TRY(report.counts, write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
                report.output_bytes += bytes.size();
                return object->write(bytes);
              }));
@@ -173,6 +153,38 @@ Result<> write_remote_output(io::Session& session, const std::string& output, co
 }
 
 }  // namespace
+
+bool is_about_access(Code code) {
+  switch (code) {
+    case Code::kInvalidData:
+    case Code::kUnsupported:
+    case Code::kChanged:
+      return false;
+    default:
+      return true;
+  }
+}
+
+io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const std::string& url) {
+  if (dataset.granules->size() == 1) {
+    const Granule& granule = dataset.granules->at(0);
+    if (granule.url == url && granule.info.size > 0) return granule.info;
+  }
+  auto info = session.stat(url);
+  return info ? *info : io::ObjectInfo{};  // a directory has none
+}
+
+StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options) {
+  StoreRecord out;
+  out.concat = report.concat;
+  out.coordinate = report.coordinate;
+  out.loaded = report.loaded;
+  for (const size_t i : report.order) {
+    const SourceReport& source = report.sources[i];
+    out.granules.push_back({output_url(options, source.url), source.info, source.length});
+  }
+  return out;
+}
 
 Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
                                 const VirtualizeOptions& options, CombineReport& report) {
@@ -183,7 +195,8 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   Progress progress("scanning", "granules", urls.size(), options.progress);
   auto first = open_source(session, urls[0], scan);
   if (!first) return fail(std::move(first).error().with(urls[0]));
-  report.sources.assign(1, {urls[0], identity_of(session, *first, urls[0]), 0, {}, {}, false, {}});
+  report.sources.assign(1,
+                        {urls[0], identity_of(session, *first, urls[0]), 0, {}, {}, false, {}, {}});
   UPWELL_CHECK(check_problems(*first, urls[0], scan.drop, report));
   std::unique_ptr<Combiner> combiner;
   {
@@ -229,6 +242,7 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
   report.output = output.string();
   const bool parquet = wants_parquet(output);
   report.format = parquet ? "kerchunk-parquet" : "kerchunk-json";
+  ReferenceOutputOptions form = options.output;
   auto write = [&]() -> Result<> {
     UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
     const bool remote = io::scheme_of(report.output) != "file";
@@ -236,17 +250,18 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
                         : check_output(output, urls));
     UPWELL_TRY(Dataset cube, combine_sources(session, sources, options, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
-    if (remote) return write_remote_output(session, report.output, cube, options, report);
+    form.record = record_json(record_of(report.combine, options.output));
+    if (remote)
+      return write_remote_output(session, report.output, cube, form, options.record_size, report);
     if (parquet) {
       UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));
       UPWELL_TRY(report.counts,
-                 write_kerchunk_parquet(cube, options.output, options.record_size,
+                 write_kerchunk_parquet(cube, form, options.record_size,
                                         directory_sink(directory.path()), report.output_bytes));
       return directory.commit();
     }
     UPWELL_TRY(AtomicFile file, AtomicFile::create(output));
-    UPWELL_TRY(report.counts,
-               write_kerchunk_json(cube, options.output, [&](ByteSpan bytes) -> Result<> {
+    UPWELL_TRY(report.counts, write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
                  report.output_bytes += bytes.size();
                  return file.write(bytes);
                }));

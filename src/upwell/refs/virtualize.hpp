@@ -10,6 +10,7 @@
 #include "format/format.hpp"
 #include "io/session.hpp"
 #include "refs/combine.hpp"
+#include "refs/granule_record.hpp"
 #include "refs/reference_output.hpp"
 
 namespace upwell::refs {
@@ -36,6 +37,14 @@ struct VirtualizeReport {
 /// far as things went, also when this fails.
 Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
                                 const VirtualizeOptions& options, CombineReport& report);
+
+/// What a store keeps of the granules that went into it.
+StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options);
+
+/// Whether trying again, or logging in, would help: such a failure says nothing about the granule.
+bool is_about_access(Code code);
+/// State of a source: of the one granule that its dataset has, else of the object itself.
+io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const std::string& url);
 
 /// The same, written to `output`: Parquet when its name ends in .parq or .parquet or '/', else
 /// JSON. The output is whole or not there. It may be an s3:// URL: JSON is replaced in one step, a

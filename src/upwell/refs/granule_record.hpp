@@ -1,0 +1,44 @@
+#pragma once
+// What a reference set knows of its granules beyond where their chunks lie: which, in which order,
+// how long each is, and the state in which each was indexed.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/session.hpp"
+
+namespace upwell::refs {
+
+/// One source of a reference set, in cube order.
+struct GranuleRecord {
+  std::string url;      ///< as in the output
+  io::ObjectInfo info;  ///< its state when it was indexed
+  uint64_t length = 0;  ///< elements along the concat dimension
+};
+
+/// The member "upwell" of a reference set: of the document in kerchunk JSON, of .zmetadata in
+/// kerchunk Parquet; the last member of either. fsspec, kerchunk, zarr and xarray look at the
+/// members that they know and pass over it. A program that rewrites the set leaves it out, so that
+/// it does not stand beside references that it does not describe.
+struct StoreRecord {
+  std::string concat;               ///< dimension; empty: one granule
+  std::string coordinate;           ///< path of the variable that orders granules; may be empty
+  std::vector<std::string> loaded;  ///< paths of arrays whose values are in the set
+  std::vector<GranuleRecord> granules;
+};
+
+/// JSON of the member's value. Same record, same bytes.
+std::string record_json(const StoreRecord& record);
+
+/// The record in the text of a document. nullopt: it has none (another program wrote it).
+/// kInvalidData when it is something else than what record_json writes.
+Result<std::optional<StoreRecord>> read_record(std::string_view document);
+
+/// The record of the reference set at `source` (a path or URL of a kerchunk JSON document or of a
+/// Parquet directory).
+Result<std::optional<StoreRecord>> read_store_record(io::Session& session,
+                                                     const std::string& source);
+
+}  // namespace upwell::refs

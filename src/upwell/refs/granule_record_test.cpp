@@ -1,0 +1,44 @@
+#include "refs/granule_record.hpp"
+
+#include <gtest/gtest.h>
+
+namespace upwell::refs {
+namespace {
+
+TEST(GranuleRecord, ComesBackAsWritten) {
+  StoreRecord record;
+  record.concat = "time";
+  record.coordinate = "/time";
+  record.loaded = {"/time", "/lat"};
+  record.granules = {{"/data/a \"b\".nc", {12, "\"e\"", 5}, 3}, {"s3://b/c.nc", {0, "", {}}, 0}};
+  const std::string document =
+      R"({"version":1,"refs":{"a/0":["upwell",1,2]},"upwell":)" + record_json(record) + "}";
+  auto back = read_record(document);
+  ASSERT_TRUE(back && *back) << (back ? "none" : back.error().to_string());
+  EXPECT_EQ((*back)->concat, "time");
+  EXPECT_EQ((*back)->loaded, record.loaded);
+  ASSERT_EQ((*back)->granules.size(), 2u);
+  EXPECT_EQ((*back)->granules[0].url, record.granules[0].url);
+  EXPECT_EQ((*back)->granules[0].info, record.granules[0].info);
+  EXPECT_EQ((*back)->granules[0].length, 3u);
+  EXPECT_FALSE((*back)->granules[1].info.mtime_ns);
+  EXPECT_EQ(record_json(**back), record_json(record));
+}
+
+TEST(GranuleRecord, SetsOfOtherProgramsHaveNone) {
+  auto none = read_record(R"({"version":1,"refs":{"upwell/0":"x"}})");
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(*none);
+}
+
+TEST(GranuleRecord, WhatIsNoRecordIsAnError) {
+  for (const char* value :
+       {"1", "[]", "{}", R"({"version":1})", R"({"version":1,"loaded":[],"granules":[1]})",
+        R"({"version":1,"loaded":[1],"granules":[]})",
+        R"({"version":1,"loaded":[],"granules":[{"url":"a","length":-1}]})",
+        R"({"version":1,"loaded":[],"granules":[{"length":1}]})", R"({"version":2})", "{"})
+    EXPECT_FALSE(read_record(std::string(R"({"upwell":)") + value + "}")) << value;
+}
+
+}  // namespace
+}  // namespace upwell::refs
