@@ -46,14 +46,6 @@ std::vector<double> fill_numbers(const Array& array) { return cf::decoding_of(ar
 
 }  // namespace
 
-/// One array between audit and adding.
-struct Combiner::Pending {
-  ArrayPlan* plan = nullptr;
-  const Array* array = nullptr;
-  ArrayFacts facts;
-  std::optional<ExpressibleArray> express;
-};
-
 void Combiner::reject(size_t i, Reason reason) {
   std::lock_guard lock(mutex_);
   report_.sources[i].reasons.push_back(std::move(reason));
@@ -207,6 +199,15 @@ Result<> Combiner::check_static(const Dataset& dataset, Pending& pending,
   return {};
 }
 
+/// The number of a reference's granule here; `number` keeps those found.
+void Combiner::renumber(const Dataset& dataset, std::vector<uint32_t>& number, ChunkRef& ref) {
+  if (ref.state != ChunkRef::State::kStored) return;
+  if (ref.granule >= number.size()) number.resize(dataset.granules->size(), UINT32_MAX);
+  uint32_t& known = number[ref.granule];
+  if (known == UINT32_MAX) known = granules_->intern(dataset.granules->at(ref.granule));
+  ref.granule = known;
+}
+
 Result<> Combiner::store_references(size_t i, const Dataset& dataset, Pending& pending) {
   ArrayPlan& plan = *pending.plan;
   const ExpressibleArray& express = *pending.express;
@@ -222,11 +223,7 @@ Result<> Combiner::store_references(size_t i, const Dataset& dataset, Pending& p
   std::vector<uint32_t> number;  // grows: lazy indexes meet their granules as they are looked up
   return express.for_each_block([&](uint64_t first, std::span<ChunkRef> refs) -> Result<> {
     for (ChunkRef& ref : refs) {
-      if (ref.state != ChunkRef::State::kStored) continue;
-      if (ref.granule >= number.size()) number.resize(dataset.granules->size(), UINT32_MAX);
-      uint32_t& known = number[ref.granule];
-      if (known == UINT32_MAX) known = granules_->intern(dataset.granules->at(ref.granule));
-      ref.granule = known;
+      renumber(dataset, number, ref);
     }
     plan.store->put(piece.start + first, refs);
     return {};

@@ -16,6 +16,9 @@
 
 namespace upwell::refs {
 
+/// What happens to a new granule whose values along the concat coordinate are in the store.
+enum class Overlap { kError, kSkip, kReplace };
+
 struct CombineOptions {
   /// Concat dimension. Empty: the one unlimited dimension, else the one CF time coordinate.
   std::string concat;
@@ -32,6 +35,9 @@ struct CombineOptions {
   /// Read arrays without the concat dimension in every granule, to see that they are equal. Off:
   /// only their metadata is compared.
   bool check_values = true;
+  /// Only the coordinate and `load` are loaded, whatever their size (as an earlier run decided).
+  bool load_exactly = false;
+  Overlap on_overlap = Overlap::kError;  ///< see Combiner::resume
   bool skip_offenders = false;  ///< leave granules out that do not fit; else refuse them all
   ExpressOptions express;
 };
@@ -44,6 +50,10 @@ struct SourceReport {
   std::string first, last;  ///< coordinate values, for people
   bool used = false;
   std::vector<Reason> reasons;
+  /// Of a store that is added to: why the source is not in the result although it fits ("removed",
+  /// "replaced", "skipped"), or "kept", "added". Empty otherwise.
+  std::string fate;
+  bool left_out() const { return fate == "removed" || fate == "replaced" || fate == "skipped"; }
 };
 
 struct GapReport {
@@ -96,6 +106,15 @@ class Combiner {
                                                 std::vector<std::string> sources,
                                                 const Dataset& first, CombineOptions options,
                                                 std::vector<Reason>& refused);
+  /// The same with a reference set that is there in place of the first granule. Its granules, in
+  /// cube order and of `lengths` elements each, are the first sources; the others are to be added.
+  /// It has the dimension options.concat. kUnsupported when a granule begins inside a chunk.
+  /// Whatever becomes a Reason is one of a new granule: those of the store stay, unless the user
+  /// removes them (`remove`) or a new one replaces them.
+  static Result<std::unique_ptr<Combiner>> resume(
+      io::Session& session, std::vector<std::string> sources, const Dataset& store,
+      const std::vector<uint64_t>& lengths, CombineOptions options, std::vector<Reason>& refused);
+  void remove(size_t i) { report_.sources[i].fate = "removed"; }
   /// Audits and adds source `i`; keeps nothing of `dataset`. Thread-safe. What does not fit becomes
   /// a Reason; an error means that reading failed.
   Result<> add(size_t i, const Dataset& dataset);
@@ -122,17 +141,34 @@ class Combiner {
                               bool load, bool prepend, std::optional<ExpressibleArray>& express);
 
   // combine.cpp
-  struct Pending;
+  /// One array between audit and adding.
+  struct Pending {
+    ArrayPlan* plan = nullptr;
+    const Array* array = nullptr;
+    ArrayFacts facts;
+    std::optional<ExpressibleArray> express;
+  };
   Result<bool> audit(size_t i, const Dataset& dataset, std::vector<Pending>& pending);
   Result<> add_array(size_t i, const Dataset& dataset, Pending& pending,
                      std::vector<Reason>& reasons);
   Result<> load_array(size_t i, const Dataset& dataset, Pending& pending,
                       std::vector<Reason>& reasons);
   Result<> store_references(size_t i, const Dataset& dataset, Pending& pending);
+  void renumber(const Dataset& dataset, std::vector<uint32_t>& number, ChunkRef& ref);
   Result<> check_static(const Dataset& dataset, Pending& pending, std::vector<Reason>& reasons);
   void note_attributes(size_t i, const Dataset& dataset);
   void note_attribute(size_t i, const std::string& path, const Attributes& first,
                       const Attributes& other);
+
+  // combine_resume.cpp
+  Result<> add_store(const Dataset& store, const std::vector<uint64_t>& lengths);
+  Result<> add_store_values(const Dataset& store, const Array& array, ArrayPlan& plan,
+                            const std::vector<uint64_t>& lengths);
+  Result<> add_store_references(const Dataset& store, const Array& array, ArrayPlan& plan,
+                                const std::vector<uint64_t>& lengths);
+  Result<> as_stores_say(ArrayFacts& facts) const;
+  void resolve_overlaps(std::vector<Extent>& extents);
+  size_t blamed(size_t position) const;
 
   // combine_finish.cpp
   Result<> order_sources();
@@ -146,6 +182,8 @@ class Combiner {
   std::mutex mutex_;         // report_ and first_/granules_ bookkeeping
   std::string concat_path_;  // group path of the coordinate
   bool prepend_mode_ = false;
+  size_t existing_ = 0;   // sources that are in the store already; 0: there is none
+  bool resumed_ = false;  // what is audited now is a new granule beside a store
   std::vector<std::string> not_prepended_;  // names used as coordinates, bounds, grid mappings
   Group first_root_;                        // of source 0, arrays without segments
   std::string first_format_;

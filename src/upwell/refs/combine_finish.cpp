@@ -279,7 +279,8 @@ Result<> Combiner::order_sources() {
   auto plan = plan_of_.find(report_.coordinate);
   if (report_.coordinate.empty() || plan == plan_of_.end()) {
     for (size_t i = 0; i < sources_.size(); ++i)
-      if (report_.sources[i].reasons.empty()) report_.order.push_back(i);
+      if (report_.sources[i].reasons.empty() && !report_.sources[i].left_out())
+        report_.order.push_back(i);
     return {};
   }
   ArrayPlan& coordinate = plans_[plan->second];
@@ -291,7 +292,7 @@ Result<> Combiner::order_sources() {
   std::vector<Extent> extents;
   for (size_t i = 0; i < sources_.size(); ++i) {
     SourceReport& source = report_.sources[i];
-    if (!source.reasons.empty()) continue;
+    if (!source.reasons.empty() || source.left_out()) continue;
     Values values = values_of(coordinate, coordinate.loaded[i], Shape{coordinate.pieces[i].length});
     Extent extent;
     extent.granule = i;
@@ -308,6 +309,7 @@ Result<> Combiner::order_sources() {
     }
     extents.push_back(std::move(extent));
   }
+  if (existing_ > 0) resolve_overlaps(extents);
   if (sources_.size() == 1) {  // nothing to put in line: whatever the values are
     report_.order.assign(1, 0);
   } else {
@@ -345,8 +347,9 @@ void Combiner::align_sources() {
       const Piece& piece = plan.pieces[i];
       const std::string lengths = std::to_string(piece.length) + " along " + options_.concat;
       auto refuse = [&](const char* kind, std::string message) {
-        bad[i] = true;
-        report_.sources[i].reasons.push_back({kind, plan.facts.path, std::move(message)});
+        const size_t at = blamed(k);
+        bad[at] = true;
+        report_.sources[at].reasons.push_back({kind, plan.facts.path, std::move(message)});
       };
       // An unencoded chunk of the whole is as long as its granule: it cannot stand for a longer
       // one.
@@ -364,6 +367,11 @@ void Combiner::align_sources() {
 Result<> Combiner::settle() {
   UPWELL_CHECK(order_sources());
   align_sources();
+  for (size_t i = 0; i < existing_; ++i)
+    if (const auto& reasons = report_.sources[i].reasons; !reasons.empty())
+      return fail(Code::kInvalidData,
+                  "granules that are in the store do not fit any more: " + sources_[i] + ": " +
+                      reasons[0].path + ": " + reasons[0].message);
   size_t offenders = 0;
   for (const SourceReport& source : report_.sources) offenders += !source.reasons.empty();
   for (const SourceReport& source : report_.sources)
@@ -374,7 +382,8 @@ Result<> Combiner::settle() {
                                             "; leave it out with --drop");
   if (offenders == 0) return {};
   std::string text = std::to_string(offenders) + " of " + std::to_string(sources_.size()) +
-                     " granules cannot stand beside the first";
+                     (existing_ > 0 ? " granules cannot stand in the store"
+                                    : " granules cannot stand beside the first");
   if (options_.skip_offenders) {
     if (report_.order.empty()) return fail(Code::kInvalidData, text + ": none is left");
     if (offenders * 2 > sources_.size())

@@ -220,6 +220,7 @@ Result<> Combiner::plan_arrays(const Dataset& first) {
 bool Combiner::wants_load(const std::string& path, const Array& array,
                           const ArrayPlan& plan) const {
   if (plan.is_coordinate || names_array(options_.load, path)) return true;
+  if (options_.load_exactly) return false;
   const uint64_t bytes = logical_bytes(array);
   if (bytes <= options_.inline_bytes) return true;
   if (array.type.kind == Kind::kVlenString) return element_count(array.shape) <= kMaxVlenElements;
@@ -245,6 +246,7 @@ Result<ArrayFacts> Combiner::facts_of(const Dataset& dataset, const std::string&
     facts.head.dimensions.insert(facts.head.dimensions.begin(), options_.concat);
     facts.layout.chunk_shape.insert(facts.layout.chunk_shape.begin(), 1);
   }
+  if (resumed_) UPWELL_CHECK(as_stores_say(facts));
   if (!options_.concat.empty()) {
     const auto& names = facts.head.dimensions;
     auto it = std::find(names.begin(), names.end(), options_.concat);

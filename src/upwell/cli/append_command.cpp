@@ -1,0 +1,125 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+
+#include "base/files.hpp"
+#include "cli/command.hpp"
+#include "refs/append.hpp"
+
+namespace upwell::cli {
+namespace {
+
+struct AppendArguments {
+  std::string output, report, on_drift = "refuse", check = "values";
+  std::vector<std::string> sources, url_prefix;
+  refs::AppendOptions options;
+};
+
+constexpr const char* kAppendFooter =
+    "Examples:\n"
+    "  upwell append cube.json new.nc                         at the end, or in between\n"
+    "  upwell append cube.json data/                          what is not in it yet\n"
+    "  upwell append cube.json v2/*.nc --on-overlap replace   reprocessed granules\n"
+    "  upwell append cube.json --remove '*20200103*'          granules that are gone\n"
+    "\n"
+    "The new granules are compared with the store as virtualize compares granules with the first.\n"
+    "The store is replaced in one step, or not at all; a second run finds nothing to do. A "
+    "granule\n"
+    "that is in it and has not changed since (size, ETag, time of change) is not even opened.";
+
+void print_append(const refs::AppendReport& report) {
+  const refs::CombineReport& combine = report.virtualize.combine;
+  for (const std::string& warning : combine.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  if (!report.virtualize.error.empty()) return;
+  for (const refs::SourceReport& source : combine.sources) {
+    if (!source.reasons.empty())
+      fmt::print(stderr, "skipped {}: {}\n", source.url, source.reasons[0].message);
+    else if (source.left_out())
+      fmt::print(stderr, "{} {}\n", source.fate, source.url);
+  }
+  if (!report.written) {
+    fmt::print(stderr, "{}: nothing to do, {} granules are in it already\n",
+               report.virtualize.output, report.unchanged.size());
+    return;
+  }
+  fmt::print(stderr, "{}: {} added, {} replaced, {} removed, {} skipped; {} granules now\n",
+             report.virtualize.output, report.added, report.replaced, report.removed,
+             report.skipped, combine.order.size());
+}
+
+Result<> run_append(AppendArguments& args, Context& context) {
+  refs::AppendOptions& options = args.options;
+  for (const std::string& pair : args.url_prefix) {
+    const size_t equal = pair.find('=');
+    if (equal == std::string::npos || equal == 0)
+      return fail(Code::kInvalidArgument, "--url-prefix wants OLD=NEW, not '" + pair + "'");
+    options.virtualize.output.url_prefix.emplace_back(pair.substr(0, equal),
+                                                      pair.substr(equal + 1));
+  }
+  if (args.sources.empty() && options.remove.empty())
+    return fail(Code::kInvalidArgument, "name granules to add, or --remove some");
+  options.virtualize.combine.skip_offenders = args.on_drift == "skip";
+  options.virtualize.combine.check_values = args.check == "values";
+  options.virtualize.progress = context.progress_style();
+  refs::AppendReport report;
+  auto result = refs::append(context.session(), args.output, args.sources, options, report);
+  if (!args.report.empty()) {
+    auto written = write_file_atomically(args.report, as_bytes(report.to_json()));
+    if (!written && result) return written;
+    if (!written) fmt::print(stderr, "warning: {}\n", written.error().to_string());
+  }
+  if (!context.options().quiet || !result) print_append(report);
+  return result;
+}
+
+}  // namespace
+
+void add_append_command(Program& program) {
+  auto args = std::make_shared<AppendArguments>();
+  CLI::App* app =
+      program.add("append", "Add, replace or remove granules of a reference set", kAppendFooter,
+                  [args](Context& context) { return run_append(*args, context); });
+  app->add_option("OUT", args->output, "Reference set in JSON that upwell virtualize wrote")
+      ->required();
+  app->add_option("GRANULE", args->sources,
+                  "Granules: paths, URLs, patterns, directories, prefixes, @list.txt");
+  const std::map<std::string, refs::Overlap> overlaps{{"error", refs::Overlap::kError},
+                                                      {"skip", refs::Overlap::kSkip},
+                                                      {"replace", refs::Overlap::kReplace}};
+  app->add_option("--on-overlap", args->options.virtualize.combine.on_overlap,
+                  "When the store has values at a granule's place already: refuse, leave that "
+                  "granule out, or put it in the place of those that it covers")
+      ->transform(CLI::CheckedTransformer(overlaps).description("{error,skip,replace}"))
+      ->default_str("error");
+  app->add_option("--remove", args->options.remove,
+                  "Take out granules of this URL, file name, or pattern of either")
+      ->type_name("URL|PATTERN")
+      ->allow_extra_args(false);
+  app->add_option("--on-drift", args->on_drift,
+                  "When a granule does not fit: refuse all, or skip that granule")
+      ->check(CLI::IsMember({"refuse", "skip"}))
+      ->capture_default_str();
+  app->add_option("--check", args->check,
+                  "How variables without the concat dimension are compared: by their values, or by "
+                  "their metadata only")
+      ->check(CLI::IsMember({"values", "metadata"}))
+      ->capture_default_str();
+  app->add_option("--concat", args->options.virtualize.combine.concat,
+                  "Dimension along which granules follow each other, where the store is of one")
+      ->type_name("DIM");
+  app->add_option("--drop", args->options.virtualize.combine.drop,
+                  "Variables that the store was made without")
+      ->delimiter(',')
+      ->type_name("NAME,...");
+  app->add_option("--url-prefix", args->url_prefix,
+                  "Write NEW for new granules whose URL begins with OLD")
+      ->type_name("OLD=NEW");
+  app->add_option("--report", args->report, "Write what was found as JSON")->type_name("R.json");
+  app->add_option("--jobs", args->options.virtualize.threads, "Granules scanned at once")
+      ->check(CLI::Range(size_t{1}, size_t{1024}))
+      ->type_name("N");
+}
+
+}  // namespace upwell::cli

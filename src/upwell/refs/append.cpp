@@ -1,0 +1,405 @@
+#include "refs/append.hpp"
+
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/files.hpp"
+#include "base/parallel.hpp"
+#include "refs/kerchunk_json_writer.hpp"
+#include "refs/open.hpp"
+#include "refs/source_list.hpp"
+#include "refs/zarr_metadata.hpp"
+
+namespace upwell::refs {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kAppendScans = 16;
+
+/// The store's own file, locked: a run that was killed holds nothing. A file that was replaced
+/// while we waited is not the store any more.
+class StoreLock {
+ public:
+  static Result<StoreLock> take(const fs::path& path) {
+    for (;;) {
+      StoreLock lock;
+      lock.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+      if (lock.fd_ < 0)
+        return fail(errno == ENOENT ? Code::kNotFound : Code::kPermissionDenied,
+                    path.string() + ": " + std::strerror(errno));
+      while (::flock(lock.fd_, LOCK_EX) != 0)
+        if (errno != EINTR)
+          return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(errno));
+      struct stat held{}, there{};
+      if (::fstat(lock.fd_, &held) == 0 && ::stat(path.c_str(), &there) == 0 &&
+          held.st_ino == there.st_ino && held.st_dev == there.st_dev)
+        return lock;
+    }
+  }
+  StoreLock(StoreLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  StoreLock& operator=(StoreLock&&) = delete;
+  ~StoreLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+ private:
+  StoreLock() = default;
+  int fd_ = -1;
+};
+
+bool matches(const std::string& pattern, const std::string& url) {
+  const std::string leaf = url.substr(url.rfind('/') + 1);
+  return pattern == url || pattern == leaf || io::normal_url(pattern) == url ||
+         ::fnmatch(pattern.c_str(), url.c_str(), 0) == 0 ||
+         ::fnmatch(pattern.c_str(), leaf.c_str(), 0) == 0;
+}
+
+bool same_state(const io::ObjectInfo& a, const io::ObjectInfo& b) {
+  const bool known = a.size > 0 && (!a.etag.empty() || a.mtime_ns.has_value());
+  return known && a == b;
+}
+
+std::optional<uint64_t> length_of(const Dataset& store, const std::string& concat) {
+  std::optional<uint64_t> out;
+  for_each_array(store.root, [&](const std::string&, const Array& array) {
+    for (size_t d = 0; d < array.dimensions.size() && !out; ++d)
+      if (array.dimensions[d] == concat) out = array.shape[d];
+  });
+  return out;
+}
+
+/// Granules that hold arrays without the concat dimension.
+Result<std::unordered_set<std::string>> anchors_of(const Dataset& store,
+                                                   const StoreRecord& record) {
+  std::unordered_set<std::string> out;
+  Result<> result;
+  for_each_array(store.root, [&](const std::string& path, const Array& array) {
+    const auto& names = array.dimensions;
+    if (!result || array.segments.empty() || names_array(record.loaded, path) ||
+        std::find(names.begin(), names.end(), record.concat) != names.end())
+      return;
+    result =
+        visit_references(path, array, [&](uint64_t, const std::vector<ChunkRef>& refs) -> Result<> {
+          for (const ChunkRef& ref : refs)
+            if (ref.state == ChunkRef::State::kStored)
+              out.insert(store.granules->at(ref.granule).url);
+          return {};
+        });
+  });
+  UPWELL_CHECK(result);
+  return out;
+}
+
+class Append {
+ public:
+  Append(io::Session& session, fs::path output, const AppendOptions& options, AppendReport& report)
+      : session_(session), output_(std::move(output)), options_(options), report_(report) {
+    scan_.subchunk_bytes = 0;
+    scan_.drop = options.virtualize.combine.drop;
+  }
+
+  Result<> run(const std::vector<std::string>& sources) {
+    const std::string name = output_.string();
+    report_.virtualize.output = name;
+    report_.virtualize.format = "kerchunk-json";
+    if (io::scheme_of(name) != "file" || !name.ends_with(".json"))
+      return fail(Code::kUnsupported,
+                  name + ": only reference sets in JSON on a file system can be added to");
+    UPWELL_TRY(const StoreLock lock, StoreLock::take(output_));
+    UPWELL_CHECK(read_store());
+    UPWELL_CHECK(choose_sources(sources));
+    if (urls_.size() == record_.granules.size() && to_remove_.empty()) return {};
+    UPWELL_TRY(Dataset cube, combine());
+    count_changes();
+    if (report_.added + report_.removed + report_.replaced == 0) return {};
+    return write(cube);
+  }
+
+ private:
+  Result<> read_store() {
+    const std::string url = io::normal_url(output_.string());
+    UPWELL_TRY(const SharedBytes document, session_.read_one(url));
+    UPWELL_TRY(locations_, read_locations(as_text(document.span())));
+    UPWELL_TRY(std::optional<StoreRecord> record, read_record(as_text(document.span())));
+    const std::string name = output_.string();
+    if (!record)
+      return fail(Code::kUnsupported,
+                  name +
+                      " does not say of which granules it is made and where each ends (member "
+                      "\"upwell\"): make it with upwell virtualize");
+    record_ = std::move(*record);
+    UPWELL_TRY(store_, open_source(session_, name));
+    if (store_.format != "kerchunk-json")
+      return fail(Code::kUnsupported, name + ": not a kerchunk reference set in JSON");
+    if (!store_.problems.empty())
+      return fail(Code::kInvalidData, name + ": " + store_.problems[0].path + ": " +
+                                          store_.problems[0].error.to_string());
+    if (record_.concat.empty()) record_.concat = options_.virtualize.combine.concat;
+    const std::string& asked = options_.virtualize.combine.concat;
+    if (record_.concat.empty())
+      return fail(
+          Code::kInvalidArgument,
+          name + " is of one granule: say with --concat along which dimension others follow");
+    if (!asked.empty() && asked != record_.concat)
+      return fail(Code::kInvalidArgument, name + " is joined along " + record_.concat);
+    const auto total = length_of(store_, record_.concat);
+    if (!total)
+      return fail(Code::kInvalidArgument, name + " has no dimension " + record_.concat +
+                                              "; upwell virtualize --concat " + record_.concat +
+                                              " makes one");
+    if (record_.granules.size() == 1) record_.granules[0].length = *total;
+    uint64_t sum = 0;
+    for (const GranuleRecord& granule : record_.granules) sum += granule.length;
+    if (sum != *total)
+      return fail(Code::kInvalidData, name + ": its granules have " + std::to_string(sum) +
+                                          " elements along " + record_.concat + ", its arrays " +
+                                          std::to_string(*total) + ": another program changed it");
+    return {};
+  }
+
+  Result<> choose_sources(const std::vector<std::string>& sources) {
+    std::unordered_map<std::string, size_t> there;
+    for (size_t i = 0; i < record_.granules.size(); ++i) {
+      const std::string& url = record_.granules[i].url;
+      there.emplace(url, i);
+      urls_.push_back(url);
+      for (const std::string& pattern : options_.remove)
+        if (matches(pattern, url)) to_remove_.insert(i);
+    }
+    if (sources.empty()) return {};
+    UPWELL_TRY(const std::vector<std::string> wanted, expand_sources(session_, sources));
+    for (const std::string& url : wanted) {
+      const auto known = there.find(output_url(options_.virtualize.output, url));
+      if (known != there.end() && !to_remove_.contains(known->second)) {
+        auto info = session_.stat(url);
+        if (info && same_state(*info, record_.granules[known->second].info)) {
+          report_.unchanged.push_back(url);
+          continue;
+        }
+      }
+      urls_.push_back(url);
+    }
+    return {};
+  }
+
+  Result<Dataset> scan(const std::string& url) {
+    UPWELL_TRY(Dataset dataset, open_source(session_, url, scan_));
+    return adapted_to_store(std::move(dataset), store_.root, record_.concat);
+  }
+
+  /// Arrays without the concat dimension lie in some granule of the store. When that one goes, or
+  /// was written anew, they are taken from another.
+  Result<> move_anchors() {
+    UPWELL_TRY(const auto anchors, anchors_of(store_, record_));
+    std::unordered_set<std::string> leaving;
+    for (size_t i = 0; i < urls_.size(); ++i)
+      if (i >= record_.granules.size() || to_remove_.contains(i) || replaced_.contains(i))
+        leaving.insert(i < record_.granules.size()
+                           ? urls_[i]
+                           : output_url(options_.virtualize.output, urls_[i]));
+    if (std::none_of(anchors.begin(), anchors.end(),
+                     [&](const std::string& url) { return leaving.contains(url); }))
+      return {};
+    std::string other;
+    for (size_t i = 0; i < urls_.size() && other.empty(); ++i)
+      if (i >= record_.granules.size() || !leaving.contains(urls_[i])) other = urls_[i];
+    if (other.empty()) return fail(Code::kInvalidArgument, "no granule would be left");
+    UPWELL_TRY(const Dataset granule, scan(other));
+    return take_static(store_.root, granule.root, "/", granule);
+  }
+
+  Result<> take_static(Group& group, const Group& from, const std::string& path,
+                       const Dataset& granule) {
+    for (Array& array : group.arrays) {
+      const auto& names = array.dimensions;
+      if (names_array(record_.loaded, path + array.name) ||
+          std::find(names.begin(), names.end(), record_.concat) != names.end())
+        continue;
+      const Array* source = from.find_array(array.name);
+      if (source == nullptr || source->shape != array.shape || array.segments.empty())
+        return fail(Code::kInvalidData, path + array.name + ": lies in a granule that goes, and " +
+                                            "another has none of its shape");
+      UPWELL_TRY(const ExpressibleArray express,
+                 ExpressibleArray::make(session_, granule, *source));
+      const SegmentLayout& layout = express.layout();
+      const ZarrView view{
+          source->type, layout.chunk_shape, layout.codecs, layout.fortran_order, {}};
+      UPWELL_TRY(const std::string theirs, zarr2_array_json(*source, view));
+      UPWELL_TRY(const std::string ours, zarr2_array_json(array, stored_view(array)));
+      if (ours != theirs)
+        return fail(Code::kInvalidData, path + array.name + ": lies in a granule that goes, and " +
+                                            "another stores it in another way: " + ours + ", " +
+                                            theirs);
+      auto index = std::make_shared<DenseChunkIndex>(express.chunk_count());
+      UPWELL_CHECK(express.for_each_block([&](uint64_t at, std::span<ChunkRef> refs) -> Result<> {
+        for (const ChunkRef& ref : refs) {
+          if (ref.state == ChunkRef::State::kStored)
+            index->set(at, store_.granules->intern(granule.granules->at(ref.granule)), ref.offset,
+                       ref.length);
+          else if (ref.state == ChunkRef::State::kInline)
+            index->set_inline(at, to_bytes(ref.bytes.span()));
+          ++at;
+        }
+        return {};
+      }));
+      array.segments[0].chunks = std::move(index);
+    }
+    for (Group& child : group.groups)
+      for (const Group& match : from.groups)
+        if (match.name == child.name)
+          UPWELL_CHECK(take_static(child, match, path + child.name + "/", granule));
+    return {};
+  }
+
+  Result<Dataset> combine() {
+    if (to_remove_.size() == urls_.size())
+      return fail(Code::kInvalidArgument, "no granule would be left");
+    UPWELL_CHECK(move_anchors());
+    UPWELL_TRY(Dataset cube, combine_once());
+    const CombineReport& done = report_.virtualize.combine;
+    for (size_t i = 0; i < record_.granules.size(); ++i)
+      if (done.sources[i].fate == "replaced") replaced_.insert(i);
+    if (replaced_.empty()) return cube;
+    UPWELL_TRY(const auto anchors, anchors_of(store_, record_));
+    if (std::none_of(replaced_.begin(), replaced_.end(),
+                     [&](size_t i) { return anchors.contains(urls_[i]); }))
+      return cube;
+    UPWELL_CHECK(move_anchors());
+    return combine_once();
+  }
+
+  Result<Dataset> combine_once() {
+    CombineOptions options = options_.virtualize.combine;
+    options.concat = record_.concat;
+    options.load = record_.loaded;
+    options.load_exactly = options.load_given = true;
+    if (!record_.coordinate.empty() && !record_.coordinate.ends_with("/" + record_.concat))
+      options.order_by = record_.coordinate;
+    std::vector<uint64_t> lengths;
+    for (const GranuleRecord& granule : record_.granules) lengths.push_back(granule.length);
+    CombineReport& report = report_.virtualize.combine;
+    auto made = Combiner::resume(session_, urls_, store_, lengths, options, report.refused);
+    if (!made) return fail(std::move(made).error().with(output_.string()));
+    Combiner& combiner = **made;
+    for (size_t i = 0; i < lengths.size(); ++i)
+      combiner.report().sources[i].info = record_.granules[i].info;
+    for (const size_t i : to_remove_) combiner.remove(i);
+    auto done = add_new(combiner);
+    Result<Dataset> out = done ? combiner.finish() : Result<Dataset>(fail(std::move(done).error()));
+    report = std::move(combiner.report());
+    return out;
+  }
+
+  Result<> add_new(Combiner& combiner) {
+    const size_t first = record_.granules.size();
+    Progress progress("scanning", "granules", urls_.size() - first, options_.virtualize.progress);
+    const size_t threads = options_.virtualize.threads > 0
+                               ? options_.virtualize.threads
+                               : std::max(kAppendScans, 2 * core_count());
+    return blocking_for(urls_.size() - first, threads, [&](size_t k) -> Result<> {
+      const size_t i = first + k;
+      auto added = [&]() -> Result<> {
+        UPWELL_TRY(const Dataset dataset, scan(urls_[i]));
+        combiner.report().sources[i].info = identity_of(session_, dataset, urls_[i]);
+        return combiner.add(i, dataset);
+      }();
+      progress.advance();
+      if (added) return {};
+      if (is_about_access(added.error().code)) return fail(std::move(added).error().with(urls_[i]));
+      combiner.reject(i, {"unreadable", "", added.error().to_string()});
+      return {};
+    });
+  }
+
+  void count_changes() {
+    for (const SourceReport& source : report_.virtualize.combine.sources) {
+      report_.added += source.fate == "added" && source.used;
+      report_.replaced += source.fate == "replaced";
+      report_.removed += source.fate == "removed";
+      report_.skipped += source.fate == "skipped" || !source.reasons.empty();
+    }
+  }
+
+  /// --url-prefix is for the new granules: those of the store have their URLs.
+  Result<> rename_granules(Dataset& cube) const {
+    auto renamed = std::make_shared<GranuleTable>();
+    std::unordered_set<std::string> there;
+    for (uint32_t i = 0; i < store_.granules->size(); ++i) there.insert(store_.granules->at(i).url);
+    for (uint32_t i = 0; i < cube.granules->size(); ++i) {
+      Granule granule = cube.granules->at(i);
+      if (!there.contains(granule.url))
+        granule.url = output_url(options_.virtualize.output, granule.url);
+      if (renamed->intern(granule) != i)
+        return fail(Code::kInvalidArgument,
+                    "--url-prefix gives two granules one URL: " + granule.url);
+    }
+    cube.granules = std::move(renamed);
+    return {};
+  }
+
+  Result<> write(Dataset& cube) {
+    ReferenceOutputOptions form;
+    if (!options_.virtualize.output.url_prefix.empty()) UPWELL_CHECK(rename_granules(cube));
+    form.locations = locations_;
+    StoreRecord record = record_of(report_.virtualize.combine, {});
+    size_t k = 0;
+    for (const size_t i : report_.virtualize.combine.order) {
+      if (i >= record_.granules.size())
+        record.granules[k].url = output_url(options_.virtualize.output, record.granules[k].url);
+      ++k;
+    }
+    form.record = record_json(record);
+    UPWELL_TRY(AtomicFile file, AtomicFile::create(output_));
+    UPWELL_TRY(report_.virtualize.counts,
+               write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
+                 report_.virtualize.output_bytes += bytes.size();
+                 return file.write(bytes);
+               }));
+    UPWELL_CHECK(file.commit());
+    report_.written = true;
+    return {};
+  }
+
+  io::Session& session_;
+  const fs::path output_;
+  const AppendOptions& options_;
+  AppendReport& report_;
+  format::ScanOptions scan_;
+  Dataset store_;
+  StoreRecord record_;
+  LocationPairs locations_;
+  std::vector<std::string> urls_;  // of the store, then the new ones
+  std::unordered_set<size_t> to_remove_, replaced_;
+};
+
+}  // namespace
+
+Result<> append(io::Session& session, const fs::path& output,
+                const std::vector<std::string>& sources, const AppendOptions& options,
+                AppendReport& report) {
+  Result<> result = Append(session, output, options, report).run(sources);
+  if (!result) report.virtualize.error = result.error().to_string();
+  return result;
+}
+
+std::string AppendReport::to_json() const {
+  auto json = nlohmann::ordered_json::parse(virtualize.to_json());
+  json["written"] = written;
+  json["changes"] = {
+      {"added", added}, {"replaced", replaced}, {"removed", removed}, {"skipped", skipped}};
+  json["unchanged"] = unchanged;
+  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace upwell::refs

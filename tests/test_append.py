@@ -1,0 +1,272 @@
+"""upwell append: after every kind of change the store reads, with the real clients, as its granules do."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import netCDF4
+import numpy as np
+import pytest
+
+from test_virtualize import (
+    UPWELL, assert_same, open_kerchunk, open_zarr, truth_of, virtualize, write_step,
+)
+
+
+def append(*arguments, status=0):
+    run = subprocess.run(
+        [UPWELL, "append", *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == status, f"status {run.returncode}\n{run.stderr}"
+    return run
+
+
+def steps(tmp_path, numbers, **options):
+    return [write_step(tmp_path / f"g{i}.nc", i, **options) for i in numbers]
+
+
+def check(store, granules):
+    truth = truth_of(granules)
+    assert_same(open_zarr(store), truth)
+    assert_same(open_kerchunk(store), truth)
+    record = json.loads(store.read_text())["upwell"]
+    assert [g["url"] for g in record["granules"]] == [str(g) for g in granules]
+    assert all(g["size"] == os.path.getsize(g["url"]) for g in record["granules"])
+
+
+VARIANTS = [
+    {},
+    {"chunks": (2, 16, 16)},
+    {"zlib": False, "shuffle": False, "chunks": (1, 29, 31)},
+    {"dtype": "f4", "scale": None, "fill": 1e20, "chunks": (1, 8, 13)},
+    {"dtype": "f8", "scale": None, "fill": np.nan},
+    {"dtype": "i4", "scale": None, "fill": None},
+    {"endian": "big"},
+    {"steps": 1},
+    {"fletcher32": True},
+]
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_added_in_any_order_is_made_at_once(tmp_path, options):
+    g = steps(tmp_path, range(6), **options)
+    store, whole = tmp_path / "cube.json", tmp_path / "whole.json"
+    virtualize(g[1], g[3], "-o", store, "-q")
+    append(store, g[5], "-q")
+    check(store, [g[1], g[3], g[5]])
+    append(store, g[4], g[2], "-q")
+    append(store, g[0], "-q")
+    check(store, g)
+    virtualize(*g, "-o", whole, "-q")
+    made, once = json.loads(store.read_text()), json.loads(whole.read_text())
+    # Arrays without the time stay in the granule they were first found in.
+    moved = {k for k in once["refs"] if made["refs"][k] != once["refs"][k]}
+    assert all(k.startswith("mask/") or k == ".zattrs" for k in moved), moved
+    assert made["refs"].keys() == once["refs"].keys()
+
+
+def test_twice_changes_nothing(tmp_path):
+    g = steps(tmp_path, range(3))
+    store = tmp_path / "cube.json"
+    virtualize(*g[:2], "-o", store, "-q")
+    append(store, g[2], "-q")
+    before, stat = store.read_bytes(), store.stat()
+    assert "nothing to do" in append(store, *g).stderr
+    assert store.read_bytes() == before and store.stat().st_ino == stat.st_ino
+    append(store, "--remove", "no-such-granule.nc", "-q")
+    assert store.stat().st_ino == stat.st_ino
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cube.json", "g0.nc", "g1.nc", "g2.nc"]
+
+
+def test_months_of_unencoded_bytes(tmp_path):
+    """Granules of different lengths, each one run of bytes: chunks that fit all of them."""
+    paths, day = [], 0
+    for month, days in enumerate((31, 28, 31, 30)):
+        path = tmp_path / f"m{month}.nc"
+        with netCDF4.Dataset(path, "w", format="NETCDF4") as f:
+            f.createDimension("time", days)
+            f.createDimension("x", 5)
+            t = f.createVariable("time", "f8", ("time",))
+            t.units = "days since 2001-01-01"
+            t[:] = day + np.arange(days)
+            f.createVariable("v", "f4", ("time", "x"), contiguous=True)[:] = (
+                np.arange(days * 5).reshape(days, 5) + 1000 * month)
+        day += days
+        paths.append(str(path))
+    store = tmp_path / "cube.json"
+    virtualize(paths[0], paths[1], "-o", store, "-q", "--inline-threshold", 0)
+    append(store, paths[3], "-q")
+    append(store, paths[2], "-q")
+    assert_same(open_zarr(store), truth_of(paths))
+
+
+def test_scalar_time_becomes_a_dimension(tmp_path):
+    paths = []
+    for i in range(4):
+        path = tmp_path / f"s{i}.nc"
+        with netCDF4.Dataset(path, "w") as f:
+            f.createDimension("x", 400)
+            t = f.createVariable("time", "f8", ())
+            t.units = "days since 2001-01-01"
+            t[...] = i
+            f.createVariable("v", "f8", ("x",), zlib=True)[:] = np.arange(400) * i
+        paths.append(str(path))
+    store = tmp_path / "cube.json"
+    virtualize(paths[0], paths[2], "-o", store, "-q", "--concat", "time")
+    append(store, paths[3], paths[1], "-q")
+    cube = open_zarr(store, decode_times=False)
+    assert cube.time.values.tolist() == [0, 1, 2, 3]
+    assert cube.v.dims == ("time", "x")
+    for i in range(4):
+        assert np.array_equal(cube.v.values[i], np.arange(400) * i)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_replaced(tmp_path, which):
+    g = steps(tmp_path, range(3))
+    store = tmp_path / "cube.json"
+    virtualize(*g, "-o", store, "-q")
+    new = write_step(tmp_path / "v2.nc", which, dtype="i2")
+    with netCDF4.Dataset(new, "a") as f:
+        f["v"].set_auto_maskandscale(False)
+        f["v"][:] = 7 + which
+    before = store.read_bytes()
+    run = append(store, new, status=65)
+    assert "--on-overlap" in run.stderr and g[which] in run.stderr
+    append(store, new, "--on-overlap", "skip", "-q")
+    assert store.read_bytes() == before
+    append(store, new, "--on-overlap", "replace", "-q")
+    os.remove(g[which])  # nothing of it is needed any more
+    check(store, g[:which] + [new] + g[which + 1:])
+    after = store.read_bytes()
+    append(store, new, "--on-overlap", "replace", "-q")
+    assert store.read_bytes() == after
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_written_anew_in_its_place(tmp_path, which):
+    g = steps(tmp_path, range(2))
+    store = tmp_path / "cube.json"
+    virtualize(*g, "-o", store, "-q")
+    with netCDF4.Dataset(tmp_path / "other.nc", "w") as f:
+        f.createDimension("pad", 5000)
+        f.createVariable("pad", "f8", ("pad",))[:] = 1
+    write_step(tmp_path / "new.nc", which, title="reprocessed, with another header " * 200)
+    os.replace(tmp_path / "new.nc", g[which])
+    append(store, *g, status=65)
+    append(store, *g, "--on-overlap", "replace", "-q")
+    check(store, g)
+
+
+@pytest.mark.parametrize("which", [0, 1, 3])
+def test_removed(tmp_path, which):
+    g = steps(tmp_path, range(4))
+    store = tmp_path / "cube.json"
+    virtualize(*g, "-o", store, "-q")
+    append(store, "--remove", f"g{which}.nc", "-q")
+    os.remove(g[which])
+    check(store, g[:which] + g[which + 1:])
+    assert append(store, "--remove", "*", status=64)
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    g = steps(tmp_path, range(2))
+    store = tmp_path / "cube.json"
+    virtualize(*g, "-o", store, "-q")
+    before = store.read_bytes()
+    bad = {
+        "scale_factor": write_step(tmp_path / "b1.nc", 5, scale=0.02),
+        "chunk shape": write_step(tmp_path / "b2.nc", 6, chunks=(1, 10, 31)),
+        "values": write_step(tmp_path / "b3.nc", 7, lat0=1.0),
+        "missing variable": write_step(tmp_path / "b4.nc", 8, missing=True),
+        "extra variable": write_step(tmp_path / "b5.nc", 9, extra=True),
+        "codecs": write_step(tmp_path / "b6.nc", 10, zlib=False, shuffle=False),
+        "fill value": write_step(tmp_path / "b7.nc", 11, fill=-1),
+        "overlap": write_step(tmp_path / "b8.nc", 0, shift=1.0),
+        "byte order": write_step(tmp_path / "b9.nc", 12, endian="big"),
+    }
+    report = tmp_path / "r.json"
+    append(store, *bad.values(), "--report", report, status=65)
+    assert store.read_bytes() == before
+    found = {s["url"]: {r["kind"] for r in s.get("reasons", [])}
+             for s in json.loads(report.read_text())["granules"]}
+    for kind, path in bad.items():
+        assert kind in found[path], (kind, found[path])
+    assert not found[g[0]] and not found[g[1]]
+    good = write_step(tmp_path / "good.nc", 3)
+    append(store, *bad.values(), good, "--on-drift", "skip", "-q")
+    check(store, [*g, good])
+
+
+def test_other_epochs_are_brought_to_the_stores(tmp_path):
+    a = write_step(tmp_path / "a.nc", 0)
+    b = write_step(tmp_path / "b.nc", 1, units="days since 2000-01-03", epoch=2)
+    store = tmp_path / "cube.json"
+    virtualize(a, "-o", store, "-q")
+    append(store, b, "-q", "--concat", "time")
+    raw = open_zarr(store, decode_times=False)
+    assert raw.time.values.tolist() == [0, 1, 2, 3]
+    assert raw.time_bnds.values[:, 0].tolist() == [-0.5, 0.5, 1.5, 2.5]
+
+
+def test_a_granule_may_not_begin_inside_a_chunk(tmp_path):
+    g = steps(tmp_path, range(2), chunks=(2, 29, 31))
+    odd = write_step(tmp_path / "odd.nc", 2, values=[4, 5, 6], steps=3, chunks=(2, 29, 31))
+    store = tmp_path / "cube.json"
+    virtualize(*g, "-o", store, "-q")
+    append(store, odd, "-q")  # the last one may end inside one
+    next_one = write_step(tmp_path / "next.nc", 4, chunks=(2, 29, 31))
+    run = append(store, next_one, status=65)
+    assert "begin inside a chunk" in run.stderr and "next.nc" in run.stderr
+
+
+def test_stores_that_say_too_little(tmp_path):
+    g = steps(tmp_path, range(3))
+    store = tmp_path / "cube.json"
+    virtualize(*g[:2], "-o", store, "-q")
+    document = json.loads(store.read_text())
+    del document["upwell"]
+    store.write_text(json.dumps(document))
+    run = append(store, g[2], status=65)
+    assert "does not say of which granules" in run.stderr
+    parquet = tmp_path / "cube.parq"
+    virtualize(*g[:2], "-o", parquet, "-q")
+    assert "JSON" in append(parquet, g[2], status=65).stderr
+    assert json.loads((parquet / ".zmetadata").read_text())["upwell"]["granules"][1]["url"] == g[1]
+
+
+def test_two_at_once(tmp_path):
+    g = steps(tmp_path, range(8))
+    store = tmp_path / "cube.json"
+    virtualize(g[0], "-o", store, "-q", "--concat", "time")
+    runs = [subprocess.Popen([UPWELL, "append", store, p, "-q", "--concat", "time"]) for p in g[1:]]
+    assert [run.wait(timeout=120) for run in runs] == [0] * 7
+    check(store, g)
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
+def test_killed_at_every_write(tmp_path):
+    """Killed at each system call that changes the file system: old or new, and it can be done again."""
+    g = steps(tmp_path, range(3))
+    store, old = tmp_path / "cube.json", tmp_path / "old.json"
+    virtualize(*g[:2], "-o", store, "-q")
+    shutil.copy(store, old)
+    append(store, g[2], "-q")
+    new = store.read_bytes()
+    calls = ["write", "fsync", "rename,renameat2"]
+    killed = 0
+    for call in calls:
+        for n in range(1, 400):
+            shutil.copy(old, store)
+            run = subprocess.run(
+                ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+                 "-e", f"inject={call}:signal=KILL:when={n}",
+                 UPWELL, "append", store, g[2], "-q"], capture_output=True, timeout=120)
+            if run.returncode == 0:
+                break
+            killed += 1
+            assert store.read_bytes() in (old.read_bytes(), new), (call, n)
+            append(store, g[2], "-q")
+            assert store.read_bytes() == new, (call, n)
+    assert killed > 0
