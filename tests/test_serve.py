@@ -541,3 +541,28 @@ def test_requests_share_one_memory(tmp_path):
     with serving(f"large={path}", options=["--memory", "100MB"]) as (url, _):
         refused = requests.get(f"{url}/datasets/large/picture/v.png", timeout=60)
         assert refused.status_code == 503 and "--memory" in refused.json()["detail"]
+
+
+def test_no_array_hides_the_others(tmp_path):
+    """Types that some client cannot parse, and integers of odd precision: the store opens everywhere, values are right."""
+    path = tmp_path / "odd.h5"
+    twelve_bits = np.arange(-40, 40, dtype="i2").reshape(10, 8)
+    with h5py.File(path, "w") as file:
+        type12 = h5py.h5t.NATIVE_INT16.copy()
+        type12.set_precision(12)
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_chunk((4, 8))
+        made = h5py.h5d.create(file.id, b"twelve", type12, h5py.h5s.create_simple((10, 8)), layout)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, twelve_bits)
+        file["fields"] = np.zeros(6, np.dtype([("a", "f4"), ("b", "i2", (3,))]))
+        file["opaque"] = np.array([b"abcd"] * 3, dtype="V4")
+        file["plain"] = np.arange(5.0)
+    with serving(f"odd={path}") as (url, _):
+        info = requests.get(f"{url}/datasets/odd/info", timeout=10).json()
+        assert "zarr-python 3" in info["not_in_zarr2"]["fields"] and "fields" in info["not_in_zarr3"]
+        import zarr
+        for zarr_format in (2, 3):
+            root = zarr.open_group(f"{url}/datasets/odd/zarr", mode="r", zarr_format=zarr_format, use_consolidated=True)
+            assert sorted(root.array_keys()) == ["opaque", "plain", "twelve"]
+            assert (root["twelve"][:] == twelve_bits).all() and (root["plain"][:] == np.arange(5.0)).all()
+            assert root["opaque"][:].tolist() == [b"abcd"] * 3

@@ -45,10 +45,15 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
                      const Selection& selection, const PieceSink& sink, const FillSink& fill,
                      const ReadOptions& options = {});
 
+enum class ChunkForm {
+  kStored,  ///< elements of array.type
+  kMemory,  ///< elements of memory_type(array.type)
+};
 /// One chunk of the array's own grid (chunk_shape), edge chunks padded with fill to the full chunk
-/// shape, as stored type `array.type` (for Zarr). nullopt when no segment holds anything of it.
+/// shape (for Zarr). nullopt when no segment holds anything of it.
 Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dataset,
-                                        const Array& array, const Shape& chunk);
+                                        const Array& array, const Shape& chunk,
+                                        ChunkForm form = ChunkForm::kStored);
 
 /// The stored bytes of a chunk, when the array is one uniform segment aligned with its grid, so
 /// that they can pass through. nullopt: never written. kUnsupported when the array is not uniform.

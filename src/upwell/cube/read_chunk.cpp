@@ -69,7 +69,7 @@ Result<bool> any_written(const ChunkPlan& plan) {
 }  // namespace
 
 Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dataset,
-                                        const Array& array, const Shape& chunk) {
+                                        const Array& array, const Shape& chunk, ChunkForm form) {
   UPWELL_TRY(Selection box, chunk_box(array, chunk));
   UPWELL_TRY(CheckedSelection checked, check_selection(array, box));
   UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked));
@@ -78,13 +78,23 @@ Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dat
   UPWELL_TRY(Values values, read_raw(session, dataset, array, box));
   if (array.type.kind == Kind::kVlenString)
     return std::optional<Bytes>(join_texts(values, array.chunk_shape));
-  Bytes clipped(values.count() * array.type.size);
-  UPWELL_CHECK(from_memory(array.type, values.data, values.count(), clipped));
+  Bytes clipped;
+  Bytes fill = stored_fill(array);
+  if (form == ChunkForm::kMemory) {
+    Bytes element(memory_type(array.type).size);
+    UPWELL_CHECK(to_memory(array.type, fill, 1, element));
+    fill = std::move(element);
+    clipped = std::move(values.data);
+  } else {
+    clipped.resize(values.count() * array.type.size);
+    UPWELL_CHECK(from_memory(array.type, values.data, values.count(), clipped));
+  }
   if (values.shape == array.chunk_shape) return std::optional<Bytes>(std::move(clipped));
-  Bytes padded(element_count(array.chunk_shape) * array.type.size);
-  fill_all(stored_fill(array), padded);
+  Bytes padded(element_count(array.chunk_shape) * fill.size());
+  fill_all(fill, padded);
   copy_box({clipped.data(), 0, c_strides(values.shape)},
-           {padded.data(), 0, c_strides(array.chunk_shape)}, values.shape, array.type.size);
+           {padded.data(), 0, c_strides(array.chunk_shape)}, values.shape,
+           static_cast<uint32_t>(fill.size()));
   return std::optional<Bytes>(std::move(padded));
 }
 

@@ -83,10 +83,21 @@ Result<> check_layout(const Array& array, const SegmentLayout& layout) {
   auto numpy = to_numpy(array.type);
   if (!numpy)
     return fail(Code::kUnsupported, "type " + describe(array.type) + ": " + numpy.error().message);
+  UPWELL_CHECK(check_clients(array.type));
   return check_numcodecs(layout.codecs, array.type.size);
 }
 
 }  // namespace
+
+Result<> check_clients(const DataType& type) {
+  for (const Member& member : type.members) {
+    if (member.type->kind == Kind::kArray)
+      return fail(Code::kUnsupported, "field " + member.name + " of " + describe(type) +
+                                          " is an array, which zarr-python 3 cannot parse");
+    UPWELL_CHECK(check_clients(*member.type));
+  }
+  return {};
+}
 
 bool numcodecs_knows(std::string_view id) {
   // HDF5 filters that only this project (or imagecodecs) decodes. Other names that a reference set

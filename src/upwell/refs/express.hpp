@@ -59,6 +59,10 @@ class ExpressibleArray {
   std::shared_ptr<const ChunkIndex> chunks_;
 };
 
+/// kUnsupported for types that numpy has but some Zarr client in use cannot parse: zarr-python 3
+/// then opens nothing of the whole store.
+Result<> check_clients(const DataType& type);
+
 /// Whether numcodecs (as zarr-python, xarray and kerchunk use it) knows a codec of this name.
 bool numcodecs_knows(std::string_view id);
 

@@ -434,7 +434,7 @@ Result<std::optional<Bytes>> parse_fill(const DataType& type, std::string_view j
   return std::optional<Bytes>(std::move(stored));
 }
 
-Result<std::string> fill_json(const DataType& type, ByteSpan stored, int zarr_format) {
+Result<std::string> fill_json(const DataType& type, ByteSpan stored) {
   if (type.kind == Kind::kVlenString && type.size == 0) {
     return type.utf8 ? json_text(as_text(stored)) : ValueJson(base64_encode(stored)).dump();
   }
@@ -442,9 +442,6 @@ Result<std::string> fill_json(const DataType& type, ByteSpan stored, int zarr_fo
   if (stored.size() != type.size) return fail(Code::kInternal, "fill value of the wrong size");
   const bool raw = type.kind == Kind::kCompound || type.kind == Kind::kArray ||
                    type.kind == Kind::kOpaque || type.kind == Kind::kString;
-  if (raw && zarr_format == 3 && type.kind == Kind::kOpaque) {
-    return ValueJson(std::vector<unsigned>(stored.begin(), stored.end())).dump();
-  }
   if (raw) return ValueJson(base64_encode(stored)).dump();
   const DataType memory = memory_type(type);
   Bytes element(memory.size, 0);

@@ -29,8 +29,8 @@ Result<Attributes> parse_zarr3_attributes(std::string_view zarr_json);
 /// `json`: the text of a "fill_value". nullopt for null. Bytes as stored in `type`; empty text for
 /// variable-length strings gives nullopt too (there is nothing to store).
 Result<std::optional<Bytes>> parse_fill(const DataType& type, std::string_view json);
-/// The reverse, for Zarr v2 (base64 for S and V) or v3.
-Result<std::string> fill_json(const DataType& type, ByteSpan stored, int zarr_format);
+/// The reverse (base64 for S, V and structured types, as zarr-python reads them in v2 and v3).
+Result<std::string> fill_json(const DataType& type, ByteSpan stored);
 
 /// A number that xarray's FillValueCoder wrote into an attribute of Zarr v3: base64 of a
 /// little-endian double.

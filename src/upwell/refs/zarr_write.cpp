@@ -45,7 +45,7 @@ Result<WriteJson> numcodecs_json(const codec::CodecSpec& spec) {
 
 bool is_nan_fill(const DataType& type, const Bytes& fill) {
   if (type.kind != Kind::kFloat) return false;
-  auto json = fill_json(type, fill, 2);
+  auto json = fill_json(type, fill);
   return json && *json == "\"NaN\"";
 }
 
@@ -53,7 +53,7 @@ bool is_nan_fill(const DataType& type, const Bytes& fill) {
 std::optional<Bytes> fill_in_view(const Array& array, const ZarrView& view) {
   if (!array.fill) return std::nullopt;
   if (view.type == array.type) return array.fill;
-  auto json = fill_json(array.type, *array.fill, 2);
+  auto json = fill_json(array.type, *array.fill);
   if (!json) return std::nullopt;
   auto fill = parse_fill(view.type, *json);
   return fill ? *fill : std::nullopt;
@@ -191,8 +191,7 @@ Result<WriteJson> v3_codecs_json(const ZarrView& view) {
 
 Result<WriteJson> v3_fill_json(const Array& array, const ZarrView& view) {
   const auto fill = fill_in_view(array, view);
-  UPWELL_TRY(const std::string text,
-             fill_json(view.type, fill.value_or(Bytes(view.type.size, 0)), 3));
+  UPWELL_TRY(const std::string text, fill_json(view.type, fill.value_or(Bytes(view.type.size, 0))));
   return own_json(text);
 }
 
@@ -278,7 +277,7 @@ Result<std::string> zarr2_array_json(const Array& array, const ZarrView& view) {
   const Zarr2Fill fill = zarr2_fill(array, view);
   out["fill_value"] = nullptr;
   if (fill.fill) {
-    UPWELL_TRY(const std::string text, fill_json(view.type, *fill.fill, 2));
+    UPWELL_TRY(const std::string text, fill_json(view.type, *fill.fill));
     out["fill_value"] = own_json(text);
   }
   WriteJson filters = WriteJson::array();

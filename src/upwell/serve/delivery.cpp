@@ -219,14 +219,10 @@ Result<Response> stored_response(io::Session& session, const Granule& granule,
 
 Result<SharedBytes> encode_chunk(io::Session& session, const Dataset& dataset, const Array& array,
                                  const Delivery& delivery, uint64_t position, bool& missing) {
-  UPWELL_TRY(auto raw, read_chunk(session, dataset, array, chunk_index(array, position)));
+  const ChunkForm form = delivery.plain_memory ? ChunkForm::kMemory : ChunkForm::kStored;
+  UPWELL_TRY(auto raw, read_chunk(session, dataset, array, chunk_index(array, position), form));
   missing = !raw;
   if (!raw) return SharedBytes();
-  if (delivery.plain_memory) {
-    Bytes plain(chunk_bytes(delivery.view));
-    UPWELL_CHECK(to_memory(array.type, *raw, element_count(array.chunk_shape), plain));
-    raw = std::move(plain);
-  }
   if (delivery.encode.empty()) return SharedBytes(std::move(*raw));
   UPWELL_TRY(Bytes packed, delivery.encode.encode(*raw));
   return SharedBytes(std::move(packed));
@@ -293,6 +289,7 @@ Result<Response> stripped_response(io::Session& session, const Granule& granule,
 
 Result<Delivery> choose_delivery(const Array& array, Target target) {
   if (array.null_space) return fail(Code::kUnsupported, "it has no values (null dataspace)");
+  UPWELL_CHECK(refs::check_clients(array.type));
   if (target == Target::kStored) UPWELL_CHECK(refuse_stored(array));
   std::optional<Delivery> delivery;
   if (is_uniform(array) && !array.segments.front().layout->heap) {
