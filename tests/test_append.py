@@ -30,7 +30,8 @@ def check(store, granules):
     truth = truth_of(granules)
     assert_same(open_zarr(store), truth)
     assert_same(open_kerchunk(store), truth)
-    record = json.loads(store.read_text())["upwell"]
+    document = store / ".zmetadata" if store.is_dir() else store
+    record = json.loads(document.read_text())["upwell"]
     assert [g["url"] for g in record["granules"]] == [str(g) for g in granules]
     assert all(g["size"] == os.path.getsize(g["url"]) for g in record["granules"])
 
@@ -232,7 +233,6 @@ def test_stores_that_say_too_little(tmp_path):
     assert "does not say of which granules" in run.stderr
     parquet = tmp_path / "cube.parq"
     virtualize(*g[:2], "-o", parquet, "-q")
-    assert "JSON" in append(parquet, g[2], status=65).stderr
     assert json.loads((parquet / ".zmetadata").read_text())["upwell"]["granules"][1]["url"] == g[1]
 
 
@@ -270,3 +270,108 @@ def test_killed_at_every_write(tmp_path):
             append(store, g[2], "-q")
             assert store.read_bytes() == new, (call, n)
     assert killed > 0
+
+
+# --- Parquet: at the end ------------------------------------------------------------------------
+
+
+def state(store):
+    return {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in store.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("options", [*VARIANTS, {"record": 3}, {"record": 1}])
+def test_parquet_grows_at_its_end(tmp_path, options):
+    options = dict(options)
+    record = options.pop("record", 10000)
+    g = steps(tmp_path, range(7), **options)
+    store = tmp_path / "cube.parq"
+    virtualize(*g[:2], "-o", store, "-q", "--record-size", record)
+    for upto in (3, 4, 7):
+        append(store, *g[:upto], "-q")
+        check(store, g[:upto])
+    before = state(store)
+    assert "nothing to do" in append(store, *g).stderr
+    assert state(store) == before
+
+
+def test_parquet_does_not_change_under_a_reader(tmp_path):
+    """fsspec reads .zmetadata when it opens, and partitions when chunks are asked for."""
+    g = steps(tmp_path, range(6), chunks=(1, 10, 31))
+    store = tmp_path / "cube.parq"
+    for record in (1, 4, 10000):
+        shutil.rmtree(store, ignore_errors=True)
+        virtualize(*g[:3], "-o", store, "-q", "--record-size", record)
+        early = [open_zarr(store), open_kerchunk(store)]
+        append(store, g[3], "-q")
+        middle = open_zarr(store)
+        append(store, g[4], g[5], "-q")
+        for cube in early:
+            assert_same(cube, truth_of(g[:3]))
+        assert_same(middle, truth_of(g[:4]))
+        check(store, g)
+
+
+def test_parquet_refuses_to_move_rows(tmp_path):
+    g = steps(tmp_path, range(4))
+    store = tmp_path / "cube.parq"
+    virtualize(g[0], g[2], "-o", store, "-q")
+    before = state(store)
+    new = write_step(tmp_path / "new.nc", 2)
+    for arguments in ([g[1]], ["--remove", "g0.nc"], [new, "--on-overlap", "replace"]):
+        assert "only at its end" in append(store, *arguments, status=65).stderr
+    assert state(store) == before
+    bad = write_step(tmp_path / "bad.nc", 3, scale=0.02)
+    assert "scale_factor" in append(store, bad, status=65).stderr
+    assert state(store) == before
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
+def test_parquet_costs_what_the_granule_costs(tmp_path):
+    """Partitions that were full before are neither read nor written."""
+    g = steps(tmp_path, range(60), steps=1, chunks=(1, 4, 4), nx=33, ny=33)
+    small, large = tmp_path / "small.parq", tmp_path / "large.parq"
+    virtualize(*g[:3], "-o", small, "-q", "--record-size", 100)
+    virtualize(*g[:59], "-o", large, "-q", "--record-size", 100)
+    cost = {}
+    for store, granule in ((small, g[3]), (large, g[59])):
+        before = state(store)
+        log = tmp_path / "log"
+        subprocess.run(["strace", "-f", "-qq", "-o", log, "-e", "trace=openat,open", UPWELL,
+                        "append", store, granule, "-q"], check=True, timeout=120)
+        opened = {line.split('"')[1] for line in log.read_text().splitlines() if '/v/refs.' in line}
+        written = {p for p in state(store) if before.get(p) != state(store)[p] and p.parent.name == "v"}
+        cost[store] = len(opened), len(written)
+    assert all(a <= b for a, b in zip(cost[large], (3, 2))) and all(cost[small]), cost
+    check(large, g)
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
+def test_parquet_killed_at_every_write(tmp_path):
+    g = steps(tmp_path, range(3))
+    store, old = tmp_path / "cube.parq", tmp_path / "old"
+    virtualize(*g[:2], "-o", store, "-q", "--record-size", 3)
+    shutil.copytree(store, old)
+    append(store, g[2], "-q")
+    new = (store / ".zmetadata").read_bytes()
+    before = (old / ".zmetadata").read_bytes()
+    killed = seen_old = 0
+    for call in ("write", "fsync", "rename,renameat2"):
+        for n in range(1, 400):
+            shutil.rmtree(store)
+            shutil.copytree(old, store)
+            run = subprocess.run(
+                ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+                 "-e", f"inject={call}:signal=KILL:when={n}",
+                 UPWELL, "append", store, g[2], "-q"], capture_output=True, timeout=120)
+            if run.returncode == 0:
+                break
+            killed += 1
+            is_old = (store / ".zmetadata").read_bytes() == before
+            assert is_old or (store / ".zmetadata").read_bytes() == new
+            seen_old += is_old
+            if call != "write":
+                assert_same(open_zarr(store), truth_of(g[:2] if is_old else g))
+            append(store, g[2], "-q")
+            assert (store / ".zmetadata").read_bytes() == new
+            check(store, g)
+    assert killed and seen_old

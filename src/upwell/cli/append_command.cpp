@@ -81,7 +81,9 @@ void add_append_command(Program& program) {
   CLI::App* app =
       program.add("append", "Add, replace or remove granules of a reference set", kAppendFooter,
                   [args](Context& context) { return run_append(*args, context); });
-  app->add_option("OUT", args->output, "Reference set in JSON that upwell virtualize wrote")
+  app->add_option(
+         "OUT", args->output,
+         "Reference set that upwell virtualize wrote; in Parquet it takes granules at its end only")
       ->required();
   app->add_option("GRANULE", args->sources,
                   "Granules: paths, URLs, patterns, directories, prefixes, @list.txt");

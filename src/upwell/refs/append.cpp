@@ -16,6 +16,7 @@
 #include "base/files.hpp"
 #include "base/parallel.hpp"
 #include "refs/kerchunk_json_writer.hpp"
+#include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
 #include "refs/source_list.hpp"
 #include "refs/zarr_metadata.hpp"
@@ -112,23 +113,39 @@ class Append {
   Result<> run(const std::vector<std::string>& sources) {
     const std::string name = output_.string();
     report_.virtualize.output = name;
-    report_.virtualize.format = "kerchunk-json";
-    if (io::scheme_of(name) != "file" || !name.ends_with(".json"))
+    std::error_code ignored;
+    parquet_ = fs::is_directory(output_, ignored);
+    document_ = parquet_ ? output_ / ".zmetadata" : output_;
+    report_.virtualize.format = parquet_ ? "kerchunk-parquet" : "kerchunk-json";
+    if (io::scheme_of(name) != "file" || !(parquet_ || name.ends_with(".json")))
       return fail(Code::kUnsupported,
-                  name + ": only reference sets in JSON on a file system can be added to");
-    UPWELL_TRY(const StoreLock lock, StoreLock::take(output_));
+                  name + ": only reference sets on a file system can be added to");
+    UPWELL_TRY(const StoreLock lock, StoreLock::take(document_));
     UPWELL_CHECK(read_store());
     UPWELL_CHECK(choose_sources(sources));
     if (urls_.size() == record_.granules.size() && to_remove_.empty()) return {};
+    if (parquet_ && !to_remove_.empty()) return only_at_the_end();
     UPWELL_TRY(Dataset cube, combine());
     count_changes();
     if (report_.added + report_.removed + report_.replaced == 0) return {};
-    return write(cube);
+    if (!parquet_) return write(cube);
+    const std::vector<size_t>& order = report_.virtualize.combine.order;
+    for (size_t i = 0; i < record_.granules.size(); ++i)
+      if (order[i] != i) return only_at_the_end();
+    return extend(cube);
   }
 
  private:
+  Result<> only_at_the_end() const {
+    return fail(Code::kUnsupported,
+                output_.string() +
+                    ": a set in Parquet grows only at its end, or readers that have it "
+                    "open would see rows that moved; make it anew with upwell "
+                    "virtualize, or keep it in JSON");
+  }
+
   Result<> read_store() {
-    const std::string url = io::normal_url(output_.string());
+    const std::string url = io::normal_url(document_.string());
     UPWELL_TRY(const SharedBytes document, session_.read_one(url));
     UPWELL_TRY(locations_, read_locations(as_text(document.span())));
     UPWELL_TRY(std::optional<StoreRecord> record, read_record(as_text(document.span())));
@@ -140,8 +157,12 @@ class Append {
                       "\"upwell\"): make it with upwell virtualize");
     record_ = std::move(*record);
     UPWELL_TRY(store_, open_source(session_, name));
-    if (store_.format != "kerchunk-json")
-      return fail(Code::kUnsupported, name + ": not a kerchunk reference set in JSON");
+    if (store_.format != report_.virtualize.format)
+      return fail(Code::kUnsupported, name + ": not a kerchunk reference set");
+    if (parquet_) {
+      const auto json = nlohmann::json::parse(as_text(document.span()), nullptr, false);
+      record_size_ = json.is_object() ? json.value("record_size", uint64_t{0}) : 0;
+    }
     if (!store_.problems.empty())
       return fail(Code::kInvalidData, name + ": " + store_.problems[0].path + ": " +
                                           store_.problems[0].error.to_string());
@@ -265,6 +286,7 @@ class Append {
   Result<Dataset> combine() {
     if (to_remove_.size() == urls_.size())
       return fail(Code::kInvalidArgument, "no granule would be left");
+    if (parquet_) return combine_once();
     UPWELL_CHECK(move_anchors());
     UPWELL_TRY(Dataset cube, combine_once());
     const CombineReport& done = report_.virtualize.combine;
@@ -282,6 +304,7 @@ class Append {
   Result<Dataset> combine_once() {
     CombineOptions options = options_.virtualize.combine;
     options.concat = record_.concat;
+    options.only_after = parquet_;
     options.load = record_.loaded;
     options.load_exactly = options.load_given = true;
     if (!record_.coordinate.empty() && !record_.coordinate.ends_with("/" + record_.concat))
@@ -348,7 +371,23 @@ class Append {
     return {};
   }
 
-  Result<> write(Dataset& cube) {
+  /// Partitions first, each put into place whole, the document last.
+  Result<> extend(Dataset& cube) {
+    UPWELL_CHECK(keep_chunks(cube, store_, record_.concat));
+    UPWELL_TRY(const ReferenceOutputOptions form, form_of(cube));
+    const auto sink = [&](const std::string& name, ByteSpan bytes) -> Result<> {
+      std::error_code error;
+      fs::create_directories((output_ / name).parent_path(), error);
+      return write_file_atomically(output_ / name, bytes);
+    };
+    UPWELL_CHECK(extend_kerchunk_parquet(store_, cube, form, record_size_, sink,
+                                         report_.virtualize.counts,
+                                         report_.virtualize.output_bytes));
+    report_.written = true;
+    return {};
+  }
+
+  Result<ReferenceOutputOptions> form_of(Dataset& cube) {
     ReferenceOutputOptions form;
     if (!options_.virtualize.output.url_prefix.empty()) UPWELL_CHECK(rename_granules(cube));
     form.locations = locations_;
@@ -360,6 +399,11 @@ class Append {
       ++k;
     }
     form.record = record_json(record);
+    return form;
+  }
+
+  Result<> write(Dataset& cube) {
+    UPWELL_TRY(const ReferenceOutputOptions form, form_of(cube));
     UPWELL_TRY(AtomicFile file, AtomicFile::create(output_));
     UPWELL_TRY(report_.virtualize.counts,
                write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
@@ -373,6 +417,9 @@ class Append {
 
   io::Session& session_;
   const fs::path output_;
+  fs::path document_;  // output_, or the .zmetadata in it
+  bool parquet_ = false;
+  uint64_t record_size_ = 0;
   const AppendOptions& options_;
   AppendReport& report_;
   format::ScanOptions scan_;

@@ -22,14 +22,21 @@ struct AppendReport {
   std::string to_json() const;
 };
 
-/// Brings the kerchunk JSON reference set at `output`, a local file, up to date with `sources` (see
-/// expand_sources), under the audit of virtualize: the store stands in place of the first granule.
-/// The document is replaced in one step; a second run with the same sources touches nothing. Runs
-/// on the same store follow one another. kUnsupported for a set that does not say where its
-/// granules end (no record; see granule_record.hpp), and for other forms.
+/// Brings the kerchunk reference set at `output`, a local file (JSON) or directory (Parquet), up to
+/// date with `sources` (see expand_sources), under the audit of virtualize: the store stands in
+/// place of the first granule. A document of JSON is replaced in one step. A set in Parquet grows
+/// at its end, so that readers that have it open see no difference; other changes are kUnsupported.
+/// A second run with the same sources touches nothing. Runs on the same store follow one another.
+/// kUnsupported, too, for a set that does not say where its granules end (no record; see
+/// granule_record.hpp). docs/decisions/append.md has the order of writes.
 Result<> append(io::Session& session, const std::filesystem::path& output,
                 const std::vector<std::string>& sources, const AppendOptions& options,
                 AppendReport& report);
+
+/// Brings arrays whose values are in the set, of which `cube` has all in one chunk, to the chunk
+/// shapes of `store`: full chunks of the store are left out, the rest is padded. kUnsupported where
+/// `cube` is not `store` grown along leading axes.
+Result<> keep_chunks(Dataset& cube, const Dataset& store, const std::string& concat);
 
 /// Brings what a scan says of a new granule into the form in which `store` holds it: a dimension
 /// put in front, names given to nameless dimensions, one run of unencoded bytes cut into the

@@ -38,6 +38,9 @@ struct CombineOptions {
   /// Only the coordinate and `load` are loaded, whatever their size (as an earlier run decided).
   bool load_exactly = false;
   Overlap on_overlap = Overlap::kError;  ///< see Combiner::resume
+  /// New granules are wanted only behind those of the store, whose references are not looked up:
+  /// the result has none of them.
+  bool only_after = false;
   bool skip_offenders = false;  ///< leave granules out that do not fit; else refuse them all
   ExpressOptions express;
 };

@@ -236,7 +236,9 @@ Result<ArrayFacts> Combiner::facts_of(const Dataset& dataset, const std::string&
   facts.head = array;
   facts.head.segments.clear();
   facts.referenced = !load;
-  if (!load) {
+  if (!load && existing_ > 0 && !resumed_ && !array.segments.empty()) {
+    facts.layout = *array.segments[0].layout;  // of the store: no chunk is looked up for it
+  } else if (!load) {
     UPWELL_TRY(express, ExpressibleArray::make(session_, dataset, array, options_.express));
     facts.layout = express->layout();
     facts.contiguous = express->contiguous();

@@ -79,6 +79,10 @@ Result<> Combiner::add_store(const Dataset& store, const std::vector<uint64_t>& 
       Pending pending{&plan, array, {}, std::nullopt};
       UPWELL_TRY(pending.facts,
                  facts_of(store, plan.facts.path, *array, plan.load, false, pending.express));
+      if (!plan.load) {
+        UPWELL_TRY(pending.express,
+                   ExpressibleArray::make(session_, store, *array, options_.express));
+      }
       return add_array(0, store, pending, reasons);
     }();
     if (!added) return fail(std::move(added).error().with(plan.facts.path));
@@ -122,14 +126,12 @@ Result<> Combiner::add_store_values(const Dataset& store, const Array& array, Ar
 Result<> Combiner::add_store_references(const Dataset& store, const Array& array, ArrayPlan& plan,
                                         const std::vector<uint64_t>& lengths) {
   const size_t axis = *plan.facts.axis;
-  UPWELL_TRY(const ExpressibleArray express,
-             ExpressibleArray::make(session_, store, array, options_.express));
-  const SegmentLayout& layout = express.layout();
-  const Shape& grid = express.grid();
+  const SegmentLayout& layout = plan.facts.layout;
+  const Shape grid = grid_shape(array.shape, layout.chunk_shape);
   const uint64_t chunk = std::max<uint64_t>(layout.chunk_shape[axis], 1);
   const uint64_t outer = product(grid, 0, axis);
   const uint64_t inner = product(grid, axis + 1, grid.size());
-  const uint64_t base = plan.store->reserve(express.chunk_count());
+  const uint64_t base = plan.store->reserve(element_count(grid));
   const bool bare = layout.codecs.empty() && !layout.fortran_order;
   std::vector<size_t> owner(grid[axis], 0);        // by chunk along the axis
   std::vector<uint64_t> first(lengths.size(), 0);  // chunk along the axis
@@ -150,6 +152,9 @@ Result<> Combiner::add_store_references(const Dataset& store, const Array& array
       owner[first[i] + k] = i;
   }
   plan.facts.contiguous = !plan.chunked;
+  if (options_.only_after) return {};
+  UPWELL_TRY(const ExpressibleArray express,
+             ExpressibleArray::make(session_, store, array, options_.express));
   std::vector<uint32_t> number;
   return express.for_each_block([&](uint64_t position, std::span<ChunkRef> refs) -> Result<> {
     for (ChunkRef& ref : refs) {

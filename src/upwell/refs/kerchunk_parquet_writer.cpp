@@ -74,7 +74,49 @@ class KerchunkParquet {
     return counts_;
   }
 
+  Result<> extend(const Dataset& store) {
+    Result<> result;
+    for_each_array(dataset_.root, [&](const std::string& path, const Array& array) {
+      const Array* old = store.root.find_array(path);
+      if (result && (old == nullptr || old->shape != array.shape))
+        result = old == nullptr ? fail(Code::kInternal, path + " is new")
+                                : grow(path, store, *old, array);
+    });
+    UPWELL_CHECK(result);
+    return metadata();
+  }
+  const ReferenceCounts& counts() const { return counts_; }
+
  private:
+  Result<> grow(const std::string& path, const Dataset& store, const Array& old,
+                const Array& array) {
+    if (array.segments.size() != 1 || old.segments.size() != 1 || array.shape.empty() ||
+        array.chunk_shape != old.chunk_shape)
+      return fail(Code::kInternal, path + " does not grow chunk by chunk");
+    const Shape grid = grid_shape(array.shape, array.chunk_shape);
+    const uint64_t total = element_count(grid);
+    const uint64_t first = old.shape[0] / array.chunk_shape[0] * (total / grid[0]);
+    RecordFile record(record_size_);
+    uint64_t number = first / record_size_;
+    for (uint64_t p = number * record_size_; p < total; ++p) {
+      ChunkRef ref;
+      const bool kept = p < first;
+      UPWELL_CHECK((kept ? old : array).segments[0].chunks->lookup({&p, 1}, &ref));
+      if (kept && ref.state == ChunkRef::State::kStored)
+        ref.granule = dataset_.granules->intern(store.granules->at(ref.granule));
+      if (ref.filter_mask != 0)
+        return fail(Code::kUnsupported, path + ": a chunk has a filter mask");
+      UPWELL_CHECK(add(ref, record));
+      if (!record.full() && p + 1 < total) continue;
+      record.pad();
+      UPWELL_TRY(Bytes bytes, record.bytes());
+      bytes_written_ += bytes.size();
+      record.clear();
+      UPWELL_CHECK(sink_(path.substr(1) + "/refs." + std::to_string(number++) + ".parq", bytes));
+    }
+    return {};
+  }
+
   Result<> metadata() {
     UPWELL_TRY(auto documents, zarr2_documents(dataset_.root));
     std::string text = "{" + locations_member(options_.locations) + "\"metadata\":{";
@@ -156,6 +198,17 @@ Result<ReferenceCounts> write_kerchunk_parquet(const Dataset& dataset,
                                                uint64_t& bytes_written) {
   if (record_size == 0) return fail(Code::kInvalidArgument, "a record size of 0");
   return KerchunkParquet(dataset, options, record_size, sink, bytes_written).write();
+}
+
+Result<> extend_kerchunk_parquet(const Dataset& store, const Dataset& cube,
+                                 const ReferenceOutputOptions& options, uint64_t record_size,
+                                 const ObjectSink& sink, ReferenceCounts& counts,
+                                 uint64_t& bytes_written) {
+  if (record_size == 0) return fail(Code::kInvalidArgument, "a record size of 0");
+  KerchunkParquet out(cube, options, record_size, sink, bytes_written);
+  UPWELL_CHECK(out.extend(store));
+  counts = out.counts();
+  return {};
 }
 
 }  // namespace upwell::refs

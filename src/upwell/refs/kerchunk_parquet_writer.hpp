@@ -12,4 +12,13 @@ Result<ReferenceCounts> write_kerchunk_parquet(const Dataset& dataset,
                                                uint64_t record_size, const ObjectSink& sink,
                                                uint64_t& bytes_written);
 
+/// Grows a set that is there, `store`, along the leading axes to `cube`. Gives the partitions that
+/// change, in which every row of `store` stays as it is, and last .zmetadata: a reader of the old
+/// .zmetadata sees no difference. Of arrays that grow, `cube` needs chunks from the first on that
+/// is not full in `store`; chunk shapes are equal.
+Result<> extend_kerchunk_parquet(const Dataset& store, const Dataset& cube,
+                                 const ReferenceOutputOptions& options, uint64_t record_size,
+                                 const ObjectSink& sink, ReferenceCounts& counts,
+                                 uint64_t& bytes_written);
+
 }  // namespace upwell::refs
