@@ -61,5 +61,8 @@ std::span<const Format> formats();
 /// HTML, empty and unknown objects.
 Result<Dataset> scan(io::Session& session, const std::string& url, const ScanOptions& options = {},
                      int depth = 0);
+/// As scan, of an object whose state is known: `granule` has its normal URL and what `stat` said.
+Result<Dataset> scan_known(io::Session& session, const Granule& granule,
+                           const ScanOptions& options = {}, int depth = 0);
 
 }  // namespace upwell::format

@@ -15,6 +15,8 @@ namespace {
 // A tree is a few levels deep; a chain of this many structures is broken or hostile.
 constexpr int kMaxRounds = 4096;
 constexpr uint64_t kMaxMetadata = 1ULL << 30;
+// libhdf5 allots metadata in blocks of 2 KiB, so what a structure points to often lies in the next.
+constexpr uint64_t kRemoteReadAhead = 4096;
 
 std::string scan_first_line(ByteSpan head) {
   std::string text;
@@ -92,6 +94,8 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
   }
   if (!found) return scan_unknown(head);
 
+  UPWELL_TRY(io::StoreTraits traits, session.traits(url));
+  if (traits.worth_caching) window.read_ahead(kRemoteReadAhead);
   auto reader = found->make(granule, options);
   for (int round = 0;; ++round) {
     UPWELL_TRY(bool done, reader->advance(window));
@@ -120,6 +124,11 @@ Result<Dataset> scan(io::Session& session, const std::string& url, const ScanOpt
   auto info = session.stat(granule.url);
   if (!info) return fail(std::move(info).error().with("granule " + granule.url));
   granule.info = *info;
+  return scan_known(session, granule, options, depth);
+}
+
+Result<Dataset> scan_known(io::Session& session, const Granule& granule, const ScanOptions& options,
+                           int depth) {
   auto dataset = scan_granule(session, granule, options, depth);
   if (!dataset) return fail(std::move(dataset).error().with("granule " + granule.url));
   return dataset;

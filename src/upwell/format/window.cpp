@@ -106,7 +106,15 @@ ByteSpan Window::join(uint64_t offset, uint64_t length) {
   return part->second.span().subspan(offset - start, length);
 }
 
-void Window::ask(uint64_t offset, uint64_t length) { missing_.push_back({offset, length}); }
+void Window::ask(uint64_t offset, uint64_t length) {
+  uint64_t end = offset + length;
+  if (uint64_t block = ahead_ / 2) {
+    end = std::max(end, std::min(offset + ahead_, object_size_));
+    offset -= offset % block;
+    end = std::min(object_size_, end + (block - end % block) % block);
+  }
+  missing_.push_back({offset, end - offset});
+}
 
 std::vector<io::Range> Window::take_missing() {
   std::vector<io::Range> asked = std::move(missing_);

@@ -18,6 +18,10 @@ class Window {
  public:
   explicit Window(uint64_t object_size) : object_size_(object_size) {}
 
+  /// From now on asks for at least `bytes` from each missing place on, in whole blocks of half of
+  /// that: structures that belong together lie together, and a round trip costs more than bytes.
+  void read_ahead(uint64_t bytes) { ahead_ = bytes; }
+
   uint64_t object_size() const { return object_size_; }
   /// What is already there stays: spans given out remain valid.
   void add(uint64_t offset, const SharedBytes& bytes);
@@ -45,6 +49,7 @@ class Window {
 
   uint64_t object_size_;
   uint64_t held_ = 0;
+  uint64_t ahead_ = 0;
   std::map<uint64_t, SharedBytes> parts_;  // disjoint
   std::vector<SharedBytes> retired_;       // replaced by joined parts, but spans of them are out
   std::vector<io::Range> missing_;

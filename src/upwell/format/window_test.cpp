@@ -20,6 +20,15 @@ TEST(WindowTest, AsksForWhatIsMissingOnce) {
   EXPECT_TRUE(window.take_missing().empty());
 }
 
+TEST(WindowTest, ReadsAheadInBlocksWithinTheObject) {
+  Window window(10000);
+  window.read_ahead(4096);
+  EXPECT_FALSE(window.get(2100, 5));
+  EXPECT_EQ(window.take_missing(), (std::vector<io::Range>{{2048, 6144 - 2048 + 2048}}));
+  EXPECT_FALSE(window.get(9990, 5));
+  EXPECT_EQ(window.take_missing(), (std::vector<io::Range>{{8192, 10000 - 8192}}));
+}
+
 TEST(WindowTest, MissingLeavesOutWhatIsThere) {
   Window window(100);
   window.add(20, SharedBytes(counting(10)));

@@ -40,10 +40,15 @@ struct ReadRequest {
 
 /// What a round trip costs here: the session coalesces ranges by it.
 struct StoreTraits {
-  uint64_t coalesce_gap = 64 << 10;  ///< two ranges closer than this are one request
-  uint64_t max_request = 16 << 20;   ///< a coalesced request does not grow beyond this
-  size_t parallelism = 8;            ///< requests in flight to one host
-  bool worth_caching = true;         ///< false where reading again is as cheap as a cache
+  uint64_t coalesce_gap = 64 << 10;  ///< two ranges farther apart are never one request
+  /// What a batch costs: each turn of `parallelism` requests a latency, and all bytes their time.
+  /// Of gaps up to coalesce_gap that is taken which makes the batch cheapest. Latency 0: the
+  /// widest.
+  double latency_s = 0;
+  double bytes_per_s = 0;
+  uint64_t max_request = 16 << 20;  ///< a coalesced request does not grow beyond this
+  size_t parallelism = 8;           ///< requests in flight to one host
+  bool worth_caching = true;        ///< false where reading again is as cheap as a cache
 };
 
 /// What a store has sent and received since it was made.

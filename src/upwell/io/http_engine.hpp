@@ -18,7 +18,7 @@ namespace upwell::io {
 struct EngineOptions {
   double connect_timeout_s = 10;
   double stall_timeout_s = 30;
-  size_t parallelism_per_host = 16;
+  size_t parallelism_per_host = 48;
   std::string ca_file;  ///< empty: the system's
   std::string user_agent;
 };

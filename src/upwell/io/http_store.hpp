@@ -62,7 +62,7 @@ struct HttpOptions {
   double backoff_base_s = 0.25;  ///< before retry n: a random time up to base * 2^n
   double backoff_max_s = 20;
   double max_retry_after_s = 60;  ///< a server that wants more patience: fail at once
-  size_t parallelism_per_host = 16;
+  size_t parallelism_per_host = 48;
   int max_redirects = 10;
   uint64_t max_body = 4ULL << 30;  ///< of one response
   /// Where a server ignores Range: how much of an object is read for the sake of a part of it.

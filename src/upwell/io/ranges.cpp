@@ -17,6 +17,59 @@ Result<Range> checked_range(const std::string& url, Range range, uint64_t size) 
                                       " asked, but the object ends at " + std::to_string(size));
 }
 
+namespace {
+
+// What the head of one more answer and the work for it are worth.
+constexpr uint64_t kLeastGap = 4 << 10;
+
+struct Merged {
+  uint64_t requests = 0, bytes = 0;
+};
+
+/// Merges sorted ranges with gaps up to `gap`: what comes of it, and into `out` unless null.
+Merged merge_within(std::span<const ReadRequest> requests, std::span<const size_t> sorted,
+                    uint64_t max_request, uint64_t gap, std::vector<Fetch>* out) {
+  auto end_of = [](Range r) { return r.length == kToEnd ? kToEnd : r.offset + r.length; };
+  Merged merged;
+  const std::string* url = nullptr;
+  Range have;
+  for (size_t i : sorted) {
+    const ReadRequest& next = requests[i];
+    if (url && *url == next.url) {
+      uint64_t have_end = end_of(have);
+      uint64_t next_end = end_of(next.range);
+      bool inside = next_end <= have_end;
+      bool near = next.range.offset <= have_end || next.range.offset - have_end <= gap;
+      bool small = next_end != kToEnd && next_end - have.offset <= max_request;
+      if (inside || (near && small)) {
+        if (!inside) {
+          merged.bytes += next_end - have_end;
+          have.length = next_end - have.offset;
+        }
+        if (out) {
+          out->back().request.range = have;
+          out->back().members.push_back(i);
+        }
+        continue;
+      }
+    }
+    ++merged.requests;
+    if (next.range.length != kToEnd) merged.bytes += next.range.length;
+    url = &next.url;
+    have = next.range;
+    if (out) out->push_back(Fetch{next, {i}});
+  }
+  return merged;
+}
+
+double batch_seconds(const Merged& merged, const StoreTraits& traits) {
+  uint64_t turns = (merged.requests + traits.parallelism - 1) / traits.parallelism;
+  return static_cast<double>(turns) * traits.latency_s +
+         static_cast<double>(merged.bytes) / traits.bytes_per_s;
+}
+
+}  // namespace
+
 std::vector<Fetch> coalesce(std::span<const ReadRequest> requests, std::vector<size_t> which,
                             const StoreTraits& traits) {
   std::sort(which.begin(), which.end(), [&](size_t a, size_t b) {
@@ -26,28 +79,18 @@ std::vector<Fetch> coalesce(std::span<const ReadRequest> requests, std::vector<s
     if (x.range.offset != y.range.offset) return x.range.offset < y.range.offset;
     return x.range.length > y.range.length;  // the longest first: it holds the others
   });
-  auto end_of = [](Range r) { return r.length == kToEnd ? kToEnd : r.offset + r.length; };
-
-  std::vector<Fetch> fetches;
-  for (size_t i : which) {
-    const ReadRequest& next = requests[i];
-    Fetch* last = fetches.empty() ? nullptr : &fetches.back();
-    if (last != nullptr && last->request.url == next.url) {
-      Range& have = last->request.range;
-      uint64_t have_end = end_of(have);
-      uint64_t next_end = end_of(next.range);
-      bool inside = next_end <= have_end;
-      bool near =
-          next.range.offset <= have_end || next.range.offset - have_end <= traits.coalesce_gap;
-      bool small = next_end != kToEnd && next_end - have.offset <= traits.max_request;
-      if (inside || (near && small)) {
-        if (!inside) have.length = next_end - have.offset;
-        last->members.push_back(i);
-        continue;
-      }
+  uint64_t gap = traits.coalesce_gap;
+  if (traits.latency_s > 0 && traits.bytes_per_s > 0) {
+    double best = 0;
+    for (uint64_t tried = kLeastGap;; tried = std::min(2 * tried, traits.coalesce_gap)) {
+      double cost =
+          batch_seconds(merge_within(requests, which, traits.max_request, tried, nullptr), traits);
+      if (tried == kLeastGap || cost < best) gap = tried, best = cost;
+      if (tried >= traits.coalesce_gap) break;
     }
-    fetches.push_back(Fetch{next, {i}});
   }
+  std::vector<Fetch> fetches;
+  merge_within(requests, which, traits.max_request, gap, &fetches);
   return fetches;
 }
 

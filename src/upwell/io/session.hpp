@@ -21,7 +21,7 @@ struct SessionOptions {
   double connect_timeout_s = 10;
   double stall_timeout_s = 30;  ///< no byte for so long: the attempt failed
   int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After
-  size_t parallelism_per_host = 16;
+  size_t parallelism_per_host = 48;
   S3Settings s3 = {};
   /// "s3" or "https": which to read where an object lies at both; empty: as the set that names it.
   std::string prefer_scheme = {};

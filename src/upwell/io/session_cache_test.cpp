@@ -83,6 +83,23 @@ TEST(Coalesce, MergesNearOverlappingAndEqualRanges) {
   EXPECT_TRUE(merged_ranges({}).empty());
 }
 
+TEST(Coalesce, MergesWhatASlowLineMakesWorthIt) {
+  StoreTraits far{.coalesce_gap = 1 << 20,
+                  .latency_s = 0.1,
+                  .bytes_per_s = 10e6,
+                  .max_request = 8 << 20,
+                  .parallelism = 4};
+  // Four at once cost one latency: nothing is gained by fewer.
+  std::vector<Range> four, many;
+  for (uint64_t i = 0; i < 4; ++i) four.push_back({i * 50000, 1000});
+  for (uint64_t i = 0; i < 40; ++i) many.push_back({i * 50000, 1000});
+  EXPECT_EQ(merged_ranges(four, far), four);
+  // Forty would take ten turns, a second; all between them takes 0.2.
+  EXPECT_EQ(merged_ranges(many, far).size(), 1U);
+  far.bytes_per_s = 1e6;
+  EXPECT_EQ(merged_ranges(many, far), many);
+}
+
 TEST(Coalesce, DoesNotMergeObjects) {
   std::vector<ReadRequest> requests{{"a", {0, 5}}, {"b", {5, 5}}, {"a", {5, 5}}};
   auto fetches = coalesce(requests, {0, 1, 2}, kRemote);

@@ -12,7 +12,8 @@
 namespace upwell::refs {
 namespace {
 
-constexpr uint64_t kHeadBytes = 512;
+// Enough to know a document, and what the scan of a granule begins with, so that it need not ask.
+constexpr uint64_t kHeadBytes = 16384;
 constexpr std::string_view kZmetadata = ".zmetadata";
 constexpr std::string_view kZarrJson = "zarr.json";
 
@@ -117,7 +118,7 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
                session.read_one(url, {0, std::min(info->size, kHeadBytes)}));
     if (looks_like_json(head.span())) return open_json(session, url, options);
   }
-  return format::scan(session, url, options.scan);
+  return format::scan_known(session, {url, *info}, options.scan);
 }
 
 }  // namespace
