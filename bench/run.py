@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import inputs
+import remote
 import serving
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -48,14 +49,14 @@ def run(command):
     return output, errors, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def run_upwell(*arguments, result=lambda output: output):
-    output, errors, wall, cpu, memory = run([UPWELL, *arguments, "--stats", "--quiet"])
+def run_upwell(*arguments, result=lambda output: output, inside=lambda command: command):
+    output, errors, wall, cpu, memory = run(inside([UPWELL, *arguments, "--stats", "--quiet"]))
     stats = json.loads(errors.strip().splitlines()[-1])
     return Sample(stats["wall_s"], wall, cpu, memory, result(output))
 
 
-def run_peer(*arguments):
-    output, _, wall, cpu, memory = run([sys.executable, PEERS, *map(str, arguments)])
+def run_peer(*arguments, inside=lambda command: command):
+    output, _, wall, cpu, memory = run(inside([sys.executable, PEERS, *map(str, arguments)]))
     answer = json.loads(output.strip().splitlines()[-1])
     return Sample(answer["seconds"], wall, cpu, memory, answer["result"])
 
@@ -91,7 +92,7 @@ class Row:
 
     def cells(self):
         median_ours, median_theirs = statistics.median(self.ours), statistics.median(self.theirs)
-        ratio = median_theirs / median_ours if self.unit in ("s", "MiB") else median_ours / median_theirs
+        ratio = median_theirs / median_ours if self.unit in ("s", "MiB", "MB") else median_ours / median_theirs
         return [self.work, self.peer, f"{self.spread(self.ours)} {self.unit}", f"{self.spread(self.theirs)} {self.unit}", f"**{ratio:.1f}x**", self.note]
 
 
@@ -149,6 +150,13 @@ def bench_mean(granule, rounds):
     return rows_for(work, "h5py", ours, h5py, note) + rows_for(work, "xarray (h5netcdf)", ours, xarray, note)
 
 
+def bench_remote(directory, rounds):
+    def run_in(link, kind, *arguments):
+        return {"upwell": run_upwell, "peer": run_peer}[kind](*arguments, inside=link.inside)
+
+    return [Row(*r) for r in remote.bench(run_in, directory, check_same_references, rounds)]
+
+
 def table(rows):
     lines = ["| work | peer | Upwell | peer's | ratio | |", "|---|---|---|---|---|---|"]
     return "\n".join(lines + ["| " + " | ".join(row.cells()) + " |" for row in rows])
@@ -159,7 +167,8 @@ PAGE = """# Performance
 Written by `./dev bench` on {date}: {cores} cores of {machine}, Python {python}. Upwell and the peer ran in turn ({rounds} rounds after a
 warm-up), results were checked equal before a time counted. Cells are median [minimum–maximum]; the ratio is of medians, and above 1
 Upwell is better. "Inner" leaves out process start and imports (for Upwell: what `--stats` reports as wall_s).
-Inputs come from fixed seeds (`bench/inputs.py`), peers' jobs are in `bench/peers.py` and `bench/serving.py`.
+Inputs come from fixed seeds (`bench/inputs.py`), peers' jobs are in `bench/peers.py`, `bench/serving.py` and
+`bench/remote.py`.
 
 {table}
 """
@@ -169,10 +178,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one round, nothing written to docs/")
-    parser.add_argument("--only", choices=["index", "combine", "mean", "serve"], help="one part, nothing written to docs/")
+    parser.add_argument("--only", choices=["index", "combine", "mean", "serve", "remote"], help="one part, nothing written to docs/")
     options = parser.parse_args()
     rounds = 1 if options.quick else options.rounds
-    granule, small, sets = inputs.make(ROOT / "build/bench")
+    if options.only != "remote":
+        granule, small, sets = inputs.make(ROOT / "build/bench")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
@@ -185,6 +195,8 @@ def main():
             rows += bench_mean(granule, rounds)
         if options.only in (None, "serve"):
             rows += [Row(*r) for r in serving.bench(UPWELL, directory, rounds)]
+        if options.only in (None, "remote"):
+            rows += bench_remote(directory, rounds)
     print(table(rows))
     if not options.quick and options.only is None:
         page = PAGE.format(date=datetime.date.today(), cores=os.cpu_count(), machine=platform.machine(), python=platform.python_version(),
