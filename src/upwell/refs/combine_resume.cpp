@@ -218,8 +218,8 @@ void Combiner::resolve_overlaps(std::vector<Extent>& extents) {
     SourceReport& source = report_.sources[e.granule];
     const auto [low, high] = ends_of(e);
     // Those of the store do not overlap each other: their ends are sorted as their beginnings are.
-    auto it = std::partition_point(there.begin(), there.end(), [&, low = low](const Extent* a) {
-      return compare_elements(*a, ends_of(*a).second, e, low) < 0;
+    auto it = std::partition_point(there.begin(), there.end(), [&, first = low](const Extent* a) {
+      return compare_elements(*a, ends_of(*a).second, e, first) < 0;
     });
     std::vector<const Extent*> met;
     for (; it != there.end() && compare_elements(**it, ends_of(**it).first, e, high) <= 0; ++it)
