@@ -6,6 +6,7 @@ Every test makes its own granules. The truth is xarray or h5py opening the granu
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import zlib
@@ -652,3 +653,20 @@ def test_memory_follows_the_chunks_that_exist(tmp_path):
     in_little_memory("virtualize", sparse, "-o", out)
     written = json.loads(out.read_text())["refs"]
     assert {k: v for k, v in written.items() if isinstance(v, list)} == {k: v for k, v in refs.items() if isinstance(v, list)}
+
+
+def test_cdo_reads_the_cube_as_it_reads_the_granules(tmp_path, four):
+    cdo = shutil.which("cdo")
+    if cdo is None:
+        pytest.skip("cdo is not installed")
+    cube, out, merged = tmp_path / "cube.json", tmp_path / "out.nc", tmp_path / "merged.nc"
+    virtualize(*four, "-o", cube, "-q")
+    subprocess.run([UPWELL, "read", cube, "v", "-o", out, "-q"], check=True, timeout=60)
+    subprocess.run([cdo, "-s", "-O", "mergetime", *four, merged], check=True, timeout=60)
+
+    def table(path):
+        # Missing values are NaN in one file and -32768 in the others.
+        command = [cdo, "-s", "output", "-setmissval,-9999", "-setctomiss,nan", "-selname,v", path]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert table(out) == table(merged) and len(table(out).splitlines()) > 10
