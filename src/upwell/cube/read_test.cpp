@@ -289,7 +289,7 @@ TEST(ReadPieces, ChunksThatAreNotThereCostNothing) {
   f.array.shape = {10'000'000, 10'000'000};
   f.array.chunk_shape = {1, 1};
   f.array.segments = {{{0, 0}, f.array.shape, {}, layout, chunks, f.array.shape}};
-  const auto count = [&](Shape origin, Shape shape) {
+  const auto count = [&](const Shape& origin, const Shape& shape) {
     auto plan = plan_chunks(f.array, *check_selection(f.array, {origin, shape, {}}));
     return plan ? plan->tasks.size() : 999;
   };

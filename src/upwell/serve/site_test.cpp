@@ -225,7 +225,7 @@ TEST_F(SiteTest, NotFoundMeansNotThere) {
 }
 
 TEST_F(SiteTest, BrokenSourcesAreBadGateways) {
-  store_->remove(kUrl);
+  ASSERT_TRUE(store_->remove(kUrl));
   for (const char* target : {"/datasets/cube/zarr/sst/0.0.0", "/datasets/cube/zarr/summed/0.0.0",
                              "/datasets/cube/zarr/short/1", "/datasets/cube/picture/sst.png",
                              "/datasets/cube/kerchunk/sst/0.0.0"}) {
