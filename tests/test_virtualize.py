@@ -612,9 +612,6 @@ def test_usage(tmp_path, four):
     virtualize(*four, status=64)
 
 
-if __name__ == "__main__":
-    sys.exit(pytest.main([__file__, *sys.argv[1:]]))
-
 
 @pytest.mark.parametrize("option, value", [("--drop", "nothing"), ("--load", "lat,nothing"), ("--url-prefix", "/elsewhere=x")])
 def test_a_name_that_matches_nothing_is_an_error(tmp_path, four, option, value):
@@ -629,6 +626,19 @@ def test_a_variable_of_later_granules_can_be_dropped(tmp_path, four):
         file.createVariable("late", "f4", ("time",))[:] = 1
     virtualize(*four, "-o", tmp_path / "refused.json", status=65)
     virtualize(*four, "-o", tmp_path / "cube.json", "--drop", "late")
+
+
+def is_copied(out, name):
+    """Whether the references hold the values themselves, in one chunk."""
+    refs = json.loads(out.read_text())["refs"]
+    return all(isinstance(value, str) for key, value in refs.items() if key.startswith(f"{name}/") and "/." not in key)
+
+
+def test_load_replaces_what_is_copied_by_default(tmp_path, four):
+    for out, options, copied in (("default", [], {"time", "lat", "lon"}), ("lat", ["--load", "lat"], {"time", "lat"}),
+                                 ("ordered", ["--order-by", "time"], {"time", "lat", "lon"})):
+        virtualize(*four, "-o", tmp_path / f"{out}.json", *options, "--inline-threshold", "0")
+        assert {n for n in ("time", "lat", "lon", "v") if is_copied(tmp_path / f"{out}.json", n)} == copied, out
 
 
 def test_memory_follows_the_chunks_that_exist(tmp_path):
@@ -670,3 +680,7 @@ def test_cdo_reads_the_cube_as_it_reads_the_granules(tmp_path, four):
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
     assert table(out) == table(merged) and len(table(out).splitlines()) > 10
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, *sys.argv[1:]]))

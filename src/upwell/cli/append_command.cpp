@@ -4,16 +4,16 @@
 #include <map>
 #include <memory>
 
-#include "base/files.hpp"
-#include "cli/command.hpp"
+#include "cli/combine_options.hpp"
 #include "refs/append.hpp"
 
 namespace upwell::cli {
 namespace {
 
 struct AppendArguments {
-  std::string output, report, on_drift = "refuse", check = "values";
-  std::vector<std::string> sources, url_prefix;
+  std::string output;
+  std::vector<std::string> sources;
+  CombineArguments combine;
   refs::AppendOptions options;
 };
 
@@ -51,25 +51,12 @@ void print_append(const refs::AppendReport& report) {
 
 Result<> run_append(AppendArguments& args, Context& context) {
   refs::AppendOptions& options = args.options;
-  for (const std::string& pair : args.url_prefix) {
-    const size_t equal = pair.find('=');
-    if (equal == std::string::npos || equal == 0)
-      return fail(Code::kInvalidArgument, "--url-prefix wants OLD=NEW, not '" + pair + "'");
-    options.virtualize.output.url_prefix.emplace_back(pair.substr(0, equal),
-                                                      pair.substr(equal + 1));
-  }
+  UPWELL_CHECK(apply_combine_options(args.combine, context, options.virtualize));
   if (args.sources.empty() && options.remove.empty())
     return fail(Code::kInvalidArgument, "name granules to add, or --remove some");
-  options.virtualize.combine.skip_offenders = args.on_drift == "skip";
-  options.virtualize.combine.check_values = args.check == "values";
-  options.virtualize.progress = context.progress_style();
   refs::AppendReport report;
   auto result = refs::append(context.session(), args.output, args.sources, options, report);
-  if (!args.report.empty()) {
-    auto written = write_file_atomically(args.report, as_bytes(report.to_json()));
-    if (!written && result) return written;
-    if (!written) fmt::print(stderr, "warning: {}\n", written.error().to_string());
-  }
+  result = with_report(args.combine, report.to_json(), std::move(result));
   if (!context.options().quiet || !result) print_append(report);
   return result;
 }
@@ -99,15 +86,6 @@ void add_append_command(Program& program) {
                   "Take out granules of this URL, file name, or pattern of either")
       ->type_name("URL|PATTERN")
       ->allow_extra_args(false);
-  app->add_option("--on-drift", args->on_drift,
-                  "When a granule does not fit: refuse all, or skip that granule")
-      ->check(CLI::IsMember({"refuse", "skip"}))
-      ->capture_default_str();
-  app->add_option("--check", args->check,
-                  "How variables without the concat dimension are compared: by their values, or by "
-                  "their metadata only")
-      ->check(CLI::IsMember({"values", "metadata"}))
-      ->capture_default_str();
   app->add_option("--concat", args->options.virtualize.combine.concat,
                   "Dimension along which granules follow each other, where the store is of one")
       ->type_name("DIM");
@@ -115,13 +93,7 @@ void add_append_command(Program& program) {
                   "Variables that the store was made without")
       ->delimiter(',')
       ->type_name("NAME,...");
-  app->add_option("--url-prefix", args->url_prefix,
-                  "Write NEW for new granules whose URL begins with OLD")
-      ->type_name("OLD=NEW");
-  app->add_option("--report", args->report, "Write what was found as JSON")->type_name("R.json");
-  app->add_option("--jobs", args->options.virtualize.threads, "Granules scanned at once")
-      ->check(CLI::Range(size_t{1}, size_t{1024}))
-      ->type_name("N");
+  add_combine_options(app, args->combine, args->options.virtualize);
 }
 
 }  // namespace upwell::cli

@@ -3,8 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "base/files.hpp"
-#include "cli/command.hpp"
+#include "cli/combine_options.hpp"
 #include "refs/virtualize.hpp"
 
 namespace upwell::cli {
@@ -12,8 +11,9 @@ namespace {
 
 struct VirtualizeArguments {
   std::vector<std::string> sources;
-  std::string output, report, on_drift = "refuse", check = "values";
-  std::vector<std::string> url_prefix, also_at;
+  std::string output;
+  std::vector<std::string> also_at;
+  CombineArguments combine;
   bool load_given = false;
   refs::VirtualizeOptions options;
 };
@@ -35,13 +35,7 @@ constexpr const char* kVirtualizeFooter =
     "packing, units, calendar, sizes, order, duplicates. When a granule does not fit, nothing is\n"
     "written and the report names each such granule with every reason (exit status 65).";
 
-Result<> split_prefixes(VirtualizeArguments& args) {
-  for (const std::string& pair : args.url_prefix) {
-    const size_t equal = pair.find('=');
-    if (equal == std::string::npos || equal == 0)
-      return fail(Code::kInvalidArgument, "--url-prefix wants OLD=NEW, not '" + pair + "'");
-    args.options.output.url_prefix.emplace_back(pair.substr(0, equal), pair.substr(equal + 1));
-  }
+Result<> split_locations(VirtualizeArguments& args) {
   for (const std::string& pair : args.also_at) {
     const size_t equal = pair.find('=');
     if (equal == std::string::npos)
@@ -75,20 +69,13 @@ void print_outcome(const refs::VirtualizeReport& report) {
 }
 
 Result<> run_virtualize(VirtualizeArguments& args, Context& context) {
-  UPWELL_CHECK(split_prefixes(args));
   refs::VirtualizeOptions& options = args.options;
+  UPWELL_CHECK(apply_combine_options(args.combine, context, options));
+  UPWELL_CHECK(split_locations(args));
   options.combine.load_given = args.load_given;
-  options.combine.skip_offenders = args.on_drift == "skip";
-  options.combine.check_values = args.check == "values";
-  options.progress = context.progress_style();
   refs::VirtualizeReport report;
   auto result = refs::virtualize(context.session(), args.sources, args.output, options, report);
-  if (!args.report.empty()) {
-    // The report tells why, above all when nothing else was written.
-    auto written = write_file_atomically(args.report, as_bytes(report.to_json()));
-    if (!written && result) return written;
-    if (!written) fmt::print(stderr, "warning: {}\n", written.error().to_string());
-  }
+  result = with_report(args.combine, report.to_json(), std::move(result));
   if (!context.options().quiet || !result) print_outcome(report);
   return result;
 }
@@ -116,34 +103,20 @@ void add_virtualize_command(Program& program) {
          "Dimension along which granules follow each other. A scalar variable of this name "
          "becomes a new dimension. Default: the unlimited one, or CF time")
       ->type_name("DIM");
+  app->add_option("--order-by", combine.order_by,
+                  "Variable along that dimension that gives the order, where the dimension's own "
+                  "coordinate does not")
+      ->type_name("NAME");
   CLI::Option* load =
-      app->add_option(
-             "--order-by", args->options.combine.order_by,
-             "Variable along that dimension that gives the order, where the dimension's own "
-             "coordinate does not")
-          ->type_name("NAME");
-  app->add_option("--load", combine.load,
-                  "Copy the values of these variables into the references, one chunk each. "
-                  "Default: 1-D coordinates; always: the concat coordinate")
-      ->delimiter(',')
-      ->type_name("NAME,...");
+      app->add_option("--load", combine.load,
+                      "Copy the values of these variables into the references, one chunk each. "
+                      "Default: 1-D coordinates; always: the concat coordinate")
+          ->delimiter(',')
+          ->type_name("NAME,...");
   load->each([args](const std::string&) { args->load_given = true; });
   app->add_option("--drop", combine.drop, "Leave these variables out")
       ->delimiter(',')
       ->type_name("NAME,...");
-  app->add_option("--on-drift", args->on_drift,
-                  "When a granule does not fit: refuse all, or skip that granule")
-      ->check(CLI::IsMember({"refuse", "skip"}))
-      ->capture_default_str();
-  app->add_option("--check", args->check,
-                  "How variables without the concat dimension are compared: by their values, or by "
-                  "their metadata only")
-      ->check(CLI::IsMember({"values", "metadata"}))
-      ->capture_default_str();
-  app->add_option("--report", args->report, "Write what was found as JSON")->type_name("R.json");
-  app->add_option("--url-prefix", args->url_prefix,
-                  "Write NEW for granules whose URL begins with OLD")
-      ->type_name("OLD=NEW");
   app->add_option("--also-at", args->also_at,
                   "Granules whose URL in the output begins with the first also lie at the second: "
                   "readers of Upwell choose (--prefer), others take the first")
@@ -155,9 +128,7 @@ void add_virtualize_command(Program& program) {
   app->add_option("--record-size", args->options.record_size, "Parquet: references in one file")
       ->check(CLI::Range(uint64_t{1}, uint64_t{10000000}))
       ->capture_default_str();
-  app->add_option("--jobs", args->options.threads, "Granules scanned at once")
-      ->check(CLI::Range(size_t{1}, size_t{1024}))
-      ->type_name("N");
+  add_combine_options(app, args->combine, args->options);
 }
 
 }  // namespace upwell::cli

@@ -1,0 +1,52 @@
+#include "cli/combine_options.hpp"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/files.hpp"
+
+namespace upwell::cli {
+
+void add_combine_options(CLI::App* app, CombineArguments& args, refs::VirtualizeOptions& options) {
+  app->add_option("--on-drift", args.on_drift,
+                  "When a granule does not fit: refuse all, or skip that granule")
+      ->check(CLI::IsMember({"refuse", "skip"}))
+      ->capture_default_str();
+  app->add_option("--check", args.check,
+                  "How variables without the concat dimension are compared: by their values, or by "
+                  "their metadata only")
+      ->check(CLI::IsMember({"values", "metadata"}))
+      ->capture_default_str();
+  app->add_option("--url-prefix", args.url_prefix,
+                  "Write NEW for granules whose URL begins with OLD")
+      ->type_name("OLD=NEW");
+  app->add_option("--report", args.report, "Write what was found as JSON")->type_name("R.json");
+  app->add_option("--jobs", options.threads, "Granules scanned at once")
+      ->check(CLI::Range(size_t{1}, size_t{1024}))
+      ->type_name("N");
+}
+
+Result<> apply_combine_options(const CombineArguments& args, const Context& context,
+                               refs::VirtualizeOptions& options) {
+  for (const std::string& pair : args.url_prefix) {
+    const size_t equal = pair.find('=');
+    if (equal == std::string::npos || equal == 0)
+      return fail(Code::kInvalidArgument, "--url-prefix wants OLD=NEW, not '" + pair + "'");
+    options.output.url_prefix.emplace_back(pair.substr(0, equal), pair.substr(equal + 1));
+  }
+  options.combine.skip_offenders = args.on_drift == "skip";
+  options.combine.check_values = args.check == "values";
+  options.progress = context.progress_style();
+  return {};
+}
+
+Result<> with_report(const CombineArguments& args, const std::string& json, Result<> outcome) {
+  if (args.report.empty()) return outcome;
+  auto written = write_file_atomically(args.report, as_bytes(json));
+  if (!written && outcome) return written;
+  if (!written) fmt::print(stderr, "warning: {}\n", written.error().to_string());
+  return outcome;
+}
+
+}  // namespace upwell::cli
