@@ -9,8 +9,6 @@
 
 #include "cli/command.hpp"
 #include "cli/read_output.hpp"
-#include "cube/cf.hpp"
-#include "cube/select.hpp"
 #include "cube/summary.hpp"
 #include "refs/open.hpp"
 
@@ -22,83 +20,6 @@ struct ReadRequestOptions {
   std::vector<std::string> sel, isel;
   bool raw = false, nearest = false;
 };
-
-/// What decoding used up does not describe the decoded values any more.
-Attributes decoded_attributes(const Attributes& attributes, const cf::Decoding& decoding) {
-  Attributes kept;
-  for (const Attribute& a : attributes) {
-    bool used = a.name == "scale_factor" || a.name == "add_offset" || a.name == "_Unsigned";
-    used = used || (decoding.to_float && (a.name == "_FillValue" || a.name == "missing_value"));
-    used = used || (decoding.scale_factor &&
-                    (a.name == "valid_min" || a.name == "valid_max" || a.name == "valid_range"));
-    if (!used) kept.push_back(a);
-  }
-  return kept;
-}
-
-/// The attributes in their memory form, with _FillValue of the values' own type, as netCDF requires
-/// it.
-Attributes output_attributes(const Array& array, bool raw) {
-  Attributes attributes =
-      raw ? array.attributes : decoded_attributes(array.attributes, cf::decoding_of(array));
-  return attributes;
-}
-
-Result<Axis> read_axis(Context& context, const Dataset& dataset, const std::string& path,
-                       const std::string& dimension, const Selection& selection, size_t d,
-                       bool raw) {
-  Axis axis;
-  axis.name = dimension;
-  const Array* coordinate = find_coordinate(dataset, path, dimension);
-  if (coordinate == nullptr || coordinate->shape[0] < selection.origin[d]) return axis;
-  Selection along{{selection.origin[d]}, {selection.shape[d]}, {selection.step[d]}};
-  UPWELL_TRY(Values values, read_raw(context.session(), dataset, *coordinate, along));
-  axis.has_values = true;
-  axis.attributes = output_attributes(*coordinate, raw);
-  if (!raw) {
-    UPWELL_TRY(values, cf::decode(cf::decoding_of(*coordinate), std::move(values)));
-  }
-  axis.values = std::move(values);
-  auto units = cf::time_units_of(*coordinate);
-  for (size_t i = 0; i < axis.values.count(); ++i) {
-    Result<cf::DateTime> time = units && *units && !raw
-                                    ? cf::decode_time(**units, axis.values.number(i))
-                                    : fail(Code::kInvalidData, "");
-    axis.labels.push_back(time ? cf::format_time(*time) : element_text(axis.values, i));
-  }
-  return axis;
-}
-
-/// Axes of which one element was taken are dropped, as numpy does; their coordinates stay as
-/// scalars.
-Result<Table> make_table(Context& context, const Dataset& dataset, const std::string& path,
-                         const Array& array, const NamedSelection& named, bool raw) {
-  Table table;
-  table.name = array.name;
-  table.attributes = output_attributes(array, raw);
-  table.global_attributes = dataset.root.attributes;
-  UPWELL_TRY(Values values, read_raw(context.session(), dataset, array, named.selection));
-  if (!raw) {
-    UPWELL_TRY(values, cf::decode(cf::decoding_of(array), std::move(values)));
-  }
-  table.values = std::move(values);
-  Shape kept;
-  for (size_t d = 0; d < array.shape.size(); ++d) {
-    std::string dimension = d < array.dimensions.size() && !array.dimensions[d].empty()
-                                ? array.dimensions[d]
-                                : fmt::format("dim_{}", d);
-    UPWELL_TRY(Axis axis, read_axis(context, dataset, path, dimension, named.selection, d, raw));
-    if (!named.single[d]) {
-      kept.push_back(named.selection.shape[d]);
-      table.axes.push_back(std::move(axis));
-    } else if (axis.has_values && axis.name != table.name) {
-      axis.values.shape.clear();
-      table.scalars.push_back(std::move(axis));
-    }
-  }
-  table.values.shape = kept;
-  return table;
-}
 
 Result<> print_summary(Context& context, const Dataset& dataset, const Array& array,
                        const Selection& selection, bool raw) {
@@ -147,8 +68,10 @@ Result<> run_read(Context& context, const ReadRequestOptions& options) {
                                                      requests, options.nearest));
   if (options.output.empty())
     return print_summary(context, dataset, *array, named.selection, options.raw);
-  UPWELL_TRY(Table table, make_table(context, dataset, path, *array, named, options.raw));
-  return write_table(options.output, table);
+  UPWELL_TRY(Company company, company_of(options.output));
+  UPWELL_TRY(Table table,
+             read_table(context.session(), dataset, path, named, options.raw, company));
+  return write_table(options.output, std::move(table));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 
 #include "base/files.hpp"
 #include "format/netcdf4/writer.hpp"
@@ -61,21 +62,77 @@ std::string csv_field(const std::string& text) {
   return quoted + '"';
 }
 
+Result<std::string> csv_value(const Column& column, size_t i) {
+  if (!column.time ||
+      (column.values.type.kind == Kind::kFloat && std::isnan(column.values.number(i))))
+    return csv_field(element_text(column.values, i));
+  auto time = column.ticks ? cf::decode_time(*column.time, column.ticks->integer(i))
+                           : cf::decode_time(*column.time, column.values.number(i));
+  if (!time)
+    return fail(
+        Error(time.error())
+            .with(fmt::format("{}[{}] is no time; --raw writes the number", column.name, i)));
+  return cf::format_time(*time);
+}
+
+/// A column of the CSV that is not the data: which of its elements belongs to an element of them.
+struct Companion {
+  const Column* column;          ///< null: the index along the axis itself
+  std::vector<uint64_t> stride;  ///< by axis of the data
+};
+
+/// Per axis its coordinate or index, then the other coordinates.
+std::vector<Companion> companions_of(const Table& table) {
+  const std::vector<std::string>& dimensions = table.data.dimensions;
+  std::vector<Companion> companions;
+  for (size_t d = 0; d < dimensions.size(); ++d) {
+    Companion index{nullptr, std::vector<uint64_t>(dimensions.size(), 0)};
+    index.stride[d] = 1;
+    for (const Column& c : table.others)
+      if (c.name == dimensions[d] && c.dimensions.size() == 1) index.column = &c;
+    if (table.data.name == dimensions[d] && dimensions.size() == 1) index.column = &table.data;
+    companions.push_back(std::move(index));
+  }
+  for (const Column& c : table.others) {
+    auto is_listed = [&](const Companion& l) { return l.column == &c; };
+    if (std::any_of(companions.begin(), companions.end(), is_listed)) continue;
+    Companion companion{&c, std::vector<uint64_t>(dimensions.size(), 0)};
+    uint64_t stride = 1;
+    for (size_t e = c.dimensions.size(); e-- > 0; stride *= c.values.shape[e]) {
+      auto at = std::find(dimensions.begin(), dimensions.end(), c.dimensions[e]);
+      companion.stride[static_cast<size_t>(at - dimensions.begin())] += stride;
+    }
+    companions.push_back(std::move(companion));
+  }
+  return companions;
+}
+
 /// One line per element: coordinates, then the value. Handed to `emit` in pieces.
 Result<> write_csv(const Table& table, const std::function<Result<>(const std::string&)>& emit) {
+  const Column& data = table.data;
+  const std::vector<Companion> companions = companions_of(table);
   std::string text;
-  for (const Axis& axis : table.axes) text += csv_field(axis.name) + ",";
-  text += csv_field(table.name) + "\n";
-  Shape at(table.values.shape.size(), 0);
-  for (size_t i = 0; i < table.values.count(); ++i) {
-    for (size_t d = 0; d < at.size(); ++d) {
-      const Axis& axis = table.axes[d];
-      text += axis.has_values ? csv_field(axis.labels[at[d]]) : std::to_string(at[d]);
-      text += ',';
+  for (size_t i = 0; i < companions.size(); ++i)
+    text += csv_field(companions[i].column != nullptr ? companions[i].column->name
+                                                      : data.dimensions[i]) +
+            ",";
+  text += csv_field(data.name) + "\n";
+  const Shape& shape = data.values.shape;
+  Shape at(shape.size(), 0);
+  for (size_t i = 0; i < data.values.count(); ++i) {
+    for (const Companion& companion : companions) {
+      uint64_t element = 0;
+      for (size_t d = 0; d < at.size(); ++d) element += at[d] * companion.stride[d];
+      std::string value = std::to_string(element);
+      if (companion.column != nullptr) {
+        UPWELL_TRY(value, csv_value(*companion.column, element));
+      }
+      text += value + ",";
     }
-    text += csv_field(element_text(table.values, i)) + "\n";
+    UPWELL_TRY(std::string value, csv_value(data, i));
+    text += value + "\n";
     for (size_t d = at.size(); d-- > 0;) {
-      if (++at[d] < table.values.shape[d]) break;
+      if (++at[d] < shape[d]) break;
       at[d] = 0;
     }
     if (text.size() > (1U << 20)) {
@@ -86,31 +143,12 @@ Result<> write_csv(const Table& table, const std::function<Result<>(const std::s
   return emit(text);
 }
 
-format::netcdf4::Variable coordinate_variable(const Axis& axis, bool scalar) {
-  format::netcdf4::Variable variable;
-  variable.name = axis.name;
-  if (!scalar) variable.dimensions = {axis.name};
-  variable.attributes = axis.attributes;
-  variable.values = axis.values;
-  return variable;
-}
-
-Result<> write_netcdf(const std::string& target, const Table& table) {
+Result<> write_netcdf(const std::string& target, Table table) {
   format::netcdf4::File file;
   file.attributes = table.global_attributes;
-  format::netcdf4::Variable data;
-  data.name = table.name;
-  data.attributes = table.attributes;
-  data.values = table.values;
-  bool is_own_coordinate = false;
-  for (const Axis& axis : table.axes) {
-    data.dimensions.push_back(axis.name);
-    is_own_coordinate = is_own_coordinate || axis.name == table.name;
-    if (axis.has_values && axis.name != table.name)
-      file.variables.push_back(coordinate_variable(axis, false));
-  }
-  for (const Axis& axis : table.scalars) file.variables.push_back(coordinate_variable(axis, true));
-  file.variables.push_back(std::move(data));
+  table.others.push_back(std::move(table.data));
+  for (Column& c : table.others)
+    file.variables.push_back({c.name, c.dimensions, c.attributes, std::move(c.values)});
   return format::netcdf4::write(target, file);
 }
 
@@ -150,14 +188,27 @@ std::string element_text(const Values& values, size_t i) {
   }
 }
 
-Result<> write_table(const std::string& target, const Table& table) {
-  const DataType& type = table.values.type;
+Result<Company> company_of(const std::string& target) {
+  if (target == "-" || ends_with(target, ".csv")) return Company::kCoordinates;
+  if (ends_with(target, ".npy")) return Company::kNone;
+  if (ends_with(target, ".nc") || ends_with(target, ".nc4")) return Company::kDescribed;
+  return fail(
+      Code::kInvalidArgument,
+      fmt::format("'{}': the output ends in .npy, .nc or .csv, or is - for CSV on standard output",
+                  target));
+}
+
+Result<> write_table(const std::string& target, Table table) {
+  UPWELL_TRY(Company company, company_of(target));
+  const DataType& type = table.data.values.type;
   bool strings = type.kind == Kind::kVlenString;
   if ((type.has_vlen() && !strings) || type.kind == Kind::kCompound) {
-    if (!ends_with(target, ".npy") || type.has_vlen())
-      return fail(Code::kUnsupported, fmt::format("{}: {} cannot be written to {}", table.name,
+    if (company != Company::kNone || type.has_vlen())
+      return fail(Code::kUnsupported, fmt::format("{}: {} cannot be written to {}", table.data.name,
                                                   describe(type), target));
   }
+  if (company == Company::kNone) return write_npy(target, table.data.values);
+  if (company == Company::kDescribed) return write_netcdf(target, std::move(table));
   if (target == "-") {
     return write_csv(table, [](const std::string& text) -> Result<> {
       if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
@@ -165,18 +216,10 @@ Result<> write_table(const std::string& target, const Table& table) {
       return {};
     });
   }
-  if (ends_with(target, ".npy")) return write_npy(target, table.values);
-  if (ends_with(target, ".nc") || ends_with(target, ".nc4")) return write_netcdf(target, table);
-  if (ends_with(target, ".csv")) {
-    UPWELL_TRY(AtomicFile file, AtomicFile::create(target));
-    UPWELL_CHECK(
-        write_csv(table, [&](const std::string& text) { return file.write(as_bytes(text)); }));
-    return file.commit();
-  }
-  return fail(
-      Code::kInvalidArgument,
-      fmt::format("'{}': the output ends in .npy, .nc or .csv, or is - for CSV on standard output",
-                  target));
+  UPWELL_TRY(AtomicFile file, AtomicFile::create(target));
+  UPWELL_CHECK(
+      write_csv(table, [&](const std::string& text) { return file.write(as_bytes(text)); }));
+  return file.commit();
 }
 
 }  // namespace upwell::cli

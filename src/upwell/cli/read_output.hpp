@@ -1,35 +1,19 @@
 #pragma once
 // What `upwell read` writes: .npy, .nc, .csv.
 
-#include <functional>
 #include <string>
-#include <vector>
 
-#include "cube/values.hpp"
+#include "cli/read_table.hpp"
 
 namespace upwell::cli {
 
-/// One axis of the result, with the coordinate values that belong to it, if there is a coordinate.
-struct Axis {
-  std::string name;
-  bool has_values = false;
-  Values values;  ///< decoded as the array is
-  Attributes attributes;
-  std::vector<std::string> labels;  ///< as text, for CSV
-};
+/// What an output of this name holds beside the array. kInvalidArgument unless it ends in .npy, .nc
+/// (.nc4) or .csv, or is "-" for CSV on standard output.
+Result<Company> company_of(const std::string& target);
 
-struct Table {
-  std::string name;
-  Attributes attributes;
-  Values values;
-  std::vector<Axis> axes;     ///< one per axis of `values`
-  std::vector<Axis> scalars;  ///< coordinates of axes of which one element was taken
-  Attributes global_attributes;
-};
-
-/// By the ending of `target`: .npy, .nc, .csv; "-" is CSV on standard output. kInvalidArgument for
-/// others.
-Result<> write_table(const std::string& target, const Table& table);
+/// Writes by the ending of `target`. In CSV times are ISO 8601; one that the calendar cannot hold
+/// is an error.
+Result<> write_table(const std::string& target, Table table);
 
 /// Element i as people read it: shortest text that gives the number back, text as it is, "" for
 /// NaN.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <functional>
 
 #include "cube/cf.hpp"
 
@@ -206,7 +208,7 @@ Result<AxisChoice> choose_by_text(const AxisRequest& request, const Values& labe
 Result<AxisChoice> choose_by_label(io::Session& session, const Dataset& dataset,
                                    const std::string& path, const AxisRequest& request,
                                    uint64_t size, bool nearest) {
-  const Array* coordinate = find_coordinate(dataset, path, request.dimension);
+  const Array* coordinate = find_coordinate(dataset, path, request.dimension).array;
   if (coordinate == nullptr)
     return bad_axis(request, "the dimension has no coordinate variable; select by index (--isel)");
   if (coordinate->shape[0] != size)
@@ -221,6 +223,20 @@ Result<AxisChoice> choose_by_label(io::Session& session, const Dataset& dataset,
     return choose_by_time(request, **units, values, nearest);
   }
   return choose_by_number(request, values, nearest);
+}
+
+NamedArray find_upwards(const Dataset& dataset, const std::string& array_path,
+                        const std::string& name, const std::function<bool(const Array&)>& wanted) {
+  std::string group = array_path;
+  while (true) {
+    size_t slash = group.rfind('/');
+    if (slash == std::string::npos) return {};
+    group.resize(slash);
+    const Group* scope = dataset.root.find_group(group);
+    const Array* array = scope == nullptr ? nullptr : scope->find_array(name);
+    if (array != nullptr && wanted(*array)) return {group + "/" + name, array};
+    if (group.empty()) return {};
+  }
 }
 
 }  // namespace
@@ -239,18 +255,20 @@ Result<std::vector<AxisRequest>> parse_axes(const std::string& text, bool by_lab
   return axes;
 }
 
-const Array* find_coordinate(const Dataset& dataset, const std::string& array_path,
-                             const std::string& dimension) {
-  std::string group = array_path;
-  while (true) {
-    size_t slash = group.rfind('/');
-    if (slash == std::string::npos) return nullptr;
-    group.resize(slash);
-    const Group* scope = dataset.root.find_group(group);
-    const Array* array = scope == nullptr ? nullptr : scope->find_array(dimension);
-    if (array != nullptr && array->shape.size() == 1) return array;
-    if (group.empty()) return nullptr;
-  }
+NamedArray find_named(const Dataset& dataset, const std::string& array_path,
+                      const std::string& name) {
+  std::string group = array_path.substr(0, array_path.rfind('/'));
+  if (name.find('/') == std::string::npos)
+    return find_upwards(dataset, array_path, name, [](const Array&) { return true; });
+  std::string path = name.front() == '/' ? name : group + "/" + name;
+  path = std::filesystem::path(path).lexically_normal().string();
+  return {path, dataset.root.find_array(path)};
+}
+
+NamedArray find_coordinate(const Dataset& dataset, const std::string& array_path,
+                           const std::string& dimension) {
+  return find_upwards(dataset, array_path, dimension,
+                      [](const Array& array) { return array.shape.size() == 1; });
 }
 
 Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& dataset,

@@ -37,9 +37,19 @@ Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& da
                                          const std::string& path, const Array& array,
                                          const std::vector<AxisRequest>& requests, bool nearest);
 
+struct NamedArray {
+  std::string path;  ///< with its groups, "/a/v"
+  const Array* array = nullptr;
+};
+
+/// The array that an attribute of the one at `array_path` names (CF 2.7.1): by path, absolute or
+/// from its group; a bare name in its group or the nearest one above. Null where there is none.
+NamedArray find_named(const Dataset& dataset, const std::string& array_path,
+                      const std::string& name);
+
 /// The coordinate variable of a dimension: a 1-D array of the same name in the array's group or the
 /// nearest one above.
-const Array* find_coordinate(const Dataset& dataset, const std::string& array_path,
-                             const std::string& dimension);
+NamedArray find_coordinate(const Dataset& dataset, const std::string& array_path,
+                           const std::string& dimension);
 
 }  // namespace upwell

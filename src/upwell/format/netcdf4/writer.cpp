@@ -27,6 +27,9 @@ bool is_text(const DataType& type) {
          type.kind == Kind::kUnicode;
 }
 
+/// netCDF's own type for one byte of text: arrays of it have the length as their last dimension.
+bool is_char(const DataType& type) { return type.kind == Kind::kString && type.size == 1; }
+
 Result<nc_type> type_of(const DataType& type) {
   const DataType& t = type.kind == Kind::kEnum ? *type.base : type;
   auto pick = [&](nc_type one, nc_type two, nc_type four, nc_type eight) -> Result<nc_type> {
@@ -43,6 +46,7 @@ Result<nc_type> type_of(const DataType& type) {
         return fail(Code::kUnsupported, "netCDF has no type for " + describe(t));
     }
   };
+  if (is_char(t)) return NC_CHAR;
   if (is_text(t)) return NC_STRING;
   switch (t.kind) {
     case Kind::kInt:
@@ -120,7 +124,7 @@ class Writer {
 
   Result<> put(size_t i, const Variable& variable) const {
     if (variable.values.count() == 0) return {};
-    if (is_text(variable.values.type)) {
+    if (is_text(variable.values.type) && !is_char(variable.values.type)) {
       TextTable table(variable.values);
       return check(nc_put_var_string(file_, ids_[i], table.pointers.data()), variable.name);
     }
