@@ -271,7 +271,7 @@ int main(int argc, char** argv) {
     return 64;
   }
   io::SessionOptions options;
-  options.memory_cache_bytes = 16 << 20;
+  options.cache_bytes = 16 << 20;
   io::Session session(options);
   // What netCDF-4 and dimension scales hide is compared too.
   format::ScanOptions scan_options;

@@ -45,6 +45,7 @@ Result<> run_guarded(const std::function<Result<>(Context&)>& body, Context& con
 Context::Context(const CommonOptions& options) : options_(options) {
   io::SessionOptions session;
   session.disk_cache = options.cache_dir;
+  session.cache_bytes = options.cache_bytes;
   session.stall_timeout_s = options.timeout_s;
   session.attempts = options.retries + 1;
   session.s3 = options.s3;
@@ -94,6 +95,14 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
   command->add_flag("-q,--quiet", common.quiet, "No progress")->group(group);
   command->add_option("--cache-dir", common.cache_dir, "Keep fetched blocks here between runs")
       ->type_name("DIR")
+      ->group(group);
+  command
+      ->add_option("--cache-size", common.cache_bytes,
+                   "Most that is kept of fetched blocks, in memory and on disk together (500MB, "
+                   "4GB). Default: 256MB, with --cache-dir 4GB")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->check(CLI::PositiveNumber)
+      ->type_name("SIZE")
       ->group(group);
   command
       ->add_option("--timeout", common.timeout_s,

@@ -18,10 +18,11 @@ namespace upwell::cli {
 
 /// Options that every command takes.
 struct CommonOptions {
-  bool stats = false;     ///< one JSON line on stderr at the end
-  bool quiet = false;     ///< no progress
-  std::string cache_dir;  ///< disk cache; empty: none
-  double timeout_s = 30;  ///< stall timeout of one request
+  bool stats = false;        ///< one JSON line on stderr at the end
+  bool quiet = false;        ///< no progress
+  std::string cache_dir;     ///< disk cache; empty: none
+  uint64_t cache_bytes = 0;  ///< of memory and disk cache together; 0: chosen
+  double timeout_s = 30;     ///< stall timeout of one request
   int retries = 4;
   io::S3Settings s3;
   std::string prefer;  ///< "s3", "https" or empty

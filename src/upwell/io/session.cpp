@@ -111,6 +111,23 @@ struct Mount {
 
 using session_detail::Flight;
 
+namespace {
+
+constexpr uint64_t kMemoryCache = 256ULL << 20;
+
+uint64_t cache_cap(const SessionOptions& options) {
+  if (options.cache_bytes != 0) return options.cache_bytes;
+  return options.disk_cache.empty() ? kMemoryCache : 4ULL << 30;
+}
+
+/// Beside a disk cache memory only spares reading ranges from there again.
+uint64_t memory_share(const SessionOptions& options) {
+  const uint64_t cap = cache_cap(options);
+  return options.disk_cache.empty() ? cap : std::min(kMemoryCache, cap / 4);
+}
+
+}  // namespace
+
 struct Session::Impl {
   SessionOptions options;
   BlockCache memory;
@@ -126,8 +143,9 @@ struct Session::Impl {
 
   std::atomic<uint64_t> requests{0}, bytes_asked{0}, bytes_fetched{0}, cache_hits{0};
 
-  explicit Impl(SessionOptions o) : options(std::move(o)), memory(options.memory_cache_bytes) {
-    if (!options.disk_cache.empty()) disk.emplace(options.disk_cache, options.disk_cache_bytes);
+  explicit Impl(SessionOptions o) : options(std::move(o)), memory(memory_share(options)) {
+    if (!options.disk_cache.empty())
+      disk.emplace(options.disk_cache, cache_cap(options) - memory_share(options));
   }
 
   Result<std::shared_ptr<ByteStore>> store_of(const std::string& url) const;

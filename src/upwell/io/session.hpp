@@ -14,10 +14,9 @@
 namespace upwell::io {
 
 struct SessionOptions {
-  uint64_t memory_cache_bytes =
-      256ULL << 20;  ///< blocks in memory; together with the disk cache under one cap
-  std::filesystem::path disk_cache = {};  ///< empty: none
-  uint64_t disk_cache_bytes = 4ULL << 30;
+  /// Of fetched ranges, in memory and on disk together; 0: 256 MiB, with a disk cache 4 GiB.
+  uint64_t cache_bytes = 0;
+  std::filesystem::path disk_cache = {};  ///< empty: none, and all of the cap is for memory
   double connect_timeout_s = 10;
   double stall_timeout_s = 30;  ///< no byte for so long: the attempt failed
   int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After

@@ -198,7 +198,7 @@ TEST(SessionRead, ReadersAtOnceShareOneRequest) {
 }
 
 TEST(SessionRead, ManyThreadsWithFaults) {
-  RemoteLike remote(SessionOptions{.memory_cache_bytes = 2000});
+  RemoteLike remote(SessionOptions{.cache_bytes = 2000});
   remote.store->add({.url_part = "a.nc", .range = {3000, 100}});
   std::atomic<int> wrong{0};
   {
@@ -281,6 +281,29 @@ TEST(DiskCache, OutlivesASession) {
   EXPECT_EQ(second.reads(), 0u);
   EXPECT_EQ(second.session.counters().cache_hits, 2u);
   EXPECT_EQ(second.session.counters().requests, 1u) << "one stat tells the state";
+}
+
+TEST(DiskCache, MemoryAndDiskShareOneCap) {
+  constexpr uint64_t kCap = 400'000;
+  TemporaryDirectory home;
+  RemoteLike remote(SessionOptions{.cache_bytes = kCap, .disk_cache = home.path()});
+  remote.content = std::string(4 * kCap, 'u');
+  remote.memory->put(remote.url, remote.content);
+  uint64_t on_disk = 0;
+  for (uint64_t at = 0; at + 10'000 <= remote.content.size(); at += 10'000) {
+    ASSERT_TRUE(remote.session.read_one(remote.url, {at, 10'000}));
+    on_disk = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(home.path()))
+      if (entry.is_regular_file()) on_disk += entry.file_size();
+    ASSERT_LE(on_disk, kCap - kCap / 4);
+  }
+  EXPECT_GT(on_disk, kCap / 4);
+  // The newest range is in memory, the first is nowhere any more.
+  const uint64_t reads = remote.reads();
+  ASSERT_TRUE(remote.session.read_one(remote.url, {remote.content.size() - 10'000, 10'000}));
+  EXPECT_EQ(remote.reads(), reads);
+  ASSERT_TRUE(remote.session.read_one(remote.url, {0, 10'000}));
+  EXPECT_EQ(remote.reads(), reads + 1);
 }
 
 TEST(DiskCache, AnotherStateIsAMiss) {
