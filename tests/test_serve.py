@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -497,21 +498,37 @@ def test_port_in_use(server, cube_path):
     assert run.returncode == 75 and "in use" in run.stderr
 
 
-def test_netcdf_c_reads_it(server):
-    """netCDF-C with NCZarr over HTTP; Debian's build may lack the parts that it needs."""
-    ncdump = shutil.which("ncdump")
-    if ncdump is None:
-        pytest.skip("no ncdump")
-    results = []
-    for mode in ("zarr,zoh", "zarr,s3"):
-        url = f"{server}/datasets/cube/zarr#mode={mode}"
-        run = subprocess.run(
-            [ncdump, "-v", "lat", url], capture_output=True, text=True, timeout=60
-        )
-        if run.returncode == 0 and "lat =" in run.stdout:
-            return
-        results.append(f"mode={mode}: {(run.stderr or run.stdout).strip()[:200]}")
-    pytest.skip("this netCDF-C does not read Zarr over HTTP: " + "; ".join(results))
+NCZARR = """
+import sys, netCDF4, numpy as np
+with netCDF4.Dataset(f"file://{sys.argv[1]}#mode=zarr,file") as zarr, netCDF4.Dataset(sys.argv[2]) as truth:
+    for name in sys.argv[3:]:
+        left, right = zarr[name], truth[name]
+        left.set_auto_maskandscale(False), right.set_auto_maskandscale(False)
+        assert left.dimensions == right.dimensions and left.dtype.newbyteorder("=") == right.dtype.newbyteorder("="), name
+        np.testing.assert_array_equal(left[...], right[...], err_msg=name)
+        for key in ("units", "scale_factor"):
+            assert getattr(left, key, None) == getattr(right, key, None), (name, key)
+"""
+
+
+def test_netcdf_c_reads_it(server, cube_path, tmp_path):
+    """What is served, laid out as files: builds of netCDF-C that read Zarr over HTTP are rare (they need the S3 SDK)."""
+    base = f"{server}/datasets/cube/zarr"
+    metadata = requests.get(f"{base}/.zmetadata", timeout=10).json()["metadata"]
+    names = ["time", "lat", "lon", "sst", "packed", "plain"]
+    keys = [k for k in metadata if "/" not in k or k.split("/")[0] in names]
+    for name in names:
+        array = metadata[f"{name}/.zarray"]
+        grid = [-(-n // c) for n, c in zip(array["shape"], array["chunks"])]
+        keys += [f"{name}/" + ".".join(map(str, index)) for index in np.ndindex(*grid)]
+    for key in keys:
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        answer = requests.get(f"{base}/{key}", timeout=10)
+        assert answer.status_code == 200, key
+        (tmp_path / key).write_bytes(answer.content)
+    command = [sys.executable, "-c", NCZARR, str(tmp_path), str(cube_path), *names]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
 
 
 def test_requests_share_one_memory(tmp_path):
