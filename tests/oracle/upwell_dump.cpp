@@ -9,6 +9,7 @@
 #include "canonical.hpp"
 #include "cube/read.hpp"
 #include "format/format.hpp"
+#include "refs/open.hpp"
 
 namespace {
 
@@ -167,6 +168,8 @@ std::string attributes_json(const Attributes& attributes) {
   return "{" + out + "}";
 }
 
+bool list_chunks = false;
+
 std::string chunks_json(const Segment& segment) {
   uint64_t places = segment.chunks->size();
   if (places > kMostChunks) return "";
@@ -175,6 +178,7 @@ std::string chunks_json(const Segment& segment) {
   std::vector<ChunkRef> refs(places);
   if (Result<> found = segment.chunks->lookup(positions, refs.data()); !found) return "";
   Hash hash;
+  std::string table;
   uint64_t count = 0;
   for (uint64_t i = 0; i < places; ++i) {
     if (refs[i].state != ChunkRef::State::kStored) continue;
@@ -189,7 +193,12 @@ std::string chunks_json(const Segment& segment) {
     hash.add_u64(refs[i].filter_mask == ~0U ? 0 : refs[i].filter_mask);
     hash.add_u64(refs[i].offset);
     hash.add_u64(refs[i].length);
+    if (!list_chunks) continue;
+    table += (table.empty() ? "" : ",") + ("[" + json_list(at)) + "," +
+             std::to_string(refs[i].offset) + "," + std::to_string(refs[i].length) + "," +
+             std::to_string(refs[i].filter_mask) + "," + std::to_string(refs[i].granule) + "]";
   }
+  if (list_chunks) return ",\"table\":[" + table + "]";
   return ",\"chunks\":" + std::to_string(count) + ",\"chunks_hash\":\"" + hash.hex() + "\"";
 }
 
@@ -266,17 +275,22 @@ void print_group(io::Session& session, const Dataset& dataset, const Group& grou
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    fprintf(stderr, "usage: upwell_dump FILE\n");
+  // --source: as the program opens it, reference sets and DMR++ too, with every chunk.
+  const bool as_source = argc == 3 && std::string_view(argv[1]) == "--source";
+  if (argc != 2 && !as_source) {
+    fprintf(stderr, "usage: upwell_dump [--source] FILE\n");
     return 64;
   }
+  list_chunks = as_source;
   io::SessionOptions options;
   options.cache_bytes = 16 << 20;
   io::Session session(options);
   // What netCDF-4 and dimension scales hide is compared too.
   format::ScanOptions scan_options;
   scan_options.all_attributes = true;
-  Result<Dataset> dataset = format::scan(session, io::normal_url(argv[1]), scan_options);
+  Result<Dataset> dataset = as_source
+                                ? refs::open_source(session, argv[2])
+                                : format::scan(session, io::normal_url(argv[1]), scan_options);
   if (!dataset) {
     printf("{\"kind\":\"file\",%s}\n", error_json(dataset.error()).c_str());
     return exit_status(dataset.error().code);

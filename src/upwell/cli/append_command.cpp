@@ -32,6 +32,8 @@ constexpr const char* kAppendFooter =
 void print_append(const refs::AppendReport& report) {
   const refs::CombineReport& combine = report.virtualize.combine;
   for (const std::string& warning : combine.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  if (const std::string notes = refs::notes_line(combine); !notes.empty())
+    fmt::print(stderr, "{}\n", notes);
   if (!report.virtualize.error.empty()) return;
   for (const refs::SourceReport& source : combine.sources) {
     if (!source.reasons.empty())

@@ -38,6 +38,7 @@ Result<> apply_combine_options(const CombineArguments& args, const Context& cont
   options.combine.skip_offenders = args.on_drift == "skip";
   options.combine.check_values = args.check == "values";
   options.progress = context.progress_style();
+  options.sidecar = context.open_options().sidecar;
   return {};
 }
 

@@ -57,6 +57,19 @@ Progress::Style Context::progress_style() const {
   return options_.quiet ? Progress::Style::kQuiet : Progress::Style::kAuto;
 }
 
+refs::OpenOptions Context::open_options(std::vector<std::string> drop) const {
+  refs::OpenOptions options;
+  options.scan.drop = std::move(drop);
+  if (options_.sidecar == "always") options.sidecar = refs::SidecarUse::kAlways;
+  if (options_.sidecar == "never") options.sidecar = refs::SidecarUse::kNever;
+  return options;
+}
+
+void Context::print_notes(const std::string& source, const Dataset& dataset) const {
+  if (options_.quiet) return;
+  for (const std::string& note : dataset.notes) fmt::print(stderr, "{}: {}\n", source, note);
+}
+
 struct Program::Impl {
   CLI::App app{"Turns Earth-science granules into one cloud-native cube, without copying.",
                "upwell"};
@@ -141,6 +154,14 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
                    "try first")
       ->check(CLI::IsMember({"s3", "https"}))
       ->group(s3);
+  command
+      ->add_option(
+          "--sidecar", common.sidecar,
+          "A DMR++ beside a granule (X.dmrpp) that agrees with it: use it for formats that "
+          "are not read here (auto), for every granule (always), or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str()
+      ->group(group);
   impl_->bodies.emplace_back(command, std::move(body));
   return command;
 }

@@ -9,6 +9,7 @@
 #include "base/progress.hpp"
 #include "base/result.hpp"
 #include "io/session.hpp"
+#include "refs/open.hpp"
 
 namespace CLI {
 class App;
@@ -25,7 +26,8 @@ struct CommonOptions {
   double timeout_s = 30;     ///< stall timeout of one request
   int retries = 4;
   io::S3Settings s3;
-  std::string prefer;  ///< "s3", "https" or empty
+  std::string prefer;            ///< "s3", "https" or empty
+  std::string sidecar = "auto";  ///< "auto", "always" or "never"
 };
 
 /// Passed to the body of a command.
@@ -35,6 +37,10 @@ class Context {
   io::Session& session() { return *session_; }
   Progress::Style progress_style() const;
   const CommonOptions& options() const { return options_; }
+  /// How sources are opened; `drop`: arrays to leave out.
+  refs::OpenOptions open_options(std::vector<std::string> drop = {}) const;
+  /// What was out of the ordinary about how a dataset was read, on stderr.
+  void print_notes(const std::string& source, const Dataset& dataset) const;
 
  private:
   CommonOptions options_;

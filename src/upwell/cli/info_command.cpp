@@ -214,9 +214,9 @@ Result<Json> group_json(const Group& group) {
 
 Result<> run_info(Context& context, const std::string& source, bool as_json,
                   const std::vector<std::string>& drop) {
-  format::ScanOptions scan;
-  scan.drop = drop;
-  UPWELL_TRY(Dataset dataset, refs::open_source(context.session(), source, scan));
+  UPWELL_TRY(Dataset dataset,
+             refs::open_source_with(context.session(), source, context.open_options(drop)));
+  context.print_notes(source, dataset);
   if (as_json) {
     UPWELL_TRY(Json root, group_json(dataset.root));
     Json problems = Json::array();
@@ -226,7 +226,8 @@ Result<> run_info(Context& context, const std::string& source, bool as_json,
               {"format", dataset.format},
               {"granules", dataset.granules->size()},
               {"root", std::move(root)},
-              {"problems", std::move(problems)}};
+              {"problems", std::move(problems)},
+              {"notes", dataset.notes}};
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
     fmt::print("{}  {}  {} granule{}\n", source, dataset.format, dataset.granules->size(),
@@ -257,8 +258,9 @@ void add_info_command(Program& program) {
                   "  upwell info cube.json --json | jq .root.arrays[].name",
                   [=](Context& context) { return run_info(context, *source, *as_json, *drop); });
   command
-      ->add_option("SOURCE", *source,
-                   "A granule, a Zarr store, a reference set (.json, .parq), or a URL of one")
+      ->add_option(
+          "SOURCE", *source,
+          "A granule, a DMR++, a Zarr store, a reference set (.json, .parq), or a URL of one")
       ->required();
   command->add_flag("--json", *as_json, "Everything, as JSON");
   command->add_option("--drop", *drop, "Leave out this array, which cannot be read")

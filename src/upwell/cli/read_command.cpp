@@ -43,7 +43,9 @@ Result<> run_read(Context& context, const ReadRequestOptions& options) {
   std::error_code error;
   if (!options.output.empty() && std::filesystem::equivalent(options.output, options.source, error))
     return fail(Code::kInvalidArgument, options.output + " is the source");
-  UPWELL_TRY(Dataset dataset, refs::open_source(context.session(), options.source));
+  UPWELL_TRY(Dataset dataset,
+             refs::open_source_with(context.session(), options.source, context.open_options()));
+  context.print_notes(options.source, dataset);
   const Array* array = dataset.root.find_array(options.array);
   if (array == nullptr) {
     std::string known;
@@ -92,8 +94,9 @@ void add_read_command(Program& program) {
       "(scale_factor, add_offset, _FillValue, missing_value, _Unsigned) unless --raw.",
       [options](Context& context) { return run_read(context, *options); });
   command
-      ->add_option("SOURCE", options->source,
-                   "A granule, a Zarr store, a reference set (.json, .parq), or a URL of one")
+      ->add_option(
+          "SOURCE", options->source,
+          "A granule, a DMR++, a Zarr store, a reference set (.json, .parq), or a URL of one")
       ->required();
   command->add_option("ARRAY", options->array, "Path of the array, with its groups: sst, ocean/sst")
       ->required();

@@ -81,7 +81,9 @@ Result<> open_sources(Context& context, const ServeArguments& arguments, serve::
   {
     Progress progress("opening", "sources", named.size(), context.progress_style());
     UPWELL_CHECK(blocking_for(named.size(), 8, [&](size_t i) -> Result<> {
-      opened[i] = refs::open_source(context.session(), named[i].source);
+      opened[i] =
+          refs::open_source_with(context.session(), named[i].source, context.open_options());
+      if (opened[i]) context.print_notes(named[i].source, *opened[i]);
       progress.advance();
       return {};
     }));

@@ -56,6 +56,8 @@ void print_outcome(const refs::VirtualizeReport& report) {
     if (!source.reasons.empty() && report.error.empty())
       fmt::print(stderr, "skipped {}: {}{}{}\n", source.url, source.reasons[0].path,
                  source.reasons[0].path.empty() ? "" : ": ", source.reasons[0].message);
+  if (const std::string notes = refs::notes_line(combine); !notes.empty())
+    fmt::print(stderr, "{}\n", notes);
   for (const refs::GapReport& gap : combine.gaps)
     fmt::print(stderr, "gap: {} to {} ({:.1f} steps), after {}\n", gap.from, gap.to, gap.steps,
                gap.after);

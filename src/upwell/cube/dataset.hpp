@@ -105,6 +105,7 @@ struct Dataset {
   std::string format;                ///< "hdf5", "netcdf3", "kerchunk-json", ...
   std::vector<Problem> problems;     ///< objects left out, with the reason
   std::vector<std::string> dropped;  ///< paths of arrays left out because that was asked for
+  std::vector<std::string> notes;    ///< how it was read, where that is not plain
 };
 
 /// Chunks needed to cover `shape`: ceil per axis, {} for a scalar.

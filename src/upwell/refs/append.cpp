@@ -106,8 +106,9 @@ class Append {
  public:
   Append(io::Session& session, fs::path output, const AppendOptions& options, AppendReport& report)
       : session_(session), output_(std::move(output)), options_(options), report_(report) {
-    scan_.subchunk_bytes = 0;
-    scan_.drop = options.virtualize.combine.drop;
+    open_.sidecar = options.virtualize.sidecar;
+    open_.scan.subchunk_bytes = 0;
+    open_.scan.drop = options.virtualize.combine.drop;
   }
 
   Result<> run(const std::vector<std::string>& sources) {
@@ -215,7 +216,7 @@ class Append {
   }
 
   Result<Dataset> scan(const std::string& url) {
-    UPWELL_TRY(Dataset dataset, open_source(session_, url, scan_));
+    UPWELL_TRY(Dataset dataset, open_source_with(session_, url, open_));
     return adapted_to_store(std::move(dataset), store_.root, record_.concat);
   }
 
@@ -335,6 +336,7 @@ class Append {
       auto added = [&]() -> Result<> {
         UPWELL_TRY(const Dataset dataset, scan(urls_[i]));
         combiner.report().sources[i].info = identity_of(session_, dataset, urls_[i]);
+        combiner.report().sources[i].notes = dataset.notes;
         return combiner.add(i, dataset);
       }();
       progress.advance();
@@ -422,7 +424,7 @@ class Append {
   uint64_t record_size_ = 0;
   const AppendOptions& options_;
   AppendReport& report_;
-  format::ScanOptions scan_;
+  OpenOptions open_;
   Dataset store_;
   StoreRecord record_;
   LocationPairs locations_;

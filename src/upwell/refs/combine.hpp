@@ -57,6 +57,7 @@ struct SourceReport {
   /// "replaced", "skipped"), or "kept", "added". Empty otherwise.
   std::string fate;
   bool left_out() const { return fate == "removed" || fate == "replaced" || fate == "skipped"; }
+  std::vector<std::string> notes;  ///< how it was read, where that is not plain
 };
 
 struct GapReport {

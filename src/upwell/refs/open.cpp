@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "refs/dmrpp.hpp"
 #include "refs/kerchunk_json_reader.hpp"
 #include "refs/kerchunk_parquet_reader.hpp"
+#include "refs/sidecar.hpp"
 #include "refs/url_policy.hpp"
 #include "refs/zarr_consolidated.hpp"
 #include "refs/zarr_store.hpp"
@@ -83,6 +85,42 @@ Result<Dataset> open_json(io::Session& session, const std::string& url,
   return read_kerchunk_json(document.span(), json);
 }
 
+Result<Dataset> open_dmrpp(io::Session& session, const std::string& url,
+                           const OpenOptions& options) {
+  UPWELL_TRY(const SharedBytes document, session.read_one(url));
+  DmrppOptions dmrpp;
+  dmrpp.document_url = url;
+  dmrpp.urls = UrlPolicy::for_set(url, options.remote_may_name_local);
+  dmrpp.drop = options.scan.drop;
+  return read_dmrpp(session, document.span(), dmrpp);
+}
+
+bool is_hdf4(ByteSpan head) {
+  return head.size() >= 4 && as_text(head.first(4)) == "\x0e\x03\x13\x01";
+}
+
+/// The granule's own structures, or the DMR++ beside it.
+Result<Dataset> open_granule(io::Session& session, const std::string& url,
+                             const io::ObjectInfo& info, ByteSpan head,
+                             const OpenOptions& options) {
+  const bool hdf4 = is_hdf4(head);
+  const bool wanted = options.sidecar == SidecarUse::kAlways ||
+                      (hdf4 && options.sidecar == SidecarUse::kWhenNeeded);
+  std::string note;
+  if (wanted) {
+    UPWELL_TRY(Sidecar sidecar, open_sidecar(session, url, info, options, /*partly=*/hdf4));
+    if (sidecar.dataset) return std::move(*sidecar.dataset);
+    note = std::move(sidecar.note);
+  }
+  if (hdf4) {
+    return fail(Code::kUnsupported, "HDF4 is read only through a DMR++ beside it (NAME.dmrpp)" +
+                                        (note.empty() ? "" : "; " + note));
+  }
+  UPWELL_TRY(Dataset dataset, format::scan_known(session, {url, info}, options.scan));
+  if (!note.empty()) dataset.notes.push_back(std::move(note));
+  return dataset;
+}
+
 Result<Dataset> open_url(io::Session& session, const std::string& url, const OpenOptions& options) {
   for (const std::string_view document : {kZmetadata, kZarrJson}) {
     if (path_of(url).ends_with(document) && path_of(url).size() > document.size() &&
@@ -113,19 +151,22 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
       return fail(std::move(info).error());
     return dataset;
   }
+  SharedBytes head;
   if (info->size > 0) {
-    UPWELL_TRY(const SharedBytes head,
-               session.read_one(url, {0, std::min(info->size, kHeadBytes)}));
+    UPWELL_TRY(head, session.read_one(url, {0, std::min(info->size, kHeadBytes)}));
     if (looks_like_json(head.span())) return open_json(session, url, options);
+    if (looks_like_dmrpp(head.span())) return open_dmrpp(session, url, options);
   }
-  return format::scan_known(session, {url, *info}, options.scan);
+  return open_granule(session, url, *info, head.span(), options);
 }
 
 }  // namespace
 
 Result<Dataset> open_source(io::Session& session, const std::string& source,
                             const format::ScanOptions& options) {
-  return open_source_with(session, source, {options, false});
+  OpenOptions open;
+  open.scan = options;
+  return open_source_with(session, source, open);
 }
 
 Result<Dataset> open_source_with(io::Session& session, const std::string& source,

@@ -14,7 +14,8 @@ namespace upwell::refs {
 ///  - a kerchunk reference set in Parquet (a directory with a .zmetadata that has "record_size";
 ///    the .zmetadata itself may be named too),
 ///  - a Zarr store, v2 or v3 (a directory; its .zmetadata or zarr.json may be named too),
-///  - or a granule of any format that format::scan knows.
+///  - a DMR++ document, for the granule that it describes,
+///  - or a granule of any format that format::scan knows, or with a DMR++ beside it (SidecarUse).
 /// Relative URLs inside a reference set resolve against where the set lies.
 ///
 /// A reference set that came over http(s) may only point to http(s) and s3 objects: one that names
@@ -23,8 +24,16 @@ namespace upwell::refs {
 Result<Dataset> open_source(io::Session& session, const std::string& source,
                             const format::ScanOptions& options = {});
 
+/// When a DMR++ beside a granule ("X.nc.dmrpp") is read instead of the granule's own structures.
+enum class SidecarUse {
+  kWhenNeeded,  ///< for granules of a format that is not read here (HDF4)
+  kAlways,      ///< looked for beside every granule, which costs a request
+  kNever,
+};
+
 struct OpenOptions {
   format::ScanOptions scan;
+  SidecarUse sidecar = SidecarUse::kWhenNeeded;
   /// Lets reference sets from http(s) point to local files.
   bool remote_may_name_local = false;
 };

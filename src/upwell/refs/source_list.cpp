@@ -178,6 +178,15 @@ Result<> add_source(io::Session& session, const std::string& source, int depth,
   return {};
 }
 
+/// A DMR++ beside its granule is no source of its own.
+void drop_sidecars(std::vector<std::string>& found) {
+  constexpr std::string_view kSuffix = ".dmrpp";
+  const std::unordered_set<std::string> all(found.begin(), found.end());
+  std::erase_if(found, [&](const std::string& url) {
+    return url.ends_with(kSuffix) && all.contains(url.substr(0, url.size() - kSuffix.size()));
+  });
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> expand_sources(io::Session& session,
@@ -191,6 +200,7 @@ Result<std::vector<std::string>> expand_sources(io::Session& session,
     std::string url = io::normal_url(source);
     if (seen.insert(url).second) urls.push_back(std::move(url));
   }
+  drop_sidecars(urls);
   if (urls.empty()) return fail(Code::kInvalidArgument, "no sources");
   return urls;
 }

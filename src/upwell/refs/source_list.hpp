@@ -14,8 +14,9 @@ namespace upwell::refs {
 /// shell left alone to its matches, a directory (or a URL prefix that ends in '/' and can be
 /// listed) to the files below it. Matches of one source are sorted; plain paths become absolute; an
 /// object named twice is kept once. A directory that is itself a dataset (it holds .zmetadata,
-/// .zgroup, .zarray or zarr.json) stays one source, also among what lies below another. kNotFound
-/// when something named is not there.
+/// .zgroup, .zarray or zarr.json) stays one source, also among what lies below another. A DMR++
+/// ("X.nc.dmrpp") whose granule is a source too is none. kNotFound when something named is not
+/// there.
 Result<std::vector<std::string>> expand_sources(io::Session& session,
                                                 const std::vector<std::string>& sources);
 

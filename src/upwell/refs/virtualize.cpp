@@ -189,14 +189,16 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
 Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
                                 const VirtualizeOptions& options, CombineReport& report) {
   UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
-  format::ScanOptions scan;
+  OpenOptions open;
+  open.sidecar = options.sidecar;
+  format::ScanOptions& scan = open.scan;
   scan.drop = options.combine.drop;
   scan.subchunk_bytes = 0;  // the combiner cuts contiguous arrays itself, when it knows all lengths
   Progress progress("scanning", "granules", urls.size(), options.progress);
-  auto first = open_source(session, urls[0], scan);
+  auto first = open_source_with(session, urls[0], open);
   if (!first) return fail(std::move(first).error().with(urls[0]));
-  report.sources.assign(1,
-                        {urls[0], identity_of(session, *first, urls[0]), 0, {}, {}, false, {}, {}});
+  report.sources.assign(
+      1, {urls[0], identity_of(session, *first, urls[0]), 0, {}, {}, false, {}, {}, first->notes});
   UPWELL_CHECK(check_problems(*first, urls[0], scan.drop, report));
   std::unique_ptr<Combiner> combiner;
   {
@@ -205,6 +207,7 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
     combiner = std::move(*made);
   }
   combiner->report().sources[0].info = report.sources[0].info;
+  combiner->report().sources[0].notes = report.sources[0].notes;
   UnmetNames to_drop(options.combine.drop, *first);
   first = fail(Code::kInternal, "");  // drop the first dataset, too
   progress.advance();
@@ -212,10 +215,11 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
       options.threads > 0 ? options.threads : std::max(kScansAtOnce, 2 * core_count());
   auto done = blocking_for(urls.size() - 1, threads, [&](size_t k) -> Result<> {
     const size_t i = k + 1;
-    auto dataset = open_source(session, urls[i], scan);
+    auto dataset = open_source_with(session, urls[i], open);
     if (dataset) {
       to_drop.meet(*dataset);
       combiner->report().sources[i].info = identity_of(session, *dataset, urls[i]);
+      combiner->report().sources[i].notes = dataset->notes;
       auto added = combiner->add(i, *dataset);
       if (!added) {
         if (is_about_access(added.error().code))

@@ -11,6 +11,7 @@
 #include "io/session.hpp"
 #include "refs/combine.hpp"
 #include "refs/granule_record.hpp"
+#include "refs/open.hpp"
 #include "refs/reference_output.hpp"
 
 namespace upwell::refs {
@@ -20,6 +21,7 @@ struct VirtualizeOptions {
   ReferenceOutputOptions output;
   uint64_t record_size = 10000;  ///< Parquet: chunks in one file
   size_t threads = 0;            ///< granules scanned at once; 0: chosen
+  SidecarUse sidecar = SidecarUse::kWhenNeeded;
   Progress::Style progress = Progress::Style::kQuiet;
 };
 
@@ -37,6 +39,9 @@ struct VirtualizeReport {
 /// far as things went, also when this fails.
 Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
                                 const VirtualizeOptions& options, CombineReport& report);
+
+/// How sources were read, where that is not plain, in one line for people; empty when all is plain.
+std::string notes_line(const CombineReport& report);
 
 /// What a store keeps of the granules that went into it.
 StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "refs/virtualize.hpp"
@@ -21,11 +22,22 @@ Json source_json(const SourceReport& source) {
   out["length"] = source.length;
   if (!source.first.empty()) out["first"] = source.first;
   if (!source.last.empty()) out["last"] = source.last;
+  if (!source.notes.empty()) out["notes"] = source.notes;
   if (!source.reasons.empty()) out["reasons"] = reasons_json(source.reasons);
   return out;
 }
 
 }  // namespace
+
+std::string notes_line(const CombineReport& report) {
+  const std::vector<SourceReport>& sources = report.sources;
+  const auto noted = [](const SourceReport& source) { return !source.notes.empty(); };
+  const auto first = std::find_if(sources.begin(), sources.end(), noted);
+  if (first == sources.end()) return "";
+  const auto others = std::count_if(first + 1, sources.end(), noted);
+  return first->url + ": " + first->notes[0] +
+         (others == 0 ? "" : "; so " + std::to_string(others) + " more (--report)");
+}
 
 std::string VirtualizeReport::to_json() const {
   Json out{{"output", output}, {"format", format}, {"written", error.empty()}};

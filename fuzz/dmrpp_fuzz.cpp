@@ -1,0 +1,31 @@
+// DMR++ documents: what is read can be looked up, and its values read from a granule of a few
+// bytes.
+
+#include <algorithm>
+
+#include "cube/read.hpp"
+#include "io/memory_store.hpp"
+#include "refs/dmrpp.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace upwell;
+  io::Session session;
+  auto memory = std::make_shared<io::MemoryStore>();
+  session.mount("memory", memory);
+  Bytes granule(4096);
+  for (size_t i = 0; i < granule.size(); ++i) granule[i] = static_cast<uint8_t>(i * 7);
+  memory->put("memory://d/g", std::move(granule));
+  refs::DmrppOptions options;
+  options.document_url = "memory://d/g.dmrpp";
+  options.granule_url = "memory://d/g";
+  options.urls = refs::UrlPolicy::for_set("https://example.org/g.dmrpp", false);
+  auto dataset = refs::read_dmrpp(session, {data, size}, options);
+  if (!dataset) return 0;
+  for_each_array(dataset->root, [&](const std::string&, const Array& array) {
+    const uint64_t most = (1 << 18) / std::max<uint32_t>(array.type.size, 1);
+    const bool small =
+        element_count(array.shape) <= most && element_count(array.chunk_shape) <= most;
+    if (small) (void)read_raw(session, *dataset, array, {});
+  });
+  return 0;
+}
