@@ -66,11 +66,6 @@ bool matches(const std::string& pattern, const std::string& url) {
          ::fnmatch(pattern.c_str(), leaf.c_str(), 0) == 0;
 }
 
-bool same_state(const io::ObjectInfo& a, const io::ObjectInfo& b) {
-  const bool known = a.size > 0 && (!a.etag.empty() || a.mtime_ns.has_value());
-  return known && a == b;
-}
-
 std::optional<uint64_t> length_of(const Dataset& store, const std::string& concat) {
   std::optional<uint64_t> out;
   for_each_array(store.root, [&](const std::string&, const Array& array) {
@@ -205,7 +200,8 @@ class Append {
       const auto known = there.find(output_url(options_.virtualize.output, url));
       if (known != there.end() && !to_remove_.contains(known->second)) {
         auto info = session_.stat(url);
-        if (info && same_state(*info, record_.granules[known->second].info)) {
+        if (info && compare_states(record_.granules[known->second].info,
+                                   lasting_state(url, *info)) == Sameness::kSame) {
           report_.unchanged.push_back(url);
           continue;
         }

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "refs/url_policy.hpp"
+
 namespace upwell::refs {
 namespace {
 
@@ -45,12 +47,34 @@ Result<StoreRecord> parse_record(const RecordJson& json) {
     if (size != one.end() && size->is_number_unsigned()) granule.info.size = size->get<uint64_t>();
     if (mtime != one.end() && mtime->is_number_integer())
       granule.info.mtime_ns = mtime->get<int64_t>();
+    granule.info = lasting_state(granule.url, std::move(granule.info));
     out.granules.push_back(std::move(granule));
   }
   return out;
 }
 
+bool same_time(int64_t a, int64_t b) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  return a == b || (a / kSecond == b / kSecond && (a % kSecond == 0 || b % kSecond == 0));
+}
+
 }  // namespace
+
+io::ObjectInfo lasting_state(const std::string& url, io::ObjectInfo info) {
+  if (io::scheme_of(url) == "file") info.etag.clear();
+  return info;
+}
+
+Sameness compare_states(const io::ObjectInfo& recorded, const io::ObjectInfo& now) {
+  if (recorded.size == 0) return Sameness::kUnknown;
+  if (recorded.size != now.size) return Sameness::kChanged;
+  if (!recorded.etag.empty() && !now.etag.empty())
+    return recorded.etag == now.etag ? Sameness::kSame : Sameness::kChanged;
+  if (!recorded.mtime_ns || !now.mtime_ns) return Sameness::kUnknown;
+  if (same_time(*recorded.mtime_ns, *now.mtime_ns)) return Sameness::kSame;
+  // One of them was seen at another place, which has times of its own.
+  return recorded.etag.empty() == now.etag.empty() ? Sameness::kChanged : Sameness::kUnknown;
+}
 
 std::string record_json(const StoreRecord& record) {
   RecordJson out{{"version", 1},
@@ -98,6 +122,14 @@ Result<std::optional<StoreRecord>> read_store_record(io::Session& session,
   UPWELL_TRY(const SharedBytes document, session.read_one(url));
   auto record = read_record(as_text(document.span()));
   if (!record) return fail(std::move(record).error().with(source));
+  if (!*record) return record;
+  UrlPolicy policy = UrlPolicy::for_set(url, false);
+  UPWELL_TRY(LocationPairs pairs, read_locations(as_text(document.span())));
+  if (!pairs.empty())
+    policy.locations = std::make_shared<LocationChoice>(session, std::move(pairs));
+  for (GranuleRecord& granule : (*record)->granules) {
+    UPWELL_TRY(granule.url, policy.resolve(granule.url));
+  }
   return record;
 }
 

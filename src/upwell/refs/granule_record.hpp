@@ -29,6 +29,20 @@ struct StoreRecord {
   std::vector<GranuleRecord> granules;
 };
 
+/// What of an object's state outlives this machine: without the ETag of a file, which holds its
+/// inode. A copy that kept size and time of change is the same granule (docs/decisions/append.md).
+io::ObjectInfo lasting_state(const std::string& url, io::ObjectInfo info);
+
+enum class Sameness {
+  kSame,
+  kChanged,
+  kUnknown,  ///< too little is known of either: the same size, at most
+};
+/// Whether an object is as it was recorded: by size and ETag; by size and time of change where
+/// either has no ETag. A time in whole seconds equals one within that second: many copies keep no
+/// more.
+Sameness compare_states(const io::ObjectInfo& recorded, const io::ObjectInfo& now);
+
 /// JSON of the member's value. Same record, same bytes.
 std::string record_json(const StoreRecord& record);
 
@@ -37,7 +51,7 @@ std::string record_json(const StoreRecord& record);
 Result<std::optional<StoreRecord>> read_record(std::string_view document);
 
 /// The record of the reference set at `source` (a path or URL of a kerchunk JSON document or of a
-/// Parquet directory).
+/// Parquet directory), with URLs as the set's references resolve (see UrlPolicy).
 Result<std::optional<StoreRecord>> read_store_record(io::Session& session,
                                                      const std::string& source);
 

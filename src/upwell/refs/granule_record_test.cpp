@@ -10,7 +10,8 @@ TEST(GranuleRecord, ComesBackAsWritten) {
   record.concat = "time";
   record.coordinate = "/time";
   record.loaded = {"/time", "/lat"};
-  record.granules = {{"/data/a \"b\".nc", {12, "\"e\"", 5}, 3}, {"s3://b/c.nc", {0, "", {}}, 0}};
+  record.granules = {{"https://h/a \"b\".nc", {12, "\"e\"", 5}, 3},
+                     {"s3://b/c.nc", {0, "", {}}, 0}};
   const std::string document =
       R"({"version":1,"refs":{"a/0":["upwell",1,2]},"upwell":)" + record_json(record) + "}";
   auto back = read_record(document);
@@ -38,6 +39,30 @@ TEST(GranuleRecord, WhatIsNoRecordIsAnError) {
         R"({"version":1,"loaded":[],"granules":[{"url":"a","length":-1}]})",
         R"({"version":1,"loaded":[],"granules":[{"length":1}]})", R"({"version":2})", "{"})
     EXPECT_FALSE(read_record(std::string(R"({"upwell":)") + value + "}")) << value;
+}
+
+TEST(GranuleRecord, ACopyThatKeptItsTimeIsTheSame) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const io::ObjectInfo file{10, "\"inode-1\"", 7 * kSecond + 5};
+  const io::ObjectInfo kept = lasting_state("/data/a.nc", file);
+  EXPECT_EQ(kept.etag, "");
+  EXPECT_EQ(lasting_state("https://host/a.nc", file), file);
+  EXPECT_EQ(compare_states(kept, kept), Sameness::kSame);
+  EXPECT_EQ(compare_states(kept, {10, "", 7 * kSecond}), Sameness::kSame);
+  EXPECT_EQ(compare_states(kept, {10, "", 7 * kSecond + 6}), Sameness::kChanged);
+  EXPECT_EQ(compare_states(kept, {10, "", 8 * kSecond}), Sameness::kChanged);
+  EXPECT_EQ(compare_states(kept, {11, "", 7 * kSecond + 5}), Sameness::kChanged);
+}
+
+TEST(GranuleRecord, StatesOfDifferentPlacesAreComparedAsFarAsTheyGo) {
+  const io::ObjectInfo bucket{10, "\"e\"", 5'000'000'000};
+  EXPECT_EQ(compare_states(bucket, {10, "\"e\"", 6'000'000'000}), Sameness::kSame);
+  EXPECT_EQ(compare_states(bucket, {10, "\"f\"", 5'000'000'000}), Sameness::kChanged);
+  EXPECT_EQ(compare_states(bucket, {10, "", 5'000'000'000}), Sameness::kSame);
+  EXPECT_EQ(compare_states(bucket, {10, "", 6'000'000'000}), Sameness::kUnknown);
+  EXPECT_EQ(compare_states({10, "", {}}, bucket), Sameness::kUnknown);
+  EXPECT_EQ(compare_states({0, "", {}}, bucket), Sameness::kUnknown);
+  EXPECT_EQ(compare_states({9, "", {}}, bucket), Sameness::kChanged);
 }
 
 }  // namespace

@@ -168,10 +168,10 @@ bool is_about_access(Code code) {
 io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const std::string& url) {
   if (dataset.granules->size() == 1) {
     const Granule& granule = dataset.granules->at(0);
-    if (granule.url == url && granule.info.size > 0) return granule.info;
+    if (granule.url == url && granule.info.size > 0) return lasting_state(url, granule.info);
   }
   auto info = session.stat(url);
-  return info ? *info : io::ObjectInfo{};  // a directory has none
+  return info ? lasting_state(url, *info) : io::ObjectInfo{};  // a directory has none
 }
 
 StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options) {

@@ -48,7 +48,7 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
 
 /// Whether trying again, or logging in, would help: such a failure says nothing about the granule.
 bool is_about_access(Code code);
-/// State of a source: of the one granule that its dataset has, else of the object itself.
+/// Lasting state of a source: of the one granule that its dataset has, else of the object itself.
 io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const std::string& url);
 
 /// The same, written to `output`: Parquet when its name ends in .parq or .parquet or '/', else
