@@ -375,3 +375,32 @@ def test_parquet_killed_at_every_write(tmp_path):
             assert (store / ".zmetadata").read_bytes() == new
             check(store, g)
     assert killed and seen_old
+
+
+# --- as a set of its own ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix, other", [("parq", "parq"), ("parq", "json"), ("json", "parq")])
+def test_another_set_takes_every_change(tmp_path, suffix, other):
+    """Inserted, replaced and removed at once; the set that it came from stays as it was, for its readers."""
+    g = steps(tmp_path, range(5), chunks=(1, 10, 31))
+    store, new = tmp_path / f"v1.{suffix}", tmp_path / f"v2.{other}"
+    virtualize(g[0], g[1], g[3], g[4], "-o", store, "-q", "--record-size", "7")
+    truth = truth_of([g[0], g[1], g[3], g[4]])
+    before = state(store) if store.is_dir() else store.read_bytes()
+    reader = open_zarr(store)
+    anew = write_step(tmp_path / "anew.nc", 3, chunks=(1, 10, 31))
+    run = append(store, g[2], anew, "--on-overlap", "replace", "--remove", "g0.nc", "-o", new)
+    assert "2 added, 1 replaced, 1 removed" in run.stderr and str(new) in run.stderr
+    check(new, [g[1], g[2], anew, g[4]])
+    assert (state(store) if store.is_dir() else store.read_bytes()) == before
+    assert_same(reader, truth)
+    append(store, g[2], "-o", g[3], status=64)
+
+
+def test_another_set_is_written_even_without_changes(tmp_path):
+    g = steps(tmp_path, range(2))
+    virtualize(*g, "-o", tmp_path / "v1.json", "-q")
+    append(tmp_path / "v1.json", *g, "-o", tmp_path / "v2.parq", "-q")
+    check(tmp_path / "v2.parq", g)
+    append(tmp_path / "v1.json", *g, "-o", tmp_path / "v1.json", status=64)

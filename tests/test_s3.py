@@ -127,6 +127,26 @@ def test_the_same_references_as_from_files(bucket, granules, tmp_path):
     assert list(remote["refs"].items()) == list(local["refs"].items()) and remote.keys() == local.keys()
 
 
+def test_a_set_in_a_bucket_is_kept_up_to_date(bucket, granules, tmp_path):
+    """In one conditional PUT; a Parquet set of many objects becomes another set."""
+    store = "s3://granules/kept.json"
+    urls = [f"s3://granules/2020/{p.name}" for p in sorted(granules.glob("*.nc"))]
+    assert upwell(bucket, "virtualize", *urls[:2], "-o", store).returncode == 0
+    added = upwell(bucket, "append", store, *urls)
+    assert added.returncode == 0, added.stderr
+    again = upwell(bucket, "append", store, *urls)
+    assert again.returncode == 0 and "nothing to do" in again.stderr, again.stderr
+    assert upwell(bucket, "virtualize", *urls, "-o", "s3://granules/whole.json").returncode == 0
+    np.testing.assert_array_equal(read_sst(bucket, store, tmp_path), read_sst(bucket, "s3://granules/whole.json", tmp_path))
+    removed = upwell(bucket, "append", store, "--remove", urls[0])
+    assert removed.returncode == 0 and "1 removed" in removed.stderr, removed.stderr
+    assert len(read_sst(bucket, store, tmp_path)) < len(read_sst(bucket, "s3://granules/whole.json", tmp_path))
+    assert upwell(bucket, "append", store, urls[0], "-o", "s3://granules/next.parq").returncode == 0
+    np.testing.assert_array_equal(read_sst(bucket, "s3://granules/next.parq", tmp_path), read_sst(bucket, "s3://granules/whole.json", tmp_path))
+    refused = upwell(bucket, "append", "s3://granules/next.parq", "--remove", urls[0])
+    assert refused.returncode == 65 and "-o" in refused.stderr
+
+
 def test_nothing_matches(bucket, tmp_path):
     done = upwell(bucket, "virtualize", "s3://granules/2021/*.nc", "-o", tmp_path / "a.json")
     assert done.returncode == 66 and "no object matches" in done.stderr

@@ -23,6 +23,7 @@ constexpr const char* kAppendFooter =
     "  upwell append cube.json data/                          what is not in it yet\n"
     "  upwell append cube.json v2/*.nc --on-overlap replace   reprocessed granules\n"
     "  upwell append cube.json --remove '*20200103*'          granules that are gone\n"
+    "  upwell append v1.parq late.nc -o v2.parq               in between, as a new set of Parquet\n"
     "\n"
     "The new granules are compared with the store as virtualize compares granules with the first.\n"
     "The store is replaced in one step, or not at all; a second run finds nothing to do. A "
@@ -70,12 +71,17 @@ void add_append_command(Program& program) {
   CLI::App* app =
       program.add("append", "Add, replace or remove granules of a reference set", kAppendFooter,
                   [args](Context& context) { return run_append(*args, context); });
-  app->add_option(
-         "OUT", args->output,
-         "Reference set that upwell virtualize wrote; in Parquet it takes granules at its end only")
+  app->add_option("OUT", args->output,
+                  "Reference set that upwell virtualize wrote, a path or for JSON an s3:// URL; in "
+                  "Parquet it "
+                  "takes granules at its end only, other changes with -o")
       ->required();
   app->add_option("GRANULE", args->sources,
                   "Granules: paths, URLs, patterns, directories, prefixes, @list.txt");
+  app->add_option("-o,--output", args->options.output,
+                  "Write the result as a set of its own and leave OUT as it is: NAME.json, or "
+                  "NAME.parq for Parquet; may be an s3:// URL")
+      ->type_name("NEW");
   const std::map<std::string, refs::Overlap> overlaps{{"error", refs::Overlap::kError},
                                                       {"skip", refs::Overlap::kSkip},
                                                       {"replace", refs::Overlap::kReplace}};

@@ -15,7 +15,6 @@
 
 #include "base/files.hpp"
 #include "base/parallel.hpp"
-#include "refs/kerchunk_json_writer.hpp"
 #include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
 #include "refs/source_list.hpp"
@@ -99,29 +98,42 @@ Result<std::unordered_set<std::string>> anchors_of(const Dataset& store,
 
 class Append {
  public:
-  Append(io::Session& session, fs::path output, const AppendOptions& options, AppendReport& report)
-      : session_(session), output_(std::move(output)), options_(options), report_(report) {
+  Append(io::Session& session, fs::path location, const AppendOptions& options,
+         AppendReport& report)
+      : session_(session), location_(std::move(location)), options_(options), report_(report) {
     open_.sidecar = options.virtualize.sidecar;
     open_.scan.subchunk_bytes = 0;
     open_.scan.drop = options.virtualize.combine.drop;
   }
 
   Result<> run(const std::vector<std::string>& sources) {
-    const std::string name = output_.string();
-    report_.virtualize.output = name;
+    const std::string name = location_.string();
+    const bool in_place = options_.output.empty();
+    const bool local = io::scheme_of(name) == "file";
     std::error_code ignored;
-    parquet_ = fs::is_directory(output_, ignored);
-    document_ = parquet_ ? output_ / ".zmetadata" : output_;
-    report_.virtualize.format = parquet_ ? "kerchunk-parquet" : "kerchunk-json";
-    if (io::scheme_of(name) != "file" || !(parquet_ || name.ends_with(".json")))
+    parquet_ = local ? fs::is_directory(location_, ignored) : wants_parquet(location_);
+    document_ = parquet_ ? location_ / ".zmetadata" : location_;
+    output_ = in_place ? name : options_.output;
+    report_.virtualize.output = output_;
+    report_.virtualize.format =
+        (in_place ? parquet_ : wants_parquet(output_)) ? "kerchunk-parquet" : "kerchunk-json";
+    if (in_place && !local && parquet_)
       return fail(Code::kUnsupported,
-                  name + ": only reference sets on a file system can be added to");
-    UPWELL_TRY(const StoreLock lock, StoreLock::take(document_));
+                  name +
+                      ": a set in Parquet in an object store cannot be changed in one step; "
+                      "write another one with -o");
+    std::optional<StoreLock> lock;
+    if (local) {
+      UPWELL_TRY(StoreLock taken, StoreLock::take(document_));
+      lock.emplace(std::move(taken));
+    }
+    if (in_place && !local) UPWELL_CHECK(session_.create(name));  // whether it may be written
     UPWELL_CHECK(read_store());
     UPWELL_CHECK(choose_sources(sources));
+    if (!in_place) return write_anew();
     if (urls_.size() == record_.granules.size() && to_remove_.empty()) return {};
     if (parquet_ && !to_remove_.empty()) return only_at_the_end();
-    UPWELL_TRY(Dataset cube, combine());
+    UPWELL_TRY(Dataset cube, combine(parquet_));
     count_changes();
     if (report_.added + report_.removed + report_.replaced == 0) return {};
     if (!parquet_) return write(cube);
@@ -132,20 +144,30 @@ class Append {
   }
 
  private:
+  Result<> write_anew() {
+    std::vector<std::string> taken = urls_;
+    taken.push_back(location_.string());
+    UPWELL_CHECK(check_output(session_, output_, taken));
+    UPWELL_TRY(Dataset cube, combine(false));
+    count_changes();
+    return write(cube);
+  }
+
   Result<> only_at_the_end() const {
     return fail(Code::kUnsupported,
-                output_.string() +
-                    ": a set in Parquet grows only at its end, or readers that have it "
-                    "open would see rows that moved; make it anew with upwell "
-                    "virtualize, or keep it in JSON");
+                location_.string() +
+                    ": a set in Parquet grows only at its end, or readers that have it open would "
+                    "see rows that moved; write another one with -o, or keep it in JSON");
   }
 
   Result<> read_store() {
     const std::string url = io::normal_url(document_.string());
     UPWELL_TRY(const SharedBytes document, session_.read_one(url));
+    UPWELL_TRY(const io::ObjectInfo state, session_.stat(url));
+    etag_ = state.etag;
     UPWELL_TRY(locations_, read_locations(as_text(document.span())));
     UPWELL_TRY(std::optional<StoreRecord> record, read_record(as_text(document.span())));
-    const std::string name = output_.string();
+    const std::string name = location_.string();
     if (!record)
       return fail(Code::kUnsupported,
                   name +
@@ -153,7 +175,7 @@ class Append {
                       "\"upwell\"): make it with upwell virtualize");
     record_ = std::move(*record);
     UPWELL_TRY(store_, open_source(session_, name));
-    if (store_.format != report_.virtualize.format)
+    if (store_.format != (parquet_ ? "kerchunk-parquet" : "kerchunk-json"))
       return fail(Code::kUnsupported, name + ": not a kerchunk reference set");
     if (parquet_) {
       const auto json = nlohmann::json::parse(as_text(document.span()), nullptr, false);
@@ -280,12 +302,12 @@ class Append {
     return {};
   }
 
-  Result<Dataset> combine() {
+  Result<Dataset> combine(bool only_after) {
     if (to_remove_.size() == urls_.size())
       return fail(Code::kInvalidArgument, "no granule would be left");
-    if (parquet_) return combine_once();
+    if (only_after) return combine_once(true);
     UPWELL_CHECK(move_anchors());
-    UPWELL_TRY(Dataset cube, combine_once());
+    UPWELL_TRY(Dataset cube, combine_once(false));
     const CombineReport& done = report_.virtualize.combine;
     for (size_t i = 0; i < record_.granules.size(); ++i)
       if (done.sources[i].fate == "replaced") replaced_.insert(i);
@@ -295,13 +317,13 @@ class Append {
                      [&](size_t i) { return anchors.contains(urls_[i]); }))
       return cube;
     UPWELL_CHECK(move_anchors());
-    return combine_once();
+    return combine_once(false);
   }
 
-  Result<Dataset> combine_once() {
+  Result<Dataset> combine_once(bool only_after) {
     CombineOptions options = options_.virtualize.combine;
     options.concat = record_.concat;
-    options.only_after = parquet_;
+    options.only_after = only_after;
     options.load = record_.loaded;
     options.load_exactly = options.load_given = true;
     if (!record_.coordinate.empty() && !record_.coordinate.ends_with("/" + record_.concat))
@@ -310,7 +332,7 @@ class Append {
     for (const GranuleRecord& granule : record_.granules) lengths.push_back(granule.length);
     CombineReport& report = report_.virtualize.combine;
     auto made = Combiner::resume(session_, urls_, store_, lengths, options, report.refused);
-    if (!made) return fail(std::move(made).error().with(output_.string()));
+    if (!made) return fail(std::move(made).error().with(location_.string()));
     Combiner& combiner = **made;
     for (size_t i = 0; i < lengths.size(); ++i)
       combiner.report().sources[i].info = record_.granules[i].info;
@@ -375,8 +397,8 @@ class Append {
     UPWELL_TRY(const ReferenceOutputOptions form, form_of(cube));
     const auto sink = [&](const std::string& name, ByteSpan bytes) -> Result<> {
       std::error_code error;
-      fs::create_directories((output_ / name).parent_path(), error);
-      return write_file_atomically(output_ / name, bytes);
+      fs::create_directories((location_ / name).parent_path(), error);
+      return write_file_atomically(location_ / name, bytes);
     };
     UPWELL_CHECK(extend_kerchunk_parquet(store_, cube, form, record_size_, sink,
                                          report_.virtualize.counts,
@@ -402,20 +424,20 @@ class Append {
 
   Result<> write(Dataset& cube) {
     UPWELL_TRY(const ReferenceOutputOptions form, form_of(cube));
-    UPWELL_TRY(AtomicFile file, AtomicFile::create(output_));
-    UPWELL_TRY(report_.virtualize.counts,
-               write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
-                 report_.virtualize.output_bytes += bytes.size();
-                 return file.write(bytes);
-               }));
-    UPWELL_CHECK(file.commit());
+    const bool in_place = options_.output.empty();
+    const uint64_t record_size = record_size_ > 0 ? record_size_ : options_.virtualize.record_size;
+    UPWELL_CHECK(write_output(session_, output_, cube, form, record_size,
+                              in_place ? io::PutCondition::unchanged(etag_) : io::PutCondition{},
+                              report_.virtualize));
     report_.written = true;
     return {};
   }
 
   io::Session& session_;
-  const fs::path output_;
-  fs::path document_;  // output_, or the .zmetadata in it
+  const fs::path location_;  // of the store
+  fs::path document_;        // the same, or the .zmetadata in it
+  std::string output_;       // the same, or where the result goes
+  std::string etag_;         // of the document
   bool parquet_ = false;
   uint64_t record_size_ = 0;
   const AppendOptions& options_;
@@ -430,10 +452,10 @@ class Append {
 
 }  // namespace
 
-Result<> append(io::Session& session, const fs::path& output,
+Result<> append(io::Session& session, const fs::path& store,
                 const std::vector<std::string>& sources, const AppendOptions& options,
                 AppendReport& report) {
-  Result<> result = Append(session, output, options, report).run(sources);
+  Result<> result = Append(session, store, options, report).run(sources);
   if (!result) report.virtualize.error = result.error().to_string();
   return result;
 }

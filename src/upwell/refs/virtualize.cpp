@@ -80,13 +80,9 @@ Result<> check_prefixes(const ReferenceOutputOptions& options, const GranuleTabl
   return {};
 }
 
-bool wants_parquet(const std::filesystem::path& output) {
-  const std::string name = output.string();
-  return name.ends_with(".parq") || name.ends_with(".parquet") || name.ends_with("/");
-}
-
 /// Nothing that is not a reference set is replaced, above all no granule.
-Result<> check_output(const std::filesystem::path& output, const std::vector<std::string>& urls) {
+Result<> check_local_output(const std::filesystem::path& output,
+                            const std::vector<std::string>& urls) {
   const std::string name = output.string();
   if (!wants_parquet(output) && !name.ends_with(".json"))
     return fail(Code::kInvalidArgument,
@@ -126,29 +122,6 @@ Result<> check_remote_output(io::Session& session, const std::string& output,
                     ": there is a reference set in Parquet already, which cannot be replaced "
                     "in one step; remove it or write under another name");
   if (there.error().code != Code::kNotFound) return fail(std::move(there).error());
-  return {};
-}
-
-/// Object by object, the metadata last; JSON in one step.
-Result<> write_remote_output(io::Session& session, const std::string& output, const Dataset& cube,
-                             const ReferenceOutputOptions& form, uint64_t record_size,
-                             VirtualizeReport& report) {
-  if (wants_parquet(output)) {
-    const std::string base = output + (output.ends_with('/') ? "" : "/");
-    const auto sink = [&](const std::string& name, ByteSpan bytes) -> Result<> {
-      UPWELL_CHECK(session.put(base + name, bytes));
-      return {};
-    };
-    UPWELL_TRY(report.counts,
-               write_kerchunk_parquet(cube, form, record_size, sink, report.output_bytes));
-    return {};
-  }
-  UPWELL_TRY(std::unique_ptr<io::ObjectWriter> object, session.create(output));
-  UPWELL_TRY(report.counts, write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
-               report.output_bytes += bytes.size();
-               return object->write(bytes);
-             }));
-  UPWELL_CHECK(object->commit());
   return {};
 }
 
@@ -240,36 +213,69 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   return out;
 }
 
+bool wants_parquet(const std::filesystem::path& output) {
+  const std::string name = output.string();
+  return name.ends_with(".parq") || name.ends_with(".parquet") || name.ends_with("/");
+}
+
+Result<> check_output(io::Session& session, const std::string& output,
+                      const std::vector<std::string>& urls) {
+  return io::scheme_of(output) == "file" ? check_local_output(output, urls)
+                                         : check_remote_output(session, output, urls);
+}
+
+Result<> write_output(io::Session& session, const std::string& output, const Dataset& cube,
+                      const ReferenceOutputOptions& form, uint64_t record_size,
+                      const io::PutCondition& condition, VirtualizeReport& report) {
+  const bool remote = io::scheme_of(output) != "file";
+  if (wants_parquet(output) && remote) {
+    const std::string base = output + (output.ends_with('/') ? "" : "/");
+    const auto sink = [&](const std::string& name, ByteSpan bytes) -> Result<> {
+      UPWELL_CHECK(session.put(base + name, bytes));
+      return {};
+    };
+    UPWELL_TRY(report.counts,
+               write_kerchunk_parquet(cube, form, record_size, sink, report.output_bytes));
+    return {};
+  }
+  if (wants_parquet(output)) {
+    UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));
+    UPWELL_TRY(report.counts,
+               write_kerchunk_parquet(cube, form, record_size, directory_sink(directory.path()),
+                                      report.output_bytes));
+    return directory.commit();
+  }
+  const auto write_json = [&](auto& target) -> Result<> {
+    UPWELL_TRY(report.counts, write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
+                 report.output_bytes += bytes.size();
+                 return target.write(bytes);
+               }));
+    return {};
+  };
+  if (remote) {
+    UPWELL_TRY(std::unique_ptr<io::ObjectWriter> object, session.create(output));
+    UPWELL_CHECK(write_json(*object));
+    UPWELL_CHECK(object->commit(condition));
+    return {};
+  }
+  UPWELL_TRY(AtomicFile file, AtomicFile::create(output));
+  UPWELL_CHECK(write_json(file));
+  return file.commit();
+}
+
 Result<> virtualize(io::Session& session, const std::vector<std::string>& sources,
                     const std::filesystem::path& output, const VirtualizeOptions& options,
                     VirtualizeReport& report) {
   report.output = output.string();
-  const bool parquet = wants_parquet(output);
-  report.format = parquet ? "kerchunk-parquet" : "kerchunk-json";
+  report.format = wants_parquet(output) ? "kerchunk-parquet" : "kerchunk-json";
   ReferenceOutputOptions form = options.output;
   auto write = [&]() -> Result<> {
     UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
-    const bool remote = io::scheme_of(report.output) != "file";
-    UPWELL_CHECK(remote ? check_remote_output(session, report.output, urls)
-                        : check_output(output, urls));
+    UPWELL_CHECK(check_output(session, report.output, urls));
     UPWELL_TRY(Dataset cube, combine_sources(session, sources, options, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
     form.record = record_json(record_of(report.combine, options.output));
-    if (remote)
-      return write_remote_output(session, report.output, cube, form, options.record_size, report);
-    if (parquet) {
-      UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));
-      UPWELL_TRY(report.counts,
-                 write_kerchunk_parquet(cube, form, options.record_size,
-                                        directory_sink(directory.path()), report.output_bytes));
-      return directory.commit();
-    }
-    UPWELL_TRY(AtomicFile file, AtomicFile::create(output));
-    UPWELL_TRY(report.counts, write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
-                 report.output_bytes += bytes.size();
-                 return file.write(bytes);
-               }));
-    return file.commit();
+    return write_output(session, report.output, cube, form, options.record_size, {}, report);
   };
   Result<> result = write();
   if (!result) report.error = result.error().to_string();

@@ -51,9 +51,20 @@ bool is_about_access(Code code);
 /// Lasting state of a source: of the one granule that its dataset has, else of the object itself.
 io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const std::string& url);
 
-/// The same, written to `output`: Parquet when its name ends in .parq or .parquet or '/', else
-/// JSON. The output is whole or not there. It may be an s3:// URL: JSON is replaced in one step, a
-/// set in Parquet is written where none is (kAlreadyExists), its metadata last.
+bool wants_parquet(const std::filesystem::path& output);
+/// Whether a reference set may be written at `output`: nothing but such a set is replaced, above
+/// all none of `urls`.
+Result<> check_output(io::Session& session, const std::string& output,
+                      const std::vector<std::string>& urls);
+/// Writes `cube`, whole or not at all; a set in Parquet in an object store with its metadata last.
+/// `condition` is for one object of JSON there.
+Result<> write_output(io::Session& session, const std::string& output, const Dataset& cube,
+                      const ReferenceOutputOptions& form, uint64_t record_size,
+                      const io::PutCondition& condition, VirtualizeReport& report);
+
+/// combine_sources, written to `output`: Parquet when its name ends in .parq or .parquet or '/',
+/// else JSON. The output is whole or not there. It may be an s3:// URL: JSON is replaced in one
+/// step, a set in Parquet is written where none is (kAlreadyExists), its metadata last.
 Result<> virtualize(io::Session& session, const std::vector<std::string>& sources,
                     const std::filesystem::path& output, const VirtualizeOptions& options,
                     VirtualizeReport& report);
