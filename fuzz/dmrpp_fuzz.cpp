@@ -1,5 +1,5 @@
 // DMR++ documents: what is read can be looked up, and its values read from a granule of a few
-// bytes.
+// bytes. Nothing is asked of files and servers.
 
 #include <algorithm>
 
@@ -7,14 +7,28 @@
 #include "io/memory_store.hpp"
 #include "refs/dmrpp.hpp"
 
+namespace {
+
+upwell::io::Session& fuzz_session() {
+  static upwell::io::Session session;
+  static const bool ready = [] {
+    auto memory = std::make_shared<upwell::io::MemoryStore>();
+    for (const char* scheme : {"memory", "file", "http", "https", "s3"})
+      session.mount(scheme, memory);
+    upwell::Bytes granule(4096);
+    for (size_t i = 0; i < granule.size(); ++i) granule[i] = static_cast<uint8_t>(i * 7);
+    memory->put("memory://d/g", std::move(granule));
+    return true;
+  }();
+  (void)ready;
+  return session;
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace upwell;
-  io::Session session;
-  auto memory = std::make_shared<io::MemoryStore>();
-  session.mount("memory", memory);
-  Bytes granule(4096);
-  for (size_t i = 0; i < granule.size(); ++i) granule[i] = static_cast<uint8_t>(i * 7);
-  memory->put("memory://d/g", std::move(granule));
+  io::Session& session = fuzz_session();
   refs::DmrppOptions options;
   options.document_url = "memory://d/g.dmrpp";
   options.granule_url = "memory://d/g";

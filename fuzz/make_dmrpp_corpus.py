@@ -29,6 +29,8 @@ BODIES = {
              '</dmrpp:vlsa></String><String name="w"><Dim size="2"/><dmrpp:vlsa>YWI=;;</dmrpp:vlsa></String>',
     "fixed": '<String name="v"><Dim size="3"/><dmrpp:chunks fillValue="x"><dmrpp:chunk offset="0" nBytes="9"/></dmrpp:chunks>'
              '<dmrpp:FixedLengthStringArray string_length="3" pad="space_pad"/></String>',
+    "handles": '<String name="v"><dmrpp:chunk offset="250" nBytes="16"/></String><String name="w"><Dim size="3"/><dmrpp:chunks>'
+               '<dmrpp:chunkDimensionSizes>3</dmrpp:chunkDimensionSizes><dmrpp:chunk offset="0" nBytes="9"/></dmrpp:chunks></String>',
     "structures": '<Structure name="v"><Float64 name="a"/><Int16 name="b"><Dim size="3"/></Int16><Dim size="2"/><dmrpp:chunks '
                   'fillValue="1.5 1 2 3" structOffset="8 16"><dmrpp:chunk offset="0" nBytes="32"/></dmrpp:chunks></Structure>'
                   f'<Structure name="w"><Int32 name="n"/><String name="t"/><dmrpp:specialstructuredata>'

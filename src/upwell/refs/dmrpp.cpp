@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kMaxDmrDepth = 64;
 constexpr uint64_t kMaxDmrElements = uint64_t{1} << 62;
-constexpr uint32_t kMaxDmrItem = 1U << 30;
+constexpr uint32_t kMaxDmrItem = 1U << 26;
 // Of an HDF5 string of variable length, with addresses of 8 bytes.
 constexpr uint32_t kHandleBytes = 16;
 constexpr std::string_view kDmrSuffix = ".dmrpp";
@@ -325,7 +325,7 @@ class DmrReader {
         block.dims = dims.shape;
         const uint64_t size = element_count(dims.shape);
         if (size > kMaxDmrItem / std::max<uint32_t>(member.size, 1)) {
-          return fail(Code::kInvalidData, "a structure of more than 1 GiB");
+          return fail(Code::kInvalidData, "a structure of more than 64 MiB");
         }
         block.size = static_cast<uint32_t>(size * member.size);
         block.base = std::make_shared<const DataType>(std::move(member));
@@ -335,9 +335,11 @@ class DmrReader {
       type.members.push_back({attribute_text(child, "name"), static_cast<uint32_t>(offset),
                               std::make_shared<const DataType>(std::move(member))});
       offset += size;
-      if (offset > kMaxDmrItem) return fail(Code::kInvalidData, "a structure of more than 1 GiB");
+      if (offset > kMaxDmrItem) return fail(Code::kInvalidData, "a structure of more than 64 MiB");
     }
     if (type.members.empty()) return fail(Code::kInvalidData, "a structure without members");
+    if (offset == 0 && !type.has_vlen())
+      return fail(Code::kUnsupported, "a structure whose members have no elements");
     type.size = static_cast<uint32_t>(offset);
     UPWELL_CHECK(move_members(element, type));
     return type;

@@ -209,6 +209,15 @@ TEST_F(DmrppTest, WhatIsWrongIsSaid) {
   EXPECT_THAT(problem(chunks(R"(compressionType="szip")", first)), HasSubstr("szip"));
   EXPECT_THAT(problem(R"(<Int32 name="v"><Dim name="/none"/></Int32>)"), HasSubstr("not defined"));
   EXPECT_THAT(problem(R"(<Int32 name="v"/>)"), HasSubstr("where its values are"));
+  EXPECT_THAT(problem(R"(<String name="v"><Dim size="1000000000000"/><dmrpp:vlsa>
+    <v c="1000000000000">x</v></dmrpp:vlsa></String>)"),
+              HasSubstr("256 MiB"));
+  EXPECT_THAT(problem(R"(<Structure name="v"><Byte name="b"><Dim size="0"/></Byte>
+    <Dim size="1000000000000"/><dmrpp:specialstructuredata/></Structure>)"),
+              HasSubstr("no elements"));
+  EXPECT_THAT(problem(R"(<Structure name="v"><String name="b"><Dim size="0"/></String>
+    <Dim size="1000000000000"/><dmrpp:specialstructuredata/></Structure>)"),
+              HasSubstr("structures in 0 bytes"));
   EXPECT_THAT(problem("<a"), HasSubstr("XML"));
   store->put("memory://d/h.dmrpp",
              "<!DOCTYPE Dataset [<!ENTITY x \"y\">]>" + document("").substr(44));

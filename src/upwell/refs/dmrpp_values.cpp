@@ -14,6 +14,7 @@ namespace upwell::refs {
 namespace {
 
 constexpr uint64_t kMaxInlineBytes = uint64_t{1} << 30;
+constexpr uint64_t kMaxTextBytes = uint64_t{1} << 28;
 constexpr int kMaxContainerDepth = 16;
 
 struct Dap4Name {
@@ -226,7 +227,7 @@ DmrppInline text_chunk(const std::vector<std::string>& texts) {
 
 Result<Bytes> inflate_text(ByteSpan stored, std::string_view size_text) {
   UPWELL_TRY(const uint64_t size, dmrpp_number(size_text, "size of a text"));
-  if (size > kMaxInlineBytes) return fail(Code::kInvalidData, "a text of more than 1 GiB");
+  if (size > kMaxTextBytes) return fail(Code::kInvalidData, "a text of more than 256 MiB");
   const codec::CodecSpec zlib{"zlib", "{}"};
   UPWELL_TRY(const codec::Pipeline pipeline, codec::Pipeline::make({&zlib, 1}, 1));
   UPWELL_TRY(Bytes text, pipeline.decode_unsized(stored, 0, size));
@@ -238,6 +239,7 @@ Result<Bytes> inflate_text(ByteSpan stored, std::string_view size_text) {
 /// list of base64 texts, each ending in ';'.
 Result<DmrppInline> text_list(const XmlElement& vlsa, uint64_t count) {
   std::vector<std::string> texts;
+  uint64_t bytes = 0;
   for (XmlElement v = vlsa.first_child(); v; v = v.next()) {
     if (v.name() != "v") continue;
     std::string text = v.text();
@@ -253,6 +255,11 @@ Result<DmrppInline> text_list(const XmlElement& vlsa, uint64_t count) {
     if (times > count - std::min<uint64_t>(count, texts.size())) {
       return fail(Code::kInvalidData, fmt::format("more than {} texts", count));
     }
+    const uint64_t each = text.size() + sizeof(std::string);
+    if (times > (kMaxTextBytes - bytes) / each) {
+      return fail(Code::kInvalidData, "texts of more than 256 MiB");
+    }
+    bytes += times * each;
     texts.insert(texts.end(), times, text);
   }
   if (!vlsa.first_child()) {
@@ -292,6 +299,9 @@ DataType with_handles(DataType type) {
 Result<DmrppInline> structures(const Bytes& bytes, const DataType& type, uint64_t count) {
   DmrppInline out;
   out.type = with_handles(type);
+  if (out.type.size == 0 || count > bytes.size()) {
+    return fail(Code::kInvalidData, fmt::format("{} structures in {} bytes", count, bytes.size()));
+  }
   StructureValues values(bytes);
   for (uint64_t i = 0; i < count; ++i) UPWELL_CHECK(values.append(out.type, out.chunk));
   if (!values.empty()) return fail(Code::kInvalidData, "more values than elements");
