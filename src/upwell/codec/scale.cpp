@@ -52,6 +52,10 @@ Result<> unpack(NumberType type, ByteSpan in, const Unpacking& unpacking, std::s
   return unpack_checked(type, in, unpacking, out);
 }
 
+IntegerTotals add_up_integers(NumberType type, ByteSpan in, std::optional<uint64_t> fill) {
+  return simd::add_up(static_cast<int>(type), in.data(), in.size() / size_of(type), fill);
+}
+
 void swap_bytes(MutableByteSpan data, size_t item_size) {
   if (item_size > 1) simd::swap_bytes(data.data(), data.size() / item_size, item_size);
 }

@@ -41,4 +41,13 @@ Result<> unpack(NumberType type, ByteSpan in, const Unpacking& unpacking, std::s
 
 size_t size_of(NumberType type);
 
+struct IntegerTotals {
+  uint64_t count = 0;  ///< of elements that are not the fill
+  int64_t sum = 0;
+  int64_t min = INT64_MAX, max = INT64_MIN;  ///< so when count is 0
+};
+/// Adds up integers of at most four bytes, 2^30 of them at most, without those that equal the low
+/// bits of `fill`. `in` needs no alignment; bytes after its last whole number are left out.
+IntegerTotals add_up_integers(NumberType type, ByteSpan in, std::optional<uint64_t> fill);
+
 }  // namespace upwell::codec

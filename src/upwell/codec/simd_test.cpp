@@ -115,5 +115,51 @@ TEST(Unpack, RefusesTooFewBytes) {
   EXPECT_FALSE(unpack(NumberType::kInt16, in, {}, std::span<float>(out)));
 }
 
+template <typename In>
+void check_add_up(NumberType type) {
+  // Longer than one block of partial sums, and not aligned.
+  const size_t count = 70001;
+  const Bytes bytes = random_bytes(count * sizeof(In) + 1);
+  const ByteSpan in = ByteSpan(bytes).subspan(1);
+  const auto at = [&](size_t i) {
+    In value;
+    std::memcpy(&value, in.data() + i * sizeof(In), sizeof(In));
+    return value;
+  };
+  for (const bool filled : {false, true}) {
+    IntegerTotals want;
+    for (size_t i = 0; i < count; ++i) {
+      if (filled && at(i) == at(3)) continue;
+      ++want.count;
+      want.sum += at(i);
+      want.min = std::min<int64_t>(want.min, at(i));
+      want.max = std::max<int64_t>(want.max, at(i));
+    }
+    const auto bits = static_cast<uint64_t>(at(3));  // of negative ones: sign-extended
+    const auto got = add_up_integers(type, in, filled ? std::optional(bits) : std::nullopt);
+    EXPECT_EQ(got.count, want.count);
+    EXPECT_EQ(got.sum, want.sum);
+    EXPECT_EQ(got.min, want.min);
+    EXPECT_EQ(got.max, want.max);
+  }
+}
+
+TEST(AddUp, IsExact) {
+  check_add_up<int8_t>(NumberType::kInt8);
+  check_add_up<uint8_t>(NumberType::kUint8);
+  check_add_up<int16_t>(NumberType::kInt16);
+  check_add_up<uint16_t>(NumberType::kUint16);
+  check_add_up<int32_t>(NumberType::kInt32);
+  check_add_up<uint32_t>(NumberType::kUint32);
+  for (const uint16_t extreme : {uint16_t{0}, uint16_t{0xffff}, uint16_t{0x8000}}) {
+    const std::vector<uint16_t> same(100000, extreme);
+    const ByteSpan in(reinterpret_cast<const uint8_t*>(same.data()), 2 * same.size());
+    EXPECT_EQ(add_up_integers(NumberType::kUint16, in, {}).sum, 100000LL * extreme);
+    EXPECT_EQ(add_up_integers(NumberType::kInt16, in, {}).sum,
+              100000LL * static_cast<int16_t>(extreme));
+    EXPECT_EQ(add_up_integers(NumberType::kUint16, in, extreme).count, 0U);
+  }
+}
+
 }  // namespace
 }  // namespace upwell::codec

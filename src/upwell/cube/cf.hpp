@@ -61,6 +61,14 @@ Result<Values> decode(const Decoding& decoding, Values raw);
 
 /// The type that `decode` gives for values of this memory type.
 DataType decoded_type(const Decoding& decoding, const DataType& raw);
+struct Totals {
+  uint64_t count = 0;  ///< of values that are not missing
+  double min = 0, max = 0, sum = 0;
+};
+/// Totals of the decoded values of small integers (elements of memory type `type`) without decoding
+/// each: packing is linear, so that it can be applied to the totals, which are exact. nullopt for
+/// other types, and where more than one value means missing.
+std::optional<Totals> decoded_totals(const Decoding& decoding, const DataType& type, ByteSpan raw);
 /// decode for part of an array: `raw` holds elements of memory type `type`, `out` as many of
 /// decoded_type. No allocation where the type is not half precision.
 Result<> decode_into(const Decoding& decoding, const DataType& type, ByteSpan raw,

@@ -52,7 +52,7 @@ bool is_one_of(double v, const std::vector<double>& missing) {
                      [v](double m) { return v == m || (std::isnan(v) && std::isnan(m)); });
 }
 
-codec::NumberType number_type(const DataType& type, const Decoding& decoding) {
+codec::NumberType number_type(const Decoding& decoding, const DataType& type) {
   using codec::NumberType;
   size_t width = static_cast<size_t>(std::countr_zero(type.size));  // 1, 2, 4, 8 become 0 to 3
   if (type.kind == Kind::kFloat)
@@ -99,7 +99,7 @@ Result<> unpack_into(const Decoding& decoding, const DataType& type, ByteSpan ra
     return fail(Code::kUnsupported, "more than 8 missing values");
   codec::Unpacking unpacking{decoding.scale_factor, decoding.add_offset, decoding.missing_bits};
   std::span<Out> target(reinterpret_cast<Out*>(out.data()), out.size() / sizeof(Out));
-  return codec::unpack(number_type(type, decoding), raw, unpacking, target);
+  return codec::unpack(number_type(decoding, type), raw, unpacking, target);
 }
 
 /// Integers of 64 bits do not fit into a double: their bits are taken as they are.
@@ -180,6 +180,29 @@ Result<> decode_into(const Decoding& decoding, const DataType& type, ByteSpan ra
     return decode_into(decoding, DataType::floating(4), widen_half(raw), out);
   return decoding.float_size == 4 ? unpack_into<float>(decoding, type, raw, out)
                                   : unpack_into<double>(decoding, type, raw, out);
+}
+
+std::optional<Totals> decoded_totals(const Decoding& decoding, const DataType& type, ByteSpan raw) {
+  const bool integer = type.kind == Kind::kInt || type.kind == Kind::kUint;
+  if (!integer || type.size > 4 || !std::has_single_bit(type.size)) return {};
+  if (decoding.missing_bits.size() > 1) return {};
+  double scale = decoding.scale_factor.value_or(1), offset = decoding.add_offset.value_or(0);
+  if (!std::isfinite(scale) || !std::isfinite(offset)) return {};
+  std::optional<uint64_t> fill;
+  if (!decoding.missing_bits.empty()) fill = decoding.missing_bits.front();
+  const auto stored = codec::add_up_integers(number_type(decoding, type), raw, fill);
+  Totals totals;
+  totals.count = stored.count;
+  if (stored.count == 0) return totals;
+  Values ends{type, {2}, Bytes(2 * size_t{type.size}), {}};
+  std::memcpy(ends.data.data(), &stored.min, type.size);
+  std::memcpy(ends.data.data() + type.size, &stored.max, type.size);
+  auto decoded = decode(decoding, std::move(ends));
+  if (!decoded) return {};
+  totals.min = std::min(decoded->number(0), decoded->number(1));
+  totals.max = std::max(decoded->number(0), decoded->number(1));
+  totals.sum = static_cast<double>(stored.sum) * scale + static_cast<double>(stored.count) * offset;
+  return totals;
 }
 
 Result<Values> decode(const Decoding& decoding, Values raw) {

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <random>
 
 namespace upwell::cf {
 namespace {
@@ -129,6 +131,48 @@ TEST(CfDecode, LeavesPlainIntegersAlone) {
   auto out = decode(decoding_of(array), raw);
   ASSERT_TRUE(out);
   EXPECT_EQ(out->type.kind, Kind::kInt);
+}
+
+TEST(CfTotals, AreThoseOfTheDecodedValues) {
+  std::mt19937 random(7);
+  for (const uint32_t size : {1U, 2U, 4U}) {
+    for (const bool is_signed : {false, true}) {
+      for (const double scale : {0.0, 0.01, -2.5}) {
+        Array array;
+        array.type = is_signed ? DataType::integer(size) : DataType::unsigned_integer(size);
+        if (scale != 0) {
+          array.attributes.push_back({"scale_factor", make_number(scale), false});
+          array.attributes.push_back({"add_offset", make_number(273.15), false});
+        }
+        array.attributes.push_back({"_FillValue", make_integer(7), false});
+        array.attributes.push_back({"_Unsigned", make_text(is_signed ? "true" : "false"), false});
+        Values raw{array.type, {4001}, Bytes(4001 * size_t{size}), {}};
+        for (uint8_t& byte : raw.data) byte = static_cast<uint8_t>(random());
+        std::memset(raw.data.data() + 40 * size_t{size}, 0, size);
+        raw.data[40 * size_t{size}] = 7;
+        const Decoding decoding = decoding_of(array);
+        auto totals = decoded_totals(decoding, raw.type, raw.data);
+        ASSERT_TRUE(totals);
+        auto values = decode(decoding, raw);
+        ASSERT_TRUE(values);
+        Totals want{0, INFINITY, -INFINITY, 0};
+        for (size_t i = 0; i < values->count(); ++i) {
+          const double v = values->number(i);
+          if (std::isnan(v)) continue;
+          ++want.count;
+          want.min = std::min(want.min, v);
+          want.max = std::max(want.max, v);
+          want.sum += v;
+        }
+        EXPECT_LT(want.count, 4001U);
+        EXPECT_EQ(totals->count, want.count);
+        EXPECT_EQ(totals->min, want.min);
+        EXPECT_EQ(totals->max, want.max);
+        // Elements are summed up in float32 precision where they decode to that.
+        EXPECT_NEAR(totals->sum, want.sum, 1e-6 * std::abs(want.sum) + 1e-6);
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -10,9 +10,9 @@
 namespace upwell {
 namespace {
 
-// Local reads cost little each: small batches overlap reading and decoding. Remote ones want many
-// ranges in flight.
-constexpr uint64_t kLocalBatch = 8ULL << 20;
+// Remote reads want many ranges in flight. Local ones cost little each: every core reads what it
+// decodes next, which is then still in its cache, and waits for no other core.
+constexpr uint64_t kLocalBatch = 1ULL << 20;
 constexpr uint64_t kRemoteBatch = 64ULL << 20;
 
 struct Batch {
@@ -32,11 +32,22 @@ class Fetcher {
         range_of_(range_of),
         options_(options) {}
 
+  /// True when every stored chunk lies where reading costs no more than copying.
+  bool all_local() const {
+    uint32_t last = UINT32_MAX;
+    for (const ChunkTask& task : tasks_) {
+      if (task.ref.state != ChunkRef::State::kStored || task.ref.granule == last) continue;
+      last = task.ref.granule;
+      auto traits = session_.traits(dataset_.granules->at(last).url);
+      if (!traits || traits->worth_caching) return false;
+    }
+    return true;
+  }
+
   /// The tasks from `begin` on that fit into one batch.
-  Batch next(size_t begin) const {
+  Batch next(size_t begin, uint64_t limit) const {
     Batch batch{begin, begin, {}};
     uint64_t bytes = 0;
-    uint64_t limit = batch_limit(begin);
     while (batch.end < tasks_.size() && (bytes == 0 || bytes < limit))
       bytes += stored_bytes(tasks_[batch.end++]);
     return batch;
@@ -51,10 +62,15 @@ class Fetcher {
     batch.answers = session_.read(requests);
   }
 
-  Result<> deliver(const Batch& batch, const StoredChunkSink& sink, bool in_order) const {
-    size_t at_once = core_count();
+  /// Decoders that fit into the budget for the tasks of `batch`.
+  size_t at_once(const Batch& batch) const {
+    size_t n = core_count();
     for (size_t i = batch.begin; i < batch.end; ++i)
-      at_once = std::min(at_once, decoders_at_once(*tasks_[i].segment->layout, options_));
+      n = std::min(n, decoders_at_once(*tasks_[i].segment->layout, options_));
+    return n;
+  }
+
+  Result<> deliver(const Batch& batch, const StoredChunkSink& sink, size_t threads) const {
     std::vector<size_t> answer_of(batch.end - batch.begin);
     size_t stored = 0;
     for (size_t i = batch.begin; i < batch.end; ++i) {
@@ -64,24 +80,51 @@ class Fetcher {
     auto one = [&](size_t k) -> Result<> {
       return deliver_one(batch.begin + k, batch, answer_of[k], sink);
     };
-    if (at_once == 1) in_order = true;
-    if (!in_order)
-      return parallel_for(batch.end - batch.begin, one, at_once < core_count() ? at_once : 0);
+    if (threads > 1)
+      return parallel_for(batch.end - batch.begin, one, threads < core_count() ? threads : 0);
     for (size_t k = 0; k < batch.end - batch.begin; ++k) UPWELL_CHECK(one(k));
     return {};
   }
 
- private:
-  uint64_t batch_limit(size_t begin) const {
-    bool local = true;
-    if (tasks_[begin].ref.state == ChunkRef::State::kStored) {
-      auto traits = session_.traits(dataset_.granules->at(tasks_[begin].ref.granule).url);
-      local = traits && !traits->worth_caching;
+  /// Every core fetches a small batch and decodes it.
+  Result<> run_local(const StoredChunkSink& sink, bool in_order) const {
+    std::vector<Batch> batches;
+    size_t threads = in_order ? 1 : core_count();
+    for (size_t begin = 0; begin < tasks_.size(); begin = batches.back().end) {
+      batches.push_back(next(begin, std::min(options_.memory_budget / 2, kLocalBatch)));
+      threads = std::min(threads, at_once(batches.back()));
     }
-    // Two batches are in flight: one that is fetched, one that is decoded.
-    return std::min(options_.memory_budget / 2, local ? kLocalBatch : kRemoteBatch);
+    auto one = [&](size_t i) -> Result<> {
+      fetch(batches[i]);
+      Result<> delivered = deliver(batches[i], sink, 1);
+      batches[i].answers.clear();
+      return delivered;
+    };
+    if (threads > 1) return parallel_for(batches.size(), one, threads < core_count() ? threads : 0);
+    for (size_t i = 0; i < batches.size(); ++i) UPWELL_CHECK(one(i));
+    return {};
   }
 
+  /// The next batch is fetched while the current one is decoded.
+  Result<> run_remote(const StoredChunkSink& sink, bool in_order) const {
+    // Two are in flight.
+    const uint64_t limit = std::min(options_.memory_budget / 2, kRemoteBatch);
+    Batch current = next(0, limit);
+    fetch(current);
+    while (true) {
+      Batch following = current.end < tasks_.size() ? next(current.end, limit) : Batch{};
+      std::future<void> fetching;
+      if (following.end > following.begin)
+        fetching = std::async(std::launch::async, [&] { fetch(following); });
+      Result<> delivered = deliver(current, sink, in_order ? 1 : at_once(current));
+      if (fetching.valid()) fetching.wait();
+      UPWELL_CHECK(std::move(delivered));
+      if (following.end == following.begin) return {};
+      current = std::move(following);
+    }
+  }
+
+ private:
   uint64_t stored_bytes(const ChunkTask& task) const {
     if (task.ref.state != ChunkRef::State::kStored) return 0;
     uint64_t length = range_of_(task).length;
@@ -150,19 +193,8 @@ Result<> fetch_chunks(io::Session& session, const Dataset& dataset, const Array&
                       const ReadOptions& options, const StoredChunkSink& sink, bool in_order) {
   if (tasks.empty()) return {};
   Fetcher fetcher(session, dataset, array, tasks, range_of, options);
-  Batch current = fetcher.next(0);
-  fetcher.fetch(current);
-  while (true) {
-    Batch next = current.end < tasks.size() ? fetcher.next(current.end) : Batch{};
-    std::future<void> fetching;
-    if (next.end > next.begin)
-      fetching = std::async(std::launch::async, [&] { fetcher.fetch(next); });
-    Result<> delivered = fetcher.deliver(current, sink, in_order);
-    if (fetching.valid()) fetching.wait();
-    UPWELL_CHECK(std::move(delivered));
-    if (next.end == next.begin) return {};
-    current = std::move(next);
-  }
+  return fetcher.all_local() ? fetcher.run_local(sink, in_order)
+                             : fetcher.run_remote(sink, in_order);
 }
 
 }  // namespace upwell

@@ -1,5 +1,5 @@
 #pragma once
-// Chunk tasks in batches: the next batch is fetched while the current one is decoded.
+// Chunk tasks in batches: one is fetched while another is decoded.
 
 #include "cube/chunk_decoder.hpp"
 

@@ -119,9 +119,10 @@ Result<> add_tasks(const Array& array, const Segment& segment, const CheckedSele
                    const Shape& low, const Shape& high, ChunkPlan& plan) {
   std::vector<uint64_t> positions;
   std::vector<Shape> coordinates;
-  std::vector<ChunkRef> refs(kLookupBlock);
+  std::vector<ChunkRef> refs;
   bool any_missing = false;
   auto flush = [&]() -> Result<> {
+    refs.resize(positions.size());
     UPWELL_CHECK(segment.chunks->locate(positions, refs.data()));
     for (size_t i = 0; i < positions.size(); ++i) {
       bool missing = refs[i].state == ChunkRef::State::kMissing;

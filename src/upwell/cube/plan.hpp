@@ -32,12 +32,10 @@ struct ChunkPlan {
 /// kResourceExhausted when the selection has more chunks to do than memory is for.
 Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& selection);
 
-/// Boxes of the selection (in selected elements) that no segment covers.
-struct Box {
-  Shape origin, shape;
-};
-/// The box of the selection that a segment covers; empty on some axis when none.
+/// The box of the selection (in selected elements) that a segment covers; empty on some axis when
+/// none.
 Box covered_by(const Segment& segment, const CheckedSelection& selection);
+/// Boxes of the selection that no segment covers.
 std::vector<Box> uncovered(const Array& array, const CheckedSelection& selection);
 
 }  // namespace upwell

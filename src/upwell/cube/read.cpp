@@ -300,6 +300,8 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
   if (!std::all_of(checked.step.begin(), checked.step.end(), [](uint64_t s) { return s == 1; })) {
     return fail(Code::kInvalidArgument, "pieces are read without steps");
   }
+  if (array.type.has_vlen())
+    return fail(Code::kInvalidArgument, "pieces are read of elements of fixed size");
   UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked));
   const std::vector<ChunkTask>& tasks = plan.tasks;
   UPWELL_TRY(DecoderMap decoders, make_decoders(array, plan));
@@ -311,22 +313,20 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
     for (size_t d = 0; d < origin.size(); ++d) origin[d] += checked.origin[d];
     return origin;
   };
-  bool vlen = array.type.has_vlen();
   auto deliver = [&](ChunkTask task, ByteSpan stored) -> Result<> {
-    Shape origin = absolute(task.destination);
+    const ChunkDecoder& decoder = decoder_of(task);
+    const Box box{absolute(task.destination), task.count};
+    const bool there = task.ref.state != ChunkRef::State::kMissing;
+    if (there && is_whole_and_contiguous(task, task.count, decoder)) {
+      UPWELL_TRY(DecodedChunk chunk, decoder.decode(task, stored));
+      return sink(box, chunk.elements.first(decoder.chunk_elements() * decoder.memory_size()));
+    }
     UPWELL_TRY(Values piece, allocate(array, task.count));
     std::fill(task.destination.begin(), task.destination.end(), 0);
-    if (vlen) {
-      UPWELL_CHECK(place_vlen_chunk(session, dataset, array, task, decoder_of(task), checked.step,
-                                    stored, piece));
-    } else {
-      UPWELL_CHECK(place_chunk(array, task, decoder_of(task), checked.step, stored, piece));
-    }
-    return sink(origin, std::move(piece));
+    UPWELL_CHECK(place_chunk(array, task, decoder, checked.step, stored, piece));
+    return sink(box, piece.data);
   };
-  auto range_of = [&](const ChunkTask& task) {
-    return vlen ? io::Range{task.ref.offset, task.ref.length} : decoder_of(task).needed_bytes(task);
-  };
+  auto range_of = [&](const ChunkTask& task) { return decoder_of(task).needed_bytes(task); };
   UPWELL_CHECK(fetch_chunks(session, dataset, array, tasks, range_of, options, deliver));
   return count_fill(array, checked, plan, fill);
 }

@@ -18,6 +18,11 @@ struct Selection {
   Shape step;   ///< {} is ones
 };
 
+/// Part of an array, in elements.
+struct Box {
+  Shape origin, shape;
+};
+
 struct ReadOptions {
   uint64_t memory_budget = 512ULL << 20;  ///< stored and decoded chunks in flight
 };
@@ -33,14 +38,15 @@ uint64_t memory_to_read(const Array& array, const Shape& box, uint64_t elements,
 Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Array& array,
                         const Selection& selection = {}, const ReadOptions& options = {});
 
-/// Called with a decoded piece: `piece` holds the box at `origin` (in elements of the array). Calls
-/// may be concurrent.
-using PieceSink = std::function<Result<>(const Shape& origin, Values&& piece)>;
+/// Called with a box of the array and its elements in memory form, which are gone after the call.
+/// Calls may be concurrent.
+using PieceSink = std::function<Result<>(const Box& box, ByteSpan elements)>;
 /// Called with a value (one element in memory form) that `count` elements have which no chunk
 /// holds.
 using FillSink = std::function<Result<>(const Values& value, uint64_t count)>;
-/// Streams a selection (step 1) piece by piece in bounded memory, pieces in no order; together with
-/// what goes to `fill`, one call after the other, they cover it exactly once.
+/// Streams a selection (step 1) of elements of fixed size piece by piece in bounded memory, pieces
+/// in no order; together with what goes to `fill`, one call after the other, they cover it exactly
+/// once.
 Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& array,
                      const Selection& selection, const PieceSink& sink, const FillSink& fill,
                      const ReadOptions& options = {});

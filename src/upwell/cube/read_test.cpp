@@ -257,10 +257,11 @@ TEST(ReadPieces, CoverTheSelectionExactlyOnce) {
   f.array.shape = {12, 7};  // two rows of fill below
   std::mutex mutex;
   std::vector<int> seen(10 * 7, 0);
-  auto sink = [&](const Shape& origin, const Values& piece) -> Result<> {
+  auto sink = [&](const Box& box, ByteSpan elements) -> Result<> {
     std::lock_guard lock(mutex);
+    const Values piece{memory_type(f.array.type), box.shape, to_bytes(elements), {}};
     for (uint64_t i = 0; i < piece.count(); ++i) {
-      uint64_t y = origin[0] + i / piece.shape[1], x = origin[1] + i % piece.shape[1];
+      uint64_t y = box.origin[0] + i / box.shape[1], x = box.origin[1] + i % box.shape[1];
       ++seen[y * 7 + x];
       EXPECT_EQ(piece.integer(i), static_cast<int64_t>(y * 7 + x));
     }

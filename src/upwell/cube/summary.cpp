@@ -76,16 +76,24 @@ Partial partial_of(const DataType& type, const uint8_t* data, size_t n) {
 
 /// Decodes and adds up in blocks that stay in the cache: decoded values are wider than stored ones,
 /// and nobody keeps them.
-Result<Partial> decode_and_add(const cf::Decoding& decoding, const Values& piece) {
+Result<Partial> decode_and_add(const cf::Decoding& decoding, const DataType& raw_type,
+                               ByteSpan elements) {
+  const size_t n = elements.size() / raw_type.size;
+  if (auto totals = cf::decoded_totals(decoding, raw_type, elements)) {
+    Partial all;
+    all.missing = n - totals->count;
+    if (totals->count > 0)
+      all = {totals->count, all.missing, totals->min, totals->max, totals->sum};
+    return all;
+  }
   constexpr size_t kBlock = 4096;
-  DataType type = cf::decoded_type(decoding, piece.type);
+  DataType type = cf::decoded_type(decoding, raw_type);
   alignas(64) std::array<uint8_t, kBlock * 8> buffer;
   Partial all;
-  size_t n = piece.count();
   for (size_t first = 0; first < n; first += kBlock) {
     size_t count = std::min(kBlock, n - first);
-    ByteSpan raw = ByteSpan(piece.data).subspan(first * piece.type.size, count * piece.type.size);
-    UPWELL_CHECK(cf::decode_into(decoding, piece.type, raw, {buffer.data(), count * type.size}));
+    ByteSpan raw = elements.subspan(first * raw_type.size, count * raw_type.size);
+    UPWELL_CHECK(cf::decode_into(decoding, raw_type, raw, {buffer.data(), count * type.size}));
     merge(all, partial_of(type, buffer.data(), count));
   }
   return all;
@@ -100,15 +108,16 @@ Result<Summary> summarize(io::Session& session, const Dataset& dataset, const Ar
   cf::Decoding decoding = raw ? cf::Decoding{} : cf::decoding_of(array);
   std::mutex mutex;
   std::map<Shape, Partial> partials;  // sorted by place
-  auto sink = [&](const Shape& origin, Values&& piece) -> Result<> {
-    UPWELL_TRY(Partial p, decode_and_add(decoding, piece));
+  const DataType type = memory_type(array.type);
+  auto sink = [&](const Box& box, ByteSpan elements) -> Result<> {
+    UPWELL_TRY(Partial p, decode_and_add(decoding, type, elements));
     std::lock_guard lock(mutex);
-    partials.emplace(origin, p);
+    partials.emplace(box.origin, p);
     return {};
   };
   Partial all;
   auto fill = [&](const Values& value, uint64_t count) -> Result<> {
-    UPWELL_TRY(Partial p, decode_and_add(decoding, value));
+    UPWELL_TRY(Partial p, decode_and_add(decoding, type, value.data));
     p.sum *= static_cast<double>(count);
     p.missing *= count;
     p.count *= count;

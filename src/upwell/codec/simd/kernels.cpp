@@ -265,6 +265,82 @@ void unpack_doubles(int type, const uint8_t* in, size_t count, const std::option
   unpack_any<double>(type, in, count, scale, offset, fills, out);
 }
 
+// So many that the sum of 16-bit ones fits into 32 bits.
+constexpr size_t kSumBlock = 32768;
+
+// Sums of a block in lanes that are wide enough for it; what equals the fill counts for nothing.
+template <typename In, typename Wide>
+void add_block(const uint8_t* in, size_t count, const std::optional<Wide>& fill,
+               IntegerTotals& totals) {
+  const hn::ScalableTag<Wide> d;
+  const hn::Rebind<In, decltype(d)> narrow;
+  const size_t lanes = hn::Lanes(d);
+  auto sum = hn::Zero(d);
+  auto missing = hn::Zero(d);
+  auto min = hn::Set(d, std::numeric_limits<In>::max());
+  auto max = hn::Set(d, std::numeric_limits<In>::min());
+  const auto low = min;
+  const auto high = max;
+  const auto fills = hn::Set(d, fill.value_or(0));
+  const size_t whole = count - count % lanes;
+  for (size_t i = 0; i < whole; i += lanes) {
+    const auto value = hn::PromoteTo(d, hn::LoadU(narrow, reinterpret_cast<const In*>(in) + i));
+    if (fill) {
+      const auto is_fill = hn::Eq(value, fills);
+      missing = hn::Sub(missing, hn::VecFromMask(d, is_fill));
+      sum = hn::Add(sum, hn::IfThenZeroElse(is_fill, value));
+      min = hn::Min(min, hn::IfThenElse(is_fill, low, value));
+      max = hn::Max(max, hn::IfThenElse(is_fill, high, value));
+    } else {
+      sum = hn::Add(sum, value);
+      min = hn::Min(min, value);
+      max = hn::Max(max, value);
+    }
+  }
+  const auto take = [&](Wide smallest, Wide largest, Wide part, size_t valid) {
+    if (valid == 0) return;
+    totals.count += valid;
+    totals.sum += static_cast<int64_t>(part);
+    totals.min = std::min(totals.min, static_cast<int64_t>(smallest));
+    totals.max = std::max(totals.max, static_cast<int64_t>(largest));
+  };
+  for (size_t i = 0; i < lanes; ++i) {
+    HWY_ALIGN Wide v[4][hn::MaxLanes(d)];
+    hn::Store(min, d, v[0]);
+    hn::Store(max, d, v[1]);
+    hn::Store(sum, d, v[2]);
+    hn::Store(missing, d, v[3]);
+    take(v[0][i], v[1][i], v[2][i], whole / lanes - static_cast<size_t>(v[3][i]));
+  }
+  for (size_t i = whole; i < count; ++i) {
+    In value;
+    std::memcpy(&value, in + i * sizeof(In), sizeof(In));
+    take(value, value, value, fill == static_cast<Wide>(value) ? 0 : 1);
+  }
+}
+
+template <typename In>
+void add_items(const uint8_t* in, size_t count, const std::optional<uint64_t>& fill,
+               IntegerTotals& totals) {
+  using Wide = std::conditional_t<sizeof(In) < 4, int32_t,
+                                  std::conditional_t<std::is_signed_v<In>, int64_t, uint64_t>>;
+  std::optional<Wide> wide;
+  if (fill) wide = static_cast<In>(*fill);
+  for (size_t begin = 0; begin < count; begin += kSumBlock) {
+    const size_t items = std::min(kSumBlock, count - begin);
+    add_block<In, Wide>(in + begin * sizeof(In), items, wide, totals);
+  }
+}
+
+void add_integers(int type, const uint8_t* in, size_t count, const std::optional<uint64_t>& fill,
+                  IntegerTotals& totals) {
+  using Add = void (*)(const uint8_t*, size_t, const std::optional<uint64_t>&, IntegerTotals&);
+  // In the order of NumberType.
+  constexpr Add kAdd[] = {add_items<int8_t>,   add_items<uint8_t>, add_items<int16_t>,
+                          add_items<uint16_t>, add_items<int32_t>, add_items<uint32_t>};
+  kAdd[type](in, count, fill, totals);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace upwell::codec::simd
 HWY_AFTER_NAMESPACE();
@@ -322,6 +398,11 @@ void unpack(int type, const uint8_t* in, size_t count, std::optional<double> sca
 void unpack(int type, const uint8_t* in, size_t count, std::optional<double> scale,
             std::optional<double> offset, std::span<const uint64_t> fills, double* out) {
   UPWELL_CHOSEN(unpack_doubles)(type, in, count, scale, offset, fills, out);
+}
+IntegerTotals add_up(int type, const uint8_t* in, size_t count, std::optional<uint64_t> fill) {
+  IntegerTotals totals;
+  UPWELL_CHOSEN(add_integers)(type, in, count, fill, totals);
+  return totals;
 }
 
 #undef UPWELL_CHOSEN

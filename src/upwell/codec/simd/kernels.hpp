@@ -6,6 +6,8 @@
 #include <optional>
 #include <span>
 
+#include "codec/scale.hpp"
+
 namespace upwell::codec::simd {
 
 /// `count` elements of `item_size` bytes (at least 2), grouped by byte; and back. No overlap.
@@ -20,5 +22,8 @@ void unpack(int type, const uint8_t* in, size_t count, std::optional<double> sca
             std::optional<double> offset, std::span<const uint64_t> fills, float* out);
 void unpack(int type, const uint8_t* in, size_t count, std::optional<double> scale,
             std::optional<double> offset, std::span<const uint64_t> fills, double* out);
+
+/// See add_up_integers in codec/scale.hpp; `type` is a NumberType.
+IntegerTotals add_up(int type, const uint8_t* in, size_t count, std::optional<uint64_t> fill);
 
 }  // namespace upwell::codec::simd
