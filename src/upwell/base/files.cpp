@@ -42,7 +42,8 @@ Result<> sync_path(const fs::path& path) {
   return {};
 }
 
-Result<> sync_parent(const fs::path& path) {
+Result<> sync_parent(const fs::path& path, Sync sync) {
+  if (sync == Sync::kNo) return {};
   return sync_path(path.has_parent_path() ? path.parent_path() : fs::path("."));
 }
 
@@ -79,18 +80,18 @@ Result<> AtomicFile::write(ByteSpan bytes) {
   return {};
 }
 
-Result<> AtomicFile::commit() { return place(0); }
-Result<> AtomicFile::commit_new() { return place(RENAME_NOREPLACE); }
+Result<> AtomicFile::commit(Sync sync) { return place(0, sync); }
+Result<> AtomicFile::commit_new() { return place(RENAME_NOREPLACE, Sync::kYes); }
 
-Result<> AtomicFile::place(unsigned rename_flags) {
-  if (::fsync(fd_) != 0) return cannot_write(target_, errno);
+Result<> AtomicFile::place(unsigned rename_flags, Sync sync) {
+  if (sync == Sync::kYes && ::fsync(fd_) != 0) return cannot_write(target_, errno);
   if (::syscall(SYS_renameat2, AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(),
                 rename_flags) != 0) {
     if (errno == EEXIST) return fail(Code::kAlreadyExists, target_.string() + ": is there already");
     return cannot_write(target_, errno);
   }
   ::close(std::exchange(fd_, -1));
-  return sync_parent(target_);
+  return sync_parent(target_, sync);
 }
 
 AtomicDirectory::AtomicDirectory(fs::path target, fs::path temporary)
@@ -112,17 +113,19 @@ Result<AtomicDirectory> AtomicDirectory::create(const fs::path& target) {
   return AtomicDirectory(std::move(clean), std::move(temporary));
 }
 
-Result<> AtomicDirectory::commit() {
+Result<> AtomicDirectory::commit(Sync sync) {
   std::error_code error;
-  for (fs::recursive_directory_iterator it(temporary_, error), end; !error && it != end;
-       it.increment(error)) {
-    UPWELL_CHECK(sync_path(it->path()));
+  if (sync == Sync::kYes) {
+    for (fs::recursive_directory_iterator it(temporary_, error), end; !error && it != end;
+         it.increment(error)) {
+      UPWELL_CHECK(sync_path(it->path()));
+    }
+    if (error) return cannot_write(target_, error.value());
+    UPWELL_CHECK(sync_path(temporary_));
   }
-  if (error) return cannot_write(target_, error.value());
-  UPWELL_CHECK(sync_path(temporary_));
   if (::rename(temporary_.c_str(), target_.c_str()) == 0) {
     temporary_.clear();
-    return sync_parent(target_);
+    return sync_parent(target_, sync);
   }
   // The target is a directory with content: swap the two in one step, then drop the old one (now
   // under the temporary name).
@@ -131,7 +134,7 @@ Result<> AtomicDirectory::commit() {
                 RENAME_EXCHANGE) != 0) {
     return cannot_write(target_, errno);
   }
-  return sync_parent(target_);
+  return sync_parent(target_, sync);
 }
 
 Result<> write_file_atomically(const fs::path& target, ByteSpan bytes) {

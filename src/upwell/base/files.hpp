@@ -8,6 +8,10 @@
 
 namespace upwell {
 
+/// Whether what is committed is on the disk before commit returns, or only in the kernel's memory:
+/// a power cut may then leave an empty or a partial file under the new name.
+enum class Sync { kYes, kNo };
+
 /// A file under a temporary name beside its target; `commit` syncs and renames it. Destroyed
 /// without commit: nothing is left.
 class AtomicFile {
@@ -19,12 +23,12 @@ class AtomicFile {
 
   Result<> write(ByteSpan bytes);
   /// fsync, rename over the target, fsync the directory.
-  Result<> commit();
+  Result<> commit(Sync sync = Sync::kYes);
   /// The same where no target is; kAlreadyExists where one is.
   Result<> commit_new();
 
  private:
-  Result<> place(unsigned rename_flags);
+  Result<> place(unsigned rename_flags, Sync sync);
   AtomicFile(std::filesystem::path target, std::filesystem::path temporary, int fd);
   std::filesystem::path target_;
   std::filesystem::path temporary_;
@@ -41,7 +45,7 @@ class AtomicDirectory {
   ~AtomicDirectory();
 
   const std::filesystem::path& path() const { return temporary_; }
-  Result<> commit();
+  Result<> commit(Sync sync = Sync::kYes);
 
  private:
   AtomicDirectory(std::filesystem::path target, std::filesystem::path temporary);

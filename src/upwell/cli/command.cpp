@@ -9,6 +9,8 @@
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "base/machine.hpp"
+
 namespace upwell::cli {
 namespace {
 
@@ -27,7 +29,7 @@ void print_stats(const io::Counters& counters, double wall_s) {
                               {"cache_hits", counters.cache_hits},
                               {"wall_s", wall_s},
                               {"cpu_s", seconds(usage.ru_utime) + seconds(usage.ru_stime)},
-                              {"peak_memory_bytes", static_cast<uint64_t>(usage.ru_maxrss) * 1024}};
+                              {"peak_memory_bytes", peak_memory()}};
   fmt::print(stderr, "{}\n", line.dump());
 }
 

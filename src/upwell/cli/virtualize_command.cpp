@@ -130,6 +130,10 @@ void add_virtualize_command(Program& program) {
   app->add_option("--record-size", args->options.record_size, "Parquet: references in one file")
       ->check(CLI::Range(uint64_t{1}, uint64_t{10000000}))
       ->capture_default_str();
+  app->add_flag(
+      "--no-sync", [args](int64_t) { args->options.output.sync = Sync::kNo; },
+      "Do not wait until the output is on the disk: some milliseconds less for each, but a power "
+      "cut may leave a broken file");
   add_combine_options(app, args->combine, args->options);
 }
 

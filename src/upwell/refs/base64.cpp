@@ -23,17 +23,22 @@ constexpr auto kBase64Values = make_base64_values();
 }  // namespace
 
 std::string base64_encode(ByteSpan bytes) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t n = std::min<size_t>(3, bytes.size() - i);
-    uint32_t group = static_cast<uint32_t>(bytes[i]) << 16;
-    if (n > 1) group |= static_cast<uint32_t>(bytes[i + 1]) << 8;
-    if (n > 2) group |= bytes[i + 2];
-    out += kBase64Alphabet[group >> 18];
-    out += kBase64Alphabet[group >> 12 & 63];
-    out += n > 1 ? kBase64Alphabet[group >> 6 & 63] : '=';
-    out += n > 2 ? kBase64Alphabet[group & 63] : '=';
+  std::string out((bytes.size() + 2) / 3 * 4, '=');
+  char* to = out.data();
+  size_t i = 0;
+  for (; i + 3 <= bytes.size(); i += 3, to += 4) {
+    const uint32_t group = uint32_t{bytes[i]} << 16 | uint32_t{bytes[i + 1]} << 8 | bytes[i + 2];
+    to[0] = kBase64Alphabet[group >> 18];
+    to[1] = kBase64Alphabet[group >> 12 & 63];
+    to[2] = kBase64Alphabet[group >> 6 & 63];
+    to[3] = kBase64Alphabet[group & 63];
+  }
+  if (i < bytes.size()) {
+    const bool two = i + 2 == bytes.size();
+    const uint32_t group = uint32_t{bytes[i]} << 16 | (two ? uint32_t{bytes[i + 1]} << 8 : 0);
+    to[0] = kBase64Alphabet[group >> 18];
+    to[1] = kBase64Alphabet[group >> 12 & 63];
+    if (two) to[2] = kBase64Alphabet[group >> 6 & 63];
   }
   return out;
 }

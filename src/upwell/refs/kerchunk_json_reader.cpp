@@ -472,7 +472,7 @@ Result<Dataset> KerchunkJsonReader::read(simdjson::padded_string_view text) {
   if (auto error = parser.iterate(text).get(document)) return json_error(error, "not JSON");
   if (auto error = document.get_object().get(root)) return json_error(error, "not JSON");
   UPWELL_CHECK(first_pass(root));
-  UPWELL_CHECK(tree_.parse(options_.drop));
+  UPWELL_CHECK(tree_.parse(options_.drop, /*shards=*/false, options_.arrays));
   for (const GenEntry& entry : gen_) {
     uint64_t n = 1;
     for (const GenDimension& d : entry.dimensions) {

@@ -5,6 +5,7 @@
 #include "base/bytes.hpp"
 #include "cube/dataset.hpp"
 #include "refs/url_policy.hpp"
+#include "refs/zarr_array_cache.hpp"
 
 namespace upwell::refs {
 
@@ -13,6 +14,7 @@ struct KerchunkJsonOptions {
   std::vector<std::string> drop;  ///< arrays to leave out
   /// Most references that "gen" may make; more is kInvalidData.
   uint64_t max_generated = 20'000'000;
+  ZarrArrayCache* arrays = nullptr;  ///< shared by sets that are alike
 };
 
 /// `head`: the first bytes of an object. True when they begin a JSON object.

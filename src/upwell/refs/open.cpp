@@ -76,12 +76,12 @@ Result<Dataset> open_directory(io::Session& session, const std::string& url,
   return open_zarr_store(session, base, root, options.scan.drop);
 }
 
-Result<Dataset> open_json(io::Session& session, const std::string& url,
+Result<Dataset> open_json(io::Session& session, const std::string& url, const SharedBytes& document,
                           const OpenOptions& options) {
-  UPWELL_TRY(const SharedBytes document, session.read_one(url));
   KerchunkJsonOptions json;
   UPWELL_TRY(json.urls, policy_of(session, url, as_text(document.span()), options));
   json.drop = options.scan.drop;
+  json.arrays = options.arrays;
   return read_kerchunk_json(document.span(), json);
 }
 
@@ -154,7 +154,11 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
   SharedBytes head;
   if (info->size > 0) {
     UPWELL_TRY(head, session.read_one(url, {0, std::min(info->size, kHeadBytes)}));
-    if (looks_like_json(head.span())) return open_json(session, url, options);
+    if (looks_like_json(head.span())) {
+      if (head.size() == info->size) return open_json(session, url, head, options);
+      UPWELL_TRY(const SharedBytes document, session.read_one(url));
+      return open_json(session, url, document, options);
+    }
     if (looks_like_dmrpp(head.span())) return open_dmrpp(session, url, options);
   }
   return open_granule(session, url, *info, head.span(), options);

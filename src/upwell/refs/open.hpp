@@ -6,6 +6,7 @@
 #include "cube/dataset.hpp"
 #include "format/format.hpp"
 #include "io/session.hpp"
+#include "refs/zarr_array_cache.hpp"
 
 namespace upwell::refs {
 
@@ -36,6 +37,8 @@ struct OpenOptions {
   SidecarUse sidecar = SidecarUse::kWhenNeeded;
   /// Lets reference sets from http(s) point to local files.
   bool remote_may_name_local = false;
+  /// Where many sets that are alike are opened.
+  ZarrArrayCache* arrays = nullptr;
 };
 Result<Dataset> open_source_with(io::Session& session, const std::string& source,
                                  const OpenOptions& options);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/files.hpp"
 #include "cube/dataset.hpp"
 #include "refs/locations.hpp"
 #include "refs/zarr_metadata.hpp"
@@ -20,6 +21,7 @@ struct ReferenceOutputOptions {
   std::vector<std::pair<std::string, std::string>> url_prefix;
   LocationPairs locations;  ///< of URLs as they are in the output
   std::string record;       ///< record_json of what is written; empty: none
+  Sync sync = Sync::kYes;   ///< of a local output
 };
 
 /// Takes the objects that make up an output, by name below its directory ("sst/refs.0.parq").

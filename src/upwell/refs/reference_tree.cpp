@@ -83,10 +83,12 @@ Result<> ReferenceTree::add(std::string_view key, std::string text) {
   return {};
 }
 
-Result<> ReferenceTree::parse_node(const std::string& path, Node& node, bool shards) {
+Result<> ReferenceTree::parse_node(const std::string& path, Node& node, bool shards,
+                                   ZarrArrayCache* cache) {
   ReferenceArray reference{path, {}, {}, 0, nullptr};
   if (!node.zarray.empty()) {
-    UPWELL_TRY(reference.zarr, parse_zarr2_array(node.zarray, node.zattrs));
+    UPWELL_TRY(reference.zarr, cache ? cache->parse_zarr2(path, node.zarray, node.zattrs)
+                                     : parse_zarr2_array(node.zarray, node.zattrs));
     node.is_array = true;
   } else if (!node.zarr_json.empty()) {
     UPWELL_TRY(ZarrNode parsed, parse_zarr3(node.zarr_json));
@@ -111,7 +113,8 @@ Result<> ReferenceTree::parse_node(const std::string& path, Node& node, bool sha
   return {};
 }
 
-Result<> ReferenceTree::parse(const std::vector<std::string>& drop, bool shards) {
+Result<> ReferenceTree::parse(const std::vector<std::string>& drop, bool shards,
+                              ZarrArrayCache* cache) {
   for (const std::string& path : order_) {
     Node& at = nodes_[path];
     if (is_dropped(drop, path)) {
@@ -119,7 +122,7 @@ Result<> ReferenceTree::parse(const std::vector<std::string>& drop, bool shards)
       at.is_array = true;
       continue;
     }
-    if (auto done = parse_node(path, at, shards); !done) {
+    if (auto done = parse_node(path, at, shards, cache); !done) {
       // An array of which the form is not known can only be reported; its chunks are skipped.
       at.is_array = true;
       problems_.push_back({"/" + path, std::move(done).error()});

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cube/dataset.hpp"
+#include "refs/zarr_array_cache.hpp"
 #include "refs/zarr_metadata.hpp"
 
 namespace upwell::refs {
@@ -30,8 +31,9 @@ class ReferenceTree {
   /// kInvalidData for a path deeper than 64 groups.
   Result<> add(std::string_view key, std::string text);
   /// Parses every array but those in `drop`. One that cannot be parsed becomes a problem, and one
-  /// with shards, unless the caller can look into them.
-  Result<> parse(const std::vector<std::string>& drop, bool shards = false);
+  /// with shards, unless the caller can look into them. `cache` may be null.
+  Result<> parse(const std::vector<std::string>& drop, bool shards = false,
+                 ZarrArrayCache* cache = nullptr);
 
   std::vector<ReferenceArray>& arrays() { return arrays_; }
   std::vector<Problem>& problems() { return problems_; }
@@ -54,7 +56,7 @@ class ReferenceTree {
   };
 
   Node& node(std::string_view path);
-  Result<> parse_node(const std::string& path, Node& node, bool shards);
+  Result<> parse_node(const std::string& path, Node& node, bool shards, ZarrArrayCache* cache);
 
   std::vector<std::string> order_;  // of paths, as they came
   std::unordered_map<std::string, Node, Hash, std::equal_to<>> nodes_;

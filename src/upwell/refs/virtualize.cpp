@@ -159,10 +159,11 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
   return out;
 }
 
-Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
+Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& urls,
                                 const VirtualizeOptions& options, CombineReport& report) {
-  UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
+  ZarrArrayCache arrays;
   OpenOptions open;
+  open.arrays = &arrays;
   open.sidecar = options.sidecar;
   format::ScanOptions& scan = open.scan;
   scan.drop = options.combine.drop;
@@ -243,7 +244,7 @@ Result<> write_output(io::Session& session, const std::string& output, const Dat
     UPWELL_TRY(report.counts,
                write_kerchunk_parquet(cube, form, record_size, directory_sink(directory.path()),
                                       report.output_bytes));
-    return directory.commit();
+    return directory.commit(form.sync);
   }
   const auto write_json = [&](auto& target) -> Result<> {
     UPWELL_TRY(report.counts, write_kerchunk_json(cube, form, [&](ByteSpan bytes) -> Result<> {
@@ -260,7 +261,7 @@ Result<> write_output(io::Session& session, const std::string& output, const Dat
   }
   UPWELL_TRY(AtomicFile file, AtomicFile::create(output));
   UPWELL_CHECK(write_json(file));
-  return file.commit();
+  return file.commit(form.sync);
 }
 
 Result<> virtualize(io::Session& session, const std::vector<std::string>& sources,
@@ -272,7 +273,7 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
   auto write = [&]() -> Result<> {
     UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
     UPWELL_CHECK(check_output(session, report.output, urls));
-    UPWELL_TRY(Dataset cube, combine_sources(session, sources, options, report.combine));
+    UPWELL_TRY(Dataset cube, combine_sources(session, urls, options, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
     form.record = record_json(record_of(report.combine, options.output));
     return write_output(session, report.output, cube, form, options.record_size, {}, report);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/files.hpp"
 #include "base/progress.hpp"
 #include "format/format.hpp"
 #include "io/session.hpp"
@@ -35,9 +36,9 @@ struct VirtualizeReport {
   std::string to_json() const;
 };
 
-/// Scans `sources` (see expand_sources) in bounded memory and combines them. `report` is filled as
-/// far as things went, also when this fails.
-Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
+/// Scans the sources `urls` (see expand_sources) in bounded memory and combines them. `report` is
+/// filled as far as things went, also when this fails.
+Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& urls,
                                 const VirtualizeOptions& options, CombineReport& report);
 
 /// How sources were read, where that is not plain, in one line for people; empty when all is plain.

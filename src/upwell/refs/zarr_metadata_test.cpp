@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "refs/zarr_array_cache.hpp"
+
 namespace upwell::refs {
 namespace {
 
@@ -47,6 +49,24 @@ TEST(Zarr2, FillValuesOfEveryForm) {
   EXPECT_THAT(*fill("\"<U1\"", "\"a\""), ElementsAre('a', 0, 0, 0));
   EXPECT_THAT(*fill("\"|b1\"", "true"), ElementsAre(1));
   EXPECT_THAT(*fill(R"([["a","<i2"],["b","|u1"]])", "\"AQID\""), ElementsAre(1, 2, 3));
+}
+
+TEST(ZarrArrayCache, OnlyTheSameDocumentsGiveTheSameArray) {
+  ZarrArrayCache cache;
+  for (int round = 0; round < 2; ++round) {
+    for (const char* dtype : {R"("<i2")", R"("<f4")"}) {
+      for (const char* units : {"K", "m"}) {
+        const std::string zattrs = std::string(R"({"units":")") + units + R"("})";
+        for (int again = 0; again < 2; ++again) {
+          auto array = cache.parse_zarr2("v", zarray(dtype, "0"), zattrs);
+          ASSERT_TRUE(array);
+          EXPECT_EQ(array->array.type.size, dtype[3] == '2' ? 2U : 4U);
+          EXPECT_EQ(text_attribute(array->array.attributes, "units"), units);
+        }
+      }
+    }
+    EXPECT_FALSE(cache.parse_zarr2("v", "{}", ""));
+  }
 }
 
 TEST(Zarr2, WrongFieldsAreNamed) {
