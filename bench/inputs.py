@@ -79,6 +79,12 @@ def write_reference_sets(directory, granule, count):
         (directory / f"{day:05d}.json").write_text(json.dumps({"version": 1, "refs": refs}))
 
 
+def many_sets(directory, granule):
+    """10,000 of them, for how time and memory grow."""
+    write_reference_sets(directory / "many_sets", granule, 10_000)
+    return sorted((directory / "many_sets").glob("*.json"))
+
+
 def make(directory):
     directory.mkdir(parents=True, exist_ok=True)
     granule, small = directory / "analysis.nc", directory / "small_chunks.h5"
