@@ -117,10 +117,12 @@ def rows_for(work, peer, ours, theirs, note=""):
             Row(work + ", peak memory", peer, times(ours, "memory_mib"), times(theirs, "memory_mib"), "MiB")]
 
 
-def bench_index(work, path, directory, rounds):
-    """Both write a JSON file and wait for no disk; as users run it, Upwell does wait (a row of its own)."""
+def bench_index(work, path, directory, rounds, *equal):
+    """Both write a JSON file and wait for no disk; as users run it, Upwell does wait (a row of its own).
+
+    `equal`: options that leave out what the peer does not do."""
     ours_out, synced_out, theirs_out = directory / "ours.json", directory / "synced.json", directory / "theirs.json"
-    ours, synced, theirs = interleave(rounds, lambda: run_upwell("virtualize", str(path), "-o", str(ours_out), "--no-sync"),
+    ours, synced, theirs = interleave(rounds, lambda: run_upwell("virtualize", str(path), "-o", str(ours_out), "--no-sync", *equal),
                                       lambda: run_upwell("virtualize", str(path), "-o", str(synced_out)),
                                       lambda: run_peer("kerchunk_index", path, theirs_out))
     n = check_same_references(ours_out, theirs_out)
@@ -217,7 +219,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         if options.only in (None, "index"):
-            rows += bench_index("index one MUR-like granule", granule, directory, rounds)
+            rows += bench_index("index one MUR-like granule", granule, directory, rounds, "--load", "time", "--inline-threshold", "0")
             rows += bench_index("index 100,000 chunks", small, directory, rounds)
             rows += bench_walk(small, rounds)
         if options.only in (None, "combine"):
