@@ -10,8 +10,9 @@ namespace upwell::cli {
 
 void add_combine_options(CLI::App* app, CombineArguments& args, refs::VirtualizeOptions& options) {
   app->add_option("--on-drift", args.on_drift,
-                  "When a granule does not fit: refuse all, or skip that granule")
-      ->check(CLI::IsMember({"refuse", "skip"}))
+                  "When a granule does not fit: refuse all, skip that granule, or keep the "
+                  "difference (NAME.upwell only)")
+      ->check(CLI::IsMember({"refuse", "skip", "keep"}))
       ->capture_default_str();
   app->add_option("--check", args.check,
                   "How variables without the concat dimension are compared: by their values, or by "
@@ -36,6 +37,7 @@ Result<> apply_combine_options(const CombineArguments& args, const Context& cont
     options.output.url_prefix.emplace_back(pair.substr(0, equal), pair.substr(equal + 1));
   }
   options.combine.skip_offenders = args.on_drift == "skip";
+  options.combine.keep_drift = args.on_drift == "keep";
   options.combine.check_values = args.check == "values";
   options.progress = context.progress_style();
   options.sidecar = context.open_options().sidecar;

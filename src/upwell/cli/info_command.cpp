@@ -212,6 +212,10 @@ Result<Json> group_json(const Group& group) {
   return json;
 }
 
+uint64_t granule_count(const Dataset& dataset) {
+  return std::max<uint64_t>(dataset.granule_count, dataset.granules->size());
+}
+
 Result<> run_info(Context& context, const std::string& source, bool as_json,
                   const std::vector<std::string>& drop) {
   UPWELL_TRY(Dataset dataset,
@@ -224,14 +228,14 @@ Result<> run_info(Context& context, const std::string& source, bool as_json,
       problems.push_back({{"path", p.path}, {"error", p.error.to_string()}});
     Json json{{"source", source},
               {"format", dataset.format},
-              {"granules", dataset.granules->size()},
+              {"granules", granule_count(dataset)},
               {"root", std::move(root)},
               {"problems", std::move(problems)},
               {"notes", dataset.notes}};
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
-    fmt::print("{}  {}  {} granule{}\n", source, dataset.format, dataset.granules->size(),
-               dataset.granules->size() == 1 ? "" : "s");
+    fmt::print("{}  {}  {} granule{}\n", source, dataset.format, granule_count(dataset),
+               granule_count(dataset) == 1 ? "" : "s");
     UPWELL_CHECK(print_group("", dataset.root));
     for (const Problem& p : dataset.problems)
       fmt::print("cannot be read: {}: {}\n", p.path, p.error.to_string());

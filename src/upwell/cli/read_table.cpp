@@ -19,19 +19,6 @@ constexpr Role kRoles[] = {{"coordinates", true},         {"bounds", true},
                            {"formula_terms", true},       {"cell_measures", false},
                            {"ancillary_variables", false}};
 
-/// What decoding used up does not describe the decoded values any more.
-Attributes decoded_attributes(const Attributes& attributes, const cf::Decoding& decoding) {
-  Attributes kept;
-  for (const Attribute& a : attributes) {
-    bool used = a.name == "scale_factor" || a.name == "add_offset" || a.name == "_Unsigned";
-    used = used || (decoding.to_float && (a.name == "_FillValue" || a.name == "missing_value"));
-    used = used || (decoding.scale_factor &&
-                    (a.name == "valid_min" || a.name == "valid_max" || a.name == "valid_range"));
-    if (!used) kept.push_back(a);
-  }
-  return kept;
-}
-
 void set_text(Attributes& attributes, const std::string& name, const std::string& text) {
   auto at = std::find_if(attributes.begin(), attributes.end(),
                          [&](const Attribute& a) { return a.name == name; });
@@ -160,7 +147,8 @@ class TableReader {
     Column column;
     column.name = array.name;
     const cf::Decoding decoding = cf::decoding_of(array);
-    column.attributes = raw_ ? array.attributes : decoded_attributes(array.attributes, decoding);
+    column.attributes =
+        raw_ ? array.attributes : cf::decoded_attributes(array.attributes, decoding);
     UPWELL_TRY(Values values, read_raw(session_, dataset_, array, part));
     if (!raw_) {
       const bool integers = array.type.kind == Kind::kInt || array.type.kind == Kind::kUint;

@@ -23,6 +23,8 @@ constexpr const char* kVirtualizeFooter =
     "  upwell virtualize *.nc -o cube.json                      along the time that they share\n"
     "  upwell virtualize @list.txt -o cube.parq --concat time   a file names the granules\n"
     "  upwell virtualize data/ -o cube.json --on-drift skip --report report.json\n"
+    "  upwell virtualize data/ -o cube.upwell --on-drift keep   packing, chunks, codecs may "
+    "differ\n"
     "  upwell virtualize one.nc -o one.json --drop broken_variable\n"
     "  upwell virtualize *.nc -o cube.json --url-prefix /data/=https://example.org/data/\n"
     "  upwell virtualize 's3://bucket/2020/*.nc' -o s3://bucket/2020.json\n"
@@ -33,7 +35,9 @@ constexpr const char* kVirtualizeFooter =
     "chunk lies. Every granule is compared with the first: type, byte order, codecs, chunks, "
     "fill,\n"
     "packing, units, calendar, sizes, order, duplicates. When a granule does not fit, nothing is\n"
-    "written and the report names each such granule with every reason (exit status 65).";
+    "written and the report names each such granule with every reason (exit status 65).\n"
+    "NAME.upwell holds, with --on-drift keep, granules that differ in chunks, codecs, byte order,\n"
+    "type, packing, fill or time units; upwell reads and serves them as one array of one type.";
 
 Result<> split_locations(VirtualizeArguments& args) {
   for (const std::string& pair : args.also_at) {
@@ -58,6 +62,9 @@ void print_outcome(const refs::VirtualizeReport& report) {
                  source.reasons[0].path.empty() ? "" : ": ", source.reasons[0].message);
   if (const std::string notes = refs::notes_line(combine); !notes.empty())
     fmt::print(stderr, "{}\n", notes);
+  for (const refs::DriftReport& kept : combine.kept)
+    fmt::print(stderr, "kept: {}: {} differs in {} granule{}: {} has {}\n", kept.path, kept.kind,
+               kept.granules, kept.granules == 1 ? "" : "s", kept.granule, kept.message);
   for (const refs::GapReport& gap : combine.gaps)
     fmt::print(stderr, "gap: {} to {} ({:.1f} steps), after {}\n", gap.from, gap.to, gap.steps,
                gap.after);
@@ -94,9 +101,10 @@ void add_virtualize_command(Program& program) {
          "Granules, Zarr stores or reference sets: paths, URLs, patterns, directories, prefixes "
          "that end in '/', @list.txt")
       ->required();
-  app->add_option("-o,--output", args->output,
-                  "Reference set to write: NAME.json, or NAME.parq (a directory) for Parquet; may "
-                  "be an s3:// URL")
+  app->add_option(
+         "-o,--output", args->output,
+         "Reference set to write: NAME.json, or NAME.parq (a directory) for Parquet, either "
+         "may be an s3:// URL; or NAME.upwell (a directory), Upwell's own form")
       ->required()
       ->type_name("OUT");
   refs::CombineOptions& combine = args->options.combine;
@@ -119,6 +127,9 @@ void add_virtualize_command(Program& program) {
   app->add_option("--drop", combine.drop, "Leave these variables out")
       ->delimiter(',')
       ->type_name("NAME,...");
+  app->add_flag("--longest-uniform", args->options.longest_uniform,
+                "Of a cube in Upwell's own form, only the longest run along its concat dimension "
+                "that is stored in one way");
   app->add_option("--also-at", args->also_at,
                   "Granules whose URL in the output begins with the first also lie at the second: "
                   "readers of Upwell choose (--prefer), others take the first")

@@ -59,6 +59,12 @@ Decoding decoding_of(const Array& array);
 /// they are.
 Result<Values> decode(const Decoding& decoding, Values raw);
 
+/// The attributes that `decoding_of` goes by, in the order of their names and in one form: scalars,
+/// and text of variable length.
+Attributes packing_of(const Attributes& attributes);
+/// Those that still hold for decoded values.
+Attributes decoded_attributes(const Attributes& attributes, const Decoding& decoding);
+
 /// The type that `decode` gives for values of this memory type.
 DataType decoded_type(const Decoding& decoding, const DataType& raw);
 struct Totals {

@@ -156,7 +156,41 @@ Decoding decoding_of(const Array& array) {
   bool float_masked = array.type.kind == Kind::kFloat && !decoding.missing.empty();
   decoding.to_float = decoding.to_float || float_masked;
   decoding.float_size = decoded_float_size(array.type, a, has_scale, has_offset);
+  // Where NaN alone is missing xarray masks nothing, and scales in the precision of the data.
+  const bool only_nan =
+      !decoding.missing.empty() && std::all_of(decoding.missing.begin(), decoding.missing.end(),
+                                               [](double v) { return std::isnan(v); });
+  if ((has_scale || has_offset) && float_masked && only_nan)
+    decoding.float_size = std::max<uint32_t>(array.type.size, 4);
   return decoding;
+}
+
+Attributes packing_of(const Attributes& attributes) {
+  Attributes packing;
+  for (const char* name :
+       {"_FillValue", "_Unsigned", "add_offset", "missing_value", "scale_factor"}) {
+    const Attribute* attribute = find_attribute(attributes, name);
+    if (attribute == nullptr) continue;
+    packing.push_back(*attribute);
+    Values& value = packing.back().value;
+    if (auto text = text_attribute(attributes, name))
+      value = make_text(*text);
+    else if (value.count() == 1)
+      value.shape.clear();
+  }
+  return packing;
+}
+
+Attributes decoded_attributes(const Attributes& attributes, const Decoding& decoding) {
+  Attributes kept;
+  for (const Attribute& a : attributes) {
+    bool used = a.name == "scale_factor" || a.name == "add_offset" || a.name == "_Unsigned";
+    used = used || (decoding.to_float && (a.name == "_FillValue" || a.name == "missing_value"));
+    used = used || (decoding.scale_factor &&
+                    (a.name == "valid_min" || a.name == "valid_max" || a.name == "valid_range"));
+    if (!used) kept.push_back(a);
+  }
+  return kept;
 }
 
 DataType decoded_type(const Decoding& decoding, const DataType& raw) {

@@ -54,6 +54,11 @@ Bytes& stored_buffer() {
   return buffer;
 }
 
+Bytes& converted_buffer() {
+  thread_local Bytes buffer;
+  return buffer;
+}
+
 Result<uint64_t> checked_elements(const SegmentLayout& layout) {
   uint64_t n = 1;
   for (uint64_t extent : layout.chunk_shape) {
@@ -71,13 +76,15 @@ Result<uint64_t> checked_elements(const SegmentLayout& layout) {
 
 void trim_decode_buffers() {
   constexpr size_t kKept = 32 << 20;
-  for (Bytes* buffer : {&element_buffer(), &stored_buffer()})
+  for (Bytes* buffer : {&element_buffer(), &stored_buffer(), &converted_buffer()})
     if (buffer->capacity() > kKept) Bytes().swap(*buffer);
 }
 
-Result<std::shared_ptr<const ChunkDecoder>> ChunkDecoder::make(const SegmentLayout& layout) {
+Result<std::shared_ptr<const ChunkDecoder>> ChunkDecoder::make(const SegmentLayout& layout,
+                                                               const DataType& array_type) {
   auto decoder = std::shared_ptr<ChunkDecoder>(new ChunkDecoder);
   decoder->type_ = layout.type;
+  UPWELL_TRY(decoder->to_array_, ToArrayType::make(layout, array_type));
   decoder->strides_ =
       layout.fortran_order ? fortran_strides(layout.chunk_shape) : c_strides(layout.chunk_shape);
   UPWELL_TRY(decoder->elements_, checked_elements(layout));
@@ -113,6 +120,17 @@ io::Range ChunkDecoder::needed_bytes(const ChunkTask& task) const {
 }
 
 Result<DecodedChunk> ChunkDecoder::decode(const ChunkTask& task, ByteSpan stored) const {
+  UPWELL_TRY(DecodedChunk chunk, decode_own(task, stored));
+  if (to_array_.is_identity()) return chunk;
+  const size_t count = chunk.elements.size() / to_array_.size_in();
+  Bytes& buffer = converted_buffer();
+  buffer.resize(count * to_array_.size_out());
+  UPWELL_CHECK(to_array_.apply(chunk.elements.first(count * to_array_.size_in()), count, buffer));
+  chunk.elements = buffer;
+  return chunk;
+}
+
+Result<DecodedChunk> ChunkDecoder::decode_own(const ChunkTask& task, ByteSpan stored) const {
   DecodedChunk chunk;
   chunk.strides = strides_;
   ByteSpan raw = stored;
@@ -149,6 +167,15 @@ Result<DecodedChunk> ChunkDecoder::decode(const ChunkTask& task, ByteSpan stored
 
 Result<> ChunkDecoder::decode_into(const ChunkTask& task, ByteSpan stored,
                                    MutableByteSpan out) const {
+  if (to_array_.is_identity()) return decode_own_into(task, stored, out);
+  Bytes& buffer = element_buffer();
+  buffer.resize(elements_ * to_array_.size_in());
+  UPWELL_CHECK(decode_own_into(task, stored, buffer));
+  return to_array_.apply(buffer, elements_, out);
+}
+
+Result<> ChunkDecoder::decode_own_into(const ChunkTask& task, ByteSpan stored,
+                                       MutableByteSpan out) const {
   if (native_) return pipeline_.decode(stored, task.ref.filter_mask, out);
   UPWELL_TRY(ByteSpan raw, decode_stored(task, stored));
   return to_memory(type_, raw, elements_, out);

@@ -5,6 +5,7 @@
 
 #include "cube/dataset.hpp"
 #include "cube/plan.hpp"
+#include "cube/segment_values.hpp"
 
 namespace upwell {
 
@@ -20,12 +21,13 @@ struct DecodedChunk {
 /// large chunk.
 void trim_decode_buffers();
 
-/// Decodes chunks of one segment layout. Thread-safe.
+/// Decodes chunks of one segment layout into elements of the array. Thread-safe.
 class ChunkDecoder {
  public:
-  static Result<std::shared_ptr<const ChunkDecoder>> make(const SegmentLayout& layout);
+  static Result<std::shared_ptr<const ChunkDecoder>> make(const SegmentLayout& layout,
+                                                          const DataType& array_type);
 
-  /// Fixed-size types: elements in memory form.
+  /// Fixed-size types: elements in the array's memory form.
   Result<DecodedChunk> decode(const ChunkTask& task, ByteSpan stored) const;
   /// The same, straight into `out`, which is to hold the whole chunk in C order.
   Result<> decode_into(const ChunkTask& task, ByteSpan stored, MutableByteSpan out) const;
@@ -42,13 +44,17 @@ class ChunkDecoder {
   io::Range needed_bytes(const ChunkTask& task) const;
   const Shape& strides() const { return strides_; }
   uint64_t chunk_elements() const { return elements_; }
-  uint32_t memory_size() const { return memory_size_; }
+  /// Bytes of one element that comes out.
+  uint32_t memory_size() const { return to_array_.size_out(); }
 
  private:
   ChunkDecoder() = default;
   uint64_t element_number(const Shape& at) const;
+  Result<DecodedChunk> decode_own(const ChunkTask& task, ByteSpan stored) const;
+  Result<> decode_own_into(const ChunkTask& task, ByteSpan stored, MutableByteSpan out) const;
   DataType type_;
   codec::Pipeline pipeline_;
+  ToArrayType to_array_;
   Shape strides_;
   uint64_t elements_ = 1;
   uint32_t memory_size_ = 0;

@@ -1,11 +1,23 @@
 #include "cube/dataset.hpp"
 
+#include <algorithm>
+
 namespace upwell {
 namespace {
 
+bool same_attributes(const std::optional<Attributes>& a, const std::optional<Attributes>& b) {
+  if (!a || !b) return a.has_value() == b.has_value();
+  return std::equal(a->begin(), a->end(), b->begin(), b->end(),
+                    [](const Attribute& x, const Attribute& y) {
+                      return x.name == y.name && x.null_space == y.null_space &&
+                             x.value.type == y.value.type && x.value.shape == y.value.shape &&
+                             x.value.data == y.value.data && x.value.heap == y.value.heap;
+                    });
+}
+
 bool equal_layout_types(const SegmentLayout& a, const SegmentLayout& b) {
   return a.type == b.type && a.fortran_order == b.fortran_order && a.fill == b.fill &&
-         a.packing == b.packing;
+         same_attributes(a.packing, b.packing);
 }
 
 /// Splits "a/b/c" into "a" and "b/c", ignoring leading slashes.

@@ -29,14 +29,6 @@ class HeapResolver {
                            ByteSpan stored, uint64_t count, Values& out) const = 0;
 };
 
-/// CF packing of one segment, when it differs between segments of an array (else it is in the
-/// attributes).
-struct Packing {
-  double scale_factor = 1;
-  double add_offset = 0;
-  bool operator==(const Packing&) const = default;
-};
-
 /// How the bytes of a segment are laid out. Shared by all segments that agree.
 struct SegmentLayout {
   DataType type;                         ///< as stored
@@ -45,7 +37,9 @@ struct SegmentLayout {
   bool fortran_order = false;            ///< within a chunk
   std::optional<Bytes> fill;  ///< value of chunks never written, as stored (of a text in the chunk,
                               ///< the text itself); absent: zeros (and unknown to the user)
-  std::optional<Packing> packing;            ///< set only when segments of the array differ
+  /// Attributes by which this segment's numbers are decoded (cf::packing_of). Only in arrays that
+  /// hold decoded values, because their segments are packed in different ways.
+  std::optional<Attributes> packing;
   std::shared_ptr<const HeapResolver> heap;  ///< for types with has_vlen() that hold heap addresses
   bool operator==(const SegmentLayout& other) const;  ///< heap resolvers do not count
 };
@@ -101,6 +95,8 @@ struct Problem {
 
 struct Dataset {
   std::shared_ptr<GranuleTable> granules = std::make_shared<GranuleTable>();
+  /// Granules that the source says it has, where the table learns of them as they are looked up.
+  uint64_t granule_count = 0;
   Group root;
   std::string format;                ///< "hdf5", "netcdf3", "kerchunk-json", ...
   std::vector<Problem> problems;     ///< objects left out, with the reason

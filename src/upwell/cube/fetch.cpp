@@ -169,7 +169,8 @@ class Fetcher {
 uint64_t decoding_bytes(const SegmentLayout& layout) {
   const uint64_t bytes =
       element_count(layout.chunk_shape) * std::max(layout.type.size, memory_type(layout.type).size);
-  return bytes * (layout.codecs.size() > 1 ? 3 : 1 + (layout.codecs.empty() ? 0 : 1));
+  return bytes * (layout.codecs.size() > 1 ? 3 : 1 + (layout.codecs.empty() ? 0 : 1)) +
+         (layout.packing ? 8 * element_count(layout.chunk_shape) : 0);
 }
 
 size_t decoders_at_once(const SegmentLayout& layout, const ReadOptions& options) {

@@ -15,55 +15,16 @@ namespace {
 
 using DecoderMap = std::map<const SegmentLayout*, std::shared_ptr<const ChunkDecoder>>;
 
-/// Segments may differ in how they store, not (yet) in what type comes out.
-Result<> check_layout(const Array& array, const SegmentLayout& layout) {
-  if (!(memory_type(layout.type) == memory_type(array.type))) {
-    return fail(Code::kUnsupported, fmt::format("{}: one granule stores {}, another {}", array.name,
-                                                describe(array.type), describe(layout.type)));
-  }
-  if (layout.packing)
-    return fail(Code::kUnsupported, array.name + ": packing differs between granules");
-  return {};
-}
-
 Result<DecoderMap> make_decoders(const Array& array, const ChunkPlan& plan) {
   DecoderMap decoders;
-  for (const Segment* segment : plan.with_missing)
-    UPWELL_CHECK(check_layout(array, *segment->layout));
   for (const ChunkTask& task : plan.tasks) {
     const SegmentLayout* layout = task.segment->layout.get();
     if (decoders.contains(layout)) continue;
-    UPWELL_CHECK(check_layout(array, *layout));
-    auto decoder = ChunkDecoder::make(*layout);
+    auto decoder = ChunkDecoder::make(*layout, array.type);
     if (!decoder) return fail(std::move(decoder).error().with(array.name));
     decoders.emplace(layout, std::move(*decoder));
   }
   return decoders;
-}
-
-/// The fill value in memory form; zeros where none is known. Text goes into `heap`.
-Result<Bytes> fill_element(const DataType& type, const std::optional<Bytes>& fill, Bytes& heap) {
-  DataType memory = memory_type(type);
-  Bytes element(memory.size);
-  std::fill(element.begin(), element.end(), uint8_t{0});
-  if (fill && type.kind == Kind::kVlenString && type.size == 0) {
-    const VlenHandle handle{heap.size(), fill->size()};
-    heap.insert(heap.end(), fill->begin(), fill->end());
-    std::memcpy(element.data(), &handle, sizeof(handle));
-    return element;
-  }
-  if (!fill || type.has_vlen()) return element;
-  if (fill->size() != type.size)
-    return fail(Code::kInvalidData,
-                fmt::format("the fill value has {} bytes, the type {}", fill->size(), type.size));
-  UPWELL_CHECK(to_memory(type, *fill, 1, element));
-  return element;
-}
-
-Result<Bytes> fill_of(const Array& array, const Segment& segment, Bytes& heap) {
-  const SegmentLayout& layout = *segment.layout;
-  return layout.fill ? fill_element(layout.type, layout.fill, heap)
-                     : fill_element(array.type, array.fill, heap);
 }
 
 /// Room for the values; a selection that memory cannot hold is an error, not a crash.
@@ -188,7 +149,7 @@ Result<> place_vlen_chunk(io::Session& session, const Dataset& dataset, const Ar
 Result<> fill_uncovered(const Array& array, const CheckedSelection& selection, Values& out) {
   std::vector<Box> boxes = uncovered(array, selection);
   if (boxes.empty()) return {};
-  UPWELL_TRY(Bytes element, fill_element(array.type, array.fill, out.heap));
+  UPWELL_TRY(Bytes element, fill_of(array, out.heap));
   Shape strides = c_strides(out.shape);
   for (const Box& box : boxes)
     fill_box(element, {out.data.data(), position_in(box.origin, strides), strides}, box.shape);
@@ -228,7 +189,7 @@ Result<> count_fill(const Array& array, const CheckedSelection& selection, const
   for (const Box& box : uncovered(array, selection)) outside += element_count(box.shape);
   if (outside == 0) return {};
   value.heap.clear();
-  UPWELL_TRY(value.data, fill_element(array.type, array.fill, value.heap));
+  UPWELL_TRY(value.data, fill_of(array, value.heap));
   return fill(value, outside);
 }
 

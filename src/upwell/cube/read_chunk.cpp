@@ -7,6 +7,7 @@
 #include "cube/place.hpp"
 #include "cube/plan.hpp"
 #include "cube/read.hpp"
+#include "cube/segment_values.hpp"
 
 namespace upwell {
 namespace {
@@ -53,8 +54,9 @@ Bytes join_texts(const Values& values, const Shape& chunk_shape) {
   return codec::join_vlen(texts);
 }
 
-/// Whether any chunk of the plan was ever written.
-Result<bool> any_written(const ChunkPlan& plan) {
+/// Whether a reader who is told nothing of the chunk would see other values: some chunk of the plan
+/// was written, or was not in a segment of which the fill is another than the array's.
+Result<bool> has_own_values(const Array& array, const ChunkPlan& plan) {
   for (const ChunkTask& task : plan.tasks) {
     if (!task.ref.maybe_missing) return true;
     const Shape strides = c_strides(task.segment->grid);
@@ -62,6 +64,13 @@ Result<bool> any_written(const ChunkPlan& plan) {
     for (size_t d = 0; d < strides.size(); ++d) position += task.chunk[d] * strides[d];
     UPWELL_TRY(const ChunkRef ref, task.segment->chunks->at(position));
     if (ref.state != ChunkRef::State::kMissing) return true;
+  }
+  if (array.type.has_vlen()) return false;
+  Bytes heap;
+  UPWELL_TRY(const Bytes fill, fill_of(array, heap));
+  for (const Segment* segment : plan.with_missing) {
+    UPWELL_TRY(const Bytes own, fill_of(array, *segment, heap));
+    if (own != fill) return true;
   }
   return false;
 }
@@ -73,8 +82,8 @@ Result<std::optional<Bytes>> read_chunk(io::Session& session, const Dataset& dat
   UPWELL_TRY(Selection box, chunk_box(array, chunk));
   UPWELL_TRY(CheckedSelection checked, check_selection(array, box));
   UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked));
-  UPWELL_TRY(const bool written, any_written(plan));
-  if (!written) return std::optional<Bytes>();
+  UPWELL_TRY(const bool own_values, has_own_values(array, plan));
+  if (!own_values) return std::optional<Bytes>();
   UPWELL_TRY(Values values, read_raw(session, dataset, array, box));
   if (array.type.kind == Kind::kVlenString)
     return std::optional<Bytes>(join_texts(values, array.chunk_shape));

@@ -57,4 +57,11 @@ Result<> to_memory(const DataType& stored, ByteSpan in, size_t count, MutableByt
 /// The reverse, for writing: memory form to `stored`.
 Result<> from_memory(const DataType& stored, ByteSpan in, size_t count, MutableByteSpan out);
 
+/// The narrowest type of numbers that holds every value of both exactly; nullopt where there is
+/// none (a 64-bit integer beside a float or beside one of other sign). In memory form.
+std::optional<DataType> common_number_type(const DataType& a, const DataType& b);
+/// Converts `count` numbers between memory types. Exact where common_number_type gave `to`.
+Result<> convert_numbers(const DataType& from, ByteSpan in, size_t count, const DataType& to,
+                         MutableByteSpan out);
+
 }  // namespace upwell

@@ -18,6 +18,7 @@
 #include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
 #include "refs/source_list.hpp"
+#include "refs/store/store.hpp"
 #include "refs/zarr_metadata.hpp"
 
 namespace upwell::refs {
@@ -26,6 +27,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kAppendScans = 16;
+/// Rows of chunks.arrow that an addition may move for the sake of few parts.
+constexpr uint64_t kMostRowsMoved = 1 << 20;
 
 /// The store's own file, locked: a run that was killed holds nothing. A file that was replaced
 /// while we waited is not the store any more.
@@ -111,12 +114,20 @@ class Append {
     const bool in_place = options_.output.empty();
     const bool local = io::scheme_of(name) == "file";
     std::error_code ignored;
-    parquet_ = local ? fs::is_directory(location_, ignored) : wants_parquet(location_);
-    document_ = parquet_ ? location_ / ".zmetadata" : location_;
+    own_ = names_store(name);
+    parquet_ = !own_ && (local ? fs::is_directory(location_, ignored) : wants_parquet(location_));
+    document_ = own_ ? location_ / kManifest : parquet_ ? location_ / ".zmetadata" : location_;
     output_ = in_place ? name : options_.output;
     report_.virtualize.output = output_;
-    report_.virtualize.format =
-        (in_place ? parquet_ : wants_parquet(output_)) ? "kerchunk-parquet" : "kerchunk-json";
+    const bool to_parquet = in_place ? parquet_ : wants_parquet(output_);
+    report_.virtualize.format = own_ ? "upwell" : to_parquet ? "kerchunk-parquet" : "kerchunk-json";
+    if (options_.virtualize.combine.keep_drift && !own_)
+      return fail(Code::kInvalidArgument,
+                  name + ": only Upwell's own form (NAME.upwell) holds granules that differ");
+    if (own_ && !local)
+      return fail(Code::kUnsupported, name + ": Upwell's own form is added to on a file system");
+    if (!in_place && (own_ || names_store(output_)))
+      return fail(Code::kUnsupported, output_ + ": Upwell's own form is added to in its place");
     if (in_place && !local && parquet_)
       return fail(Code::kUnsupported,
                   name +
@@ -133,14 +144,13 @@ class Append {
     if (!in_place) return write_anew();
     if (urls_.size() == record_.granules.size() && to_remove_.empty()) return {};
     if (parquet_ && !to_remove_.empty()) return only_at_the_end();
+    if (own_) UPWELL_CHECK(sweep_parts());
     UPWELL_TRY(Dataset cube, combine(parquet_));
     count_changes();
     if (report_.added + report_.removed + report_.replaced == 0) return {};
+    if (own_) return write_own(cube);
     if (!parquet_) return write(cube);
-    const std::vector<size_t>& order = report_.virtualize.combine.order;
-    for (size_t i = 0; i < record_.granules.size(); ++i)
-      if (order[i] != i) return only_at_the_end();
-    return extend(cube);
+    return is_at_the_end() ? extend(cube) : only_at_the_end();
   }
 
  private:
@@ -166,8 +176,9 @@ class Append {
     UPWELL_TRY(const io::ObjectInfo state, session_.stat(url));
     etag_ = state.etag;
     UPWELL_TRY(locations_, read_locations(as_text(document.span())));
-    UPWELL_TRY(std::optional<StoreRecord> record, read_record(as_text(document.span())));
     const std::string name = location_.string();
+    UPWELL_TRY(std::optional<StoreRecord> record,
+               own_ ? own_record() : read_record(as_text(document.span())));
     if (!record)
       return fail(Code::kUnsupported,
                   name +
@@ -175,7 +186,7 @@ class Append {
                       "\"upwell\"): make it with upwell virtualize");
     record_ = std::move(*record);
     UPWELL_TRY(store_, open_source(session_, name));
-    if (store_.format != (parquet_ ? "kerchunk-parquet" : "kerchunk-json"))
+    if (store_.format != (own_ ? "upwell" : parquet_ ? "kerchunk-parquet" : "kerchunk-json"))
       return fail(Code::kUnsupported, name + ": not a kerchunk reference set");
     if (parquet_) {
       const auto json = nlohmann::json::parse(as_text(document.span()), nullptr, false);
@@ -205,6 +216,17 @@ class Append {
                                           " elements along " + record_.concat + ", its arrays " +
                                           std::to_string(*total) + ": another program changed it");
     return {};
+  }
+
+  /// What other forms keep in their member "upwell".
+  Result<std::optional<StoreRecord>> own_record() {
+    UPWELL_TRY(manifest_, read_manifest(session_, location_.string()));
+    StoreRecord record;
+    record.concat = manifest_.concat;
+    record.coordinate = manifest_.coordinate;
+    record.loaded = manifest_.loaded;
+    UPWELL_TRY(record.granules, store_granules(session_, (location_ / "").string(), manifest_));
+    return std::optional(std::move(record));
   }
 
   Result<> choose_sources(const std::vector<std::string>& sources) {
@@ -306,6 +328,14 @@ class Append {
     if (to_remove_.size() == urls_.size())
       return fail(Code::kInvalidArgument, "no granule would be left");
     if (only_after) return combine_once(true);
+    // New granules at the end become a part of their own, and nothing of the store is looked up.
+    // Every other change makes one new part of everything.
+    if (own_ && to_remove_.empty() && !manifest_.concat.empty()) {
+      UPWELL_TRY(Dataset cube, combine_once(true));
+      if (is_at_the_end()) return cube;
+      report_.virtualize.combine = {};
+    }
+    only_new_ = false;
     UPWELL_CHECK(move_anchors());
     UPWELL_TRY(Dataset cube, combine_once(false));
     const CombineReport& done = report_.virtualize.combine;
@@ -320,10 +350,19 @@ class Append {
     return combine_once(false);
   }
 
+  /// Whether the granules of the store are where they were, with the new ones behind them.
+  bool is_at_the_end() const {
+    const std::vector<size_t>& order = report_.virtualize.combine.order;
+    for (size_t i = 0; i < record_.granules.size(); ++i)
+      if (i >= order.size() || order[i] != i) return false;
+    return true;
+  }
+
   Result<Dataset> combine_once(bool only_after) {
     CombineOptions options = options_.virtualize.combine;
     options.concat = record_.concat;
     options.only_after = only_after;
+    options.keep_segments = own_;
     options.load = record_.loaded;
     options.load_exactly = options.load_given = true;
     if (!record_.coordinate.empty() && !record_.coordinate.ends_with("/" + record_.concat))
@@ -391,6 +430,89 @@ class Append {
     return {};
   }
 
+  /// Parts that no manifest names: of runs that were stopped, and those that the last change made
+  /// superfluous. Until now readers that had read the manifest before could still open them.
+  Result<> sweep_parts() const {
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator(location_, error)) {
+      const std::string name = entry.path().filename().string();
+      const bool named = std::any_of(manifest_.parts.begin(), manifest_.parts.end(),
+                                     [&](const StorePart& part) { return part.name == name; });
+      const bool ours = name.starts_with("part-") || name.starts_with(".part-") ||
+                        name.starts_with("." + std::string(kManifest));
+      if (ours && !named) fs::remove_all(entry.path(), error);
+    }
+    if (error) return fail(Code::kCannotWrite, location_.string() + ": " + error.message());
+    return {};
+  }
+
+  /// Chunks of segments that begin at `begin` of the concat dimension or later.
+  uint64_t rows_behind(const Dataset& cube, uint64_t begin) const {
+    uint64_t rows = 0;
+    for_each_array(cube.root, [&](const std::string&, const Array& array) {
+      const auto& names = array.dimensions;
+      const auto it = std::find(names.begin(), names.end(), record_.concat);
+      for (const Segment& segment : array.segments)
+        if (it != names.end() && segment.origin[static_cast<size_t>(it - names.begin())] >= begin)
+          rows += element_count(segment.grid);
+    });
+    return rows;
+  }
+
+  /// The new part beside the others, then the manifest that names it.
+  Result<> write_own(const Dataset& cube) {
+    const StoreRecord record = new_record();
+    StoreManifest next = plan_store(cube, record, report_.virtualize.combine.decoded, {});
+    next.locations = manifest_.locations;
+    PartInput input{{{&cube, 0}}, {}, options_.virtualize.output, 0};
+    size_t first = 0;  // granule
+    if (only_new_) {
+      next.parts = manifest_.parts;
+      first = record_.granules.size();
+      uint64_t begin = input.cubes[0].begin = manifest_.length();
+      // Small parts at the end go into the new one, so that many small additions do not leave many.
+      uint64_t rows = rows_behind(cube, begin);
+      while (!next.parts.empty()) {
+        const StorePart& last = next.parts.back();
+        const uint64_t own = last.counts.stored + last.counts.inlined + last.counts.missing;
+        if (own > rows || own + rows > kMostRowsMoved) break;
+        rows += own;
+        begin -= last.length;
+        first -= last.sources;
+        next.parts.pop_back();
+      }
+      if (begin < manifest_.length())
+        input.cubes.insert(input.cubes.begin(), PartInput::Cube{&store_, begin});
+    }
+    const std::vector<GranuleRecord> granules(
+        record.granules.begin() + static_cast<ptrdiff_t>(first), record.granules.end());
+    for (const GranuleRecord& granule : granules) input.length += granule.length;
+    input.granules = granules;
+    const std::string name = "part-" + std::to_string(manifest_.next_part);
+    next.next_part = manifest_.next_part + 1;
+    UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(location_ / name));
+    UPWELL_TRY(StorePart part, write_part(directory.path(), name, next, input));
+    report_.virtualize.counts = part.counts;
+    for (const auto& [file, size] : part.files) report_.virtualize.output_bytes += size;
+    next.parts.push_back(std::move(part));
+    UPWELL_CHECK(directory.commit());
+    UPWELL_CHECK(write_manifest(location_, next));
+    report_.written = true;
+    return {};
+  }
+
+  /// The record of what is written: granules of the store keep their URLs.
+  StoreRecord new_record() const {
+    StoreRecord record = record_of(report_.virtualize.combine, {});
+    size_t k = 0;
+    for (const size_t i : report_.virtualize.combine.order) {
+      if (i >= record_.granules.size())
+        record.granules[k].url = output_url(options_.virtualize.output, record.granules[k].url);
+      ++k;
+    }
+    return record;
+  }
+
   /// Partitions first, each put into place whole, the document last.
   Result<> extend(Dataset& cube) {
     UPWELL_CHECK(keep_chunks(cube, store_, record_.concat));
@@ -411,14 +533,7 @@ class Append {
     ReferenceOutputOptions form;
     if (!options_.virtualize.output.url_prefix.empty()) UPWELL_CHECK(rename_granules(cube));
     form.locations = locations_;
-    StoreRecord record = record_of(report_.virtualize.combine, {});
-    size_t k = 0;
-    for (const size_t i : report_.virtualize.combine.order) {
-      if (i >= record_.granules.size())
-        record.granules[k].url = output_url(options_.virtualize.output, record.granules[k].url);
-      ++k;
-    }
-    form.record = record_json(record);
+    form.record = record_json(new_record());
     return form;
   }
 
@@ -435,10 +550,12 @@ class Append {
 
   io::Session& session_;
   const fs::path location_;  // of the store
-  fs::path document_;        // the same, or the .zmetadata in it
+  fs::path document_;        // the same, or the document in it
   std::string output_;       // the same, or where the result goes
   std::string etag_;         // of the document
-  bool parquet_ = false;
+  bool parquet_ = false, own_ = false;
+  bool only_new_ = true;    // own form: what is written are the new granules
+  StoreManifest manifest_;  // of the own form
   uint64_t record_size_ = 0;
   const AppendOptions& options_;
   AppendReport& report_;

@@ -1,6 +1,7 @@
 #include "refs/combine.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "cube/read.hpp"
 
@@ -44,6 +45,15 @@ bool same_values(const ArrayPlan::Loaded& loaded, const DataType& type, const Va
 /// Everything that stands for nothing.
 std::vector<double> fill_numbers(const Array& array) { return cf::decoding_of(array).missing; }
 
+bool holds_one_of(const Values& values, const std::vector<double>& numbers) {
+  for (size_t i = 0; i < values.count(); ++i) {
+    const double v = values.number(i);
+    for (const double n : numbers)
+      if (v == n || (std::isnan(v) && std::isnan(n))) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void Combiner::reject(size_t i, Reason reason) {
@@ -78,7 +88,14 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
       return;
     }
     next.facts = std::move(*facts);
-    compare_facts(plan.facts, next.facts, reasons);
+    std::vector<Reason> differences;
+    compare_facts(plan.facts, next.facts, differences);
+    for (Reason& reason : differences) {
+      if (tolerates(plan, next, reason))
+        note_drift(i, reason);
+      else
+        reasons.push_back(std::move(reason));
+    }
     pending.push_back(std::move(next));
   });
   UPWELL_CHECK(result);
@@ -90,6 +107,34 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
   auto& kept = report_.sources[i].reasons;
   kept.insert(kept.end(), reasons.begin(), reasons.end());
   return false;
+}
+
+/// Whether an array that keeps its segments can hold the difference.
+bool Combiner::tolerates(const ArrayPlan& plan, const Pending& pending,
+                         const Reason& reason) const {
+  if (!options_.keep_drift) return false;
+  const auto is_one_of = [&](std::initializer_list<std::string_view> kinds) {
+    return std::find(kinds.begin(), kinds.end(), reason.kind) != kinds.end();
+  };
+  if (is_one_of({"byte order", "codecs", "order in a chunk", "chunk shape", "fill value"}))
+    return true;
+  const bool numbers = plan.facts.head.type.is_number() && pending.facts.head.type.is_number();
+  if (!plan.facts.axis || !numbers) return false;
+  if (is_one_of({"type", "_FillValue", "missing_value"})) return true;
+  return !plan.load && is_one_of({"scale_factor", "add_offset", "_Unsigned"});
+}
+
+void Combiner::note_drift(size_t i, const Reason& reason) {
+  std::lock_guard lock(mutex_);
+  auto& list = report_.kept;
+  auto it = std::find_if(list.begin(), list.end(), [&](const DriftReport& d) {
+    return d.path == reason.path && d.kind == reason.kind;
+  });
+  if (it == list.end()) {
+    list.push_back({reason.path, reason.kind, sources_[i], reason.message, 0});
+    it = list.end() - 1;
+  }
+  ++it->granules;
 }
 
 Result<> Combiner::add(size_t i, const Dataset& dataset) {
@@ -141,6 +186,10 @@ Result<> Combiner::load_array(size_t i, const Dataset& dataset, Pending& pending
   ArrayPlan& plan = *pending.plan;
   if (!plan.facts.axis && i > 0 && !options_.check_values) return {};
   UPWELL_TRY(Values values, read_raw(session_, dataset, *pending.array));
+  const std::vector<double> own_fills = fill_numbers(*pending.array);
+  const std::vector<double> fills = fill_numbers(plan.facts.head);
+  const bool differ = options_.keep_drift && plan.facts.axis && i > 0 && own_fills != fills;
+  bool missing = differ && holds_one_of(values, own_fills);
   if (plan.time && i > 0) {
     // Bounds without units follow their coordinate, whose units are those of this granule.
     const Array* source = pending.array;
@@ -155,8 +204,14 @@ Result<> Combiner::load_array(size_t i, const Dataset& dataset, Pending& pending
     if (own.text != plan.time->text || own.calendar != plan.time->calendar) {
       if (find_attribute(pending.array->attributes, "scale_factor") != nullptr)
         return fail(Code::kUnsupported, "packed times in different units");
-      UPWELL_TRY(values, convert_time(values, own, *plan.time, fill_numbers(*pending.array)));
+      UPWELL_TRY(values, convert_time(values, own, *plan.time, own_fills));
     }
+  }
+  missing = missing || (differ && holds_one_of(values, fills));
+  if (missing) {
+    reasons.push_back({"_FillValue", plan.facts.path,
+                       "values are missing, and the first granule has another _FillValue"});
+    return {};
   }
   if (!plan.facts.axis && i > 0) {
     if (!same_values(plan.loaded[0], plan.loaded_type, values))
@@ -210,6 +265,13 @@ void Combiner::renumber(const Dataset& dataset, std::vector<uint32_t>& number, C
 
 Result<> Combiner::store_references(size_t i, const Dataset& dataset, Pending& pending) {
   ArrayPlan& plan = *pending.plan;
+  std::vector<uint32_t> number;  // grows: lazy indexes meet their granules as they are looked up
+  if (options_.keep_segments) {
+    Array array = *pending.array;
+    if (!plan.prepend) array.shape = pending.facts.head.shape;
+    return plan.kept->add(plan.facts.axis ? i : 0, array, plan.prepend, *plan.store,
+                          [&](ChunkRef& ref) { renumber(dataset, number, ref); });
+  }
   const ExpressibleArray& express = *pending.express;
   Piece& piece = plan.pieces[plan.facts.axis ? i : 0];
   piece.start = plan.store->reserve(express.chunk_count());
@@ -220,7 +282,6 @@ Result<> Combiner::store_references(size_t i, const Dataset& dataset, Pending& p
     std::lock_guard lock(mutex_);
     plan.chunked = true;
   }
-  std::vector<uint32_t> number;  // grows: lazy indexes meet their granules as they are looked up
   return express.for_each_block([&](uint64_t first, std::span<ChunkRef> refs) -> Result<> {
     for (ChunkRef& ref : refs) {
       renumber(dataset, number, ref);

@@ -13,6 +13,7 @@
 #include "refs/combined_index.hpp"
 #include "refs/coordinates.hpp"
 #include "refs/express.hpp"
+#include "refs/kept_segments.hpp"
 
 namespace upwell::refs {
 
@@ -42,6 +43,11 @@ struct CombineOptions {
   /// the result has none of them.
   bool only_after = false;
   bool skip_offenders = false;  ///< leave granules out that do not fit; else refuse them all
+  /// For Upwell's own form: arrays along the concat dimension keep the segments of their granules,
+  /// however those are stored.
+  bool keep_segments = false;
+  /// With keep_segments: granules may differ in whatever does not hinder one uniform array.
+  bool keep_drift = false;
   ExpressOptions express;
 };
 
@@ -60,6 +66,14 @@ struct SourceReport {
   std::vector<std::string> notes;  ///< how it was read, where that is not plain
 };
 
+/// A difference that the result holds, because it keeps segments.
+struct DriftReport {
+  std::string path, kind;  ///< of Reason
+  std::string granule;     ///< the first that differs from the first granule
+  std::string message;
+  uint64_t granules = 0;  ///< how many differ
+};
+
 struct GapReport {
   std::string after, before;  ///< granules
   std::string from, to;       ///< coordinate values
@@ -74,7 +88,9 @@ struct CombineReport {
   std::vector<Reason> refused;        ///< variables that can never be references
   std::vector<GapReport> gaps;
   std::vector<AttributeDifference> attributes;
-  std::vector<std::string> loaded;  ///< paths
+  std::vector<DriftReport> kept;
+  std::vector<std::string> decoded;  ///< paths of arrays that hold decoded values
+  std::vector<std::string> loaded;   ///< paths
   std::vector<std::string> warnings;
 };
 
@@ -90,6 +106,7 @@ struct ArrayPlan {
   std::shared_ptr<ReferenceStore> store;
   std::vector<Piece> pieces;  ///< by source
   bool chunked = false;       ///< some granule holds it in several chunks: no cutting, then
+  std::unique_ptr<KeptSegments> kept;  ///< with keep_segments
 
   /// Values of one granule, compact.
   struct Loaded {
@@ -141,6 +158,7 @@ class Combiner {
   Result<> plan_array(const Dataset& first, const std::string& path, const Array& array);
   bool wants_load(const std::string& path, const Array& array, const ArrayPlan& plan) const;
   bool should_prepend(const std::string& path, const Array& array) const;
+  Result<> reach_dimension(const Group& root, ArrayFacts& facts) const;
   Result<ArrayFacts> facts_of(const Dataset& dataset, const std::string& path, const Array& array,
                               bool load, bool prepend, std::optional<ExpressibleArray>& express);
 
@@ -158,6 +176,8 @@ class Combiner {
   Result<> load_array(size_t i, const Dataset& dataset, Pending& pending,
                       std::vector<Reason>& reasons);
   Result<> store_references(size_t i, const Dataset& dataset, Pending& pending);
+  void note_drift(size_t i, const Reason& reason);
+  bool tolerates(const ArrayPlan& plan, const Pending& pending, const Reason& reason) const;
   void renumber(const Dataset& dataset, std::vector<uint32_t>& number, ChunkRef& ref);
   Result<> check_static(const Dataset& dataset, Pending& pending, std::vector<Reason>& reasons);
   void note_attributes(size_t i, const Dataset& dataset);
@@ -170,6 +190,8 @@ class Combiner {
                             const std::vector<uint64_t>& lengths);
   Result<> add_store_references(const Dataset& store, const Array& array, ArrayPlan& plan,
                                 const std::vector<uint64_t>& lengths);
+  Result<> add_store_segments(const Dataset& store, const Array& array, ArrayPlan& plan,
+                              const std::vector<uint64_t>& lengths);
   Result<> as_stores_say(ArrayFacts& facts) const;
   void resolve_overlaps(std::vector<Extent>& extents);
   size_t blamed(size_t position) const;

@@ -117,7 +117,21 @@ class DatasetBuilder {
       if (d.name == c_.options_.concat) d.size = length;
   }
 
+  Result<Array> kept(ArrayPlan& plan) {
+    Array out = plan.facts.head;
+    out.max_shape.clear();
+    KeptSegments::Line line{plan.facts.axis ? order_ : std::vector<size_t>{0}, {}, plan.facts.axis};
+    for (const size_t i : line.order) line.lengths.push_back(plan.pieces[i].length);
+    if (plan.facts.axis)
+      out.shape[*plan.facts.axis] =
+          std::accumulate(line.lengths.begin(), line.lengths.end(), uint64_t{0});
+    UPWELL_TRY(const bool decoded, plan.kept->join(line, plan.store, out));
+    if (decoded) c_.report_.decoded.push_back(plan.facts.path);
+    return out;
+  }
+
   Result<Array> referenced(ArrayPlan& plan) {
+    if (c_.options_.keep_segments) return kept(plan);
     Array out = plan.facts.head;
     out.max_shape.clear();
     SegmentLayout layout = plan.facts.layout;
@@ -246,15 +260,51 @@ class DatasetBuilder {
       }
     }
     out.type = values.type;
+    if (out.type.kind == Kind::kVlenString) out.type = DataType::vlen_string();
+    uint64_t of_store = 0;  // elements that stay in the parts of a store in Upwell's own form
+    if (plan.facts.axis && c_.options_.keep_segments && c_.options_.only_after)
+      for (size_t i = 0; i < c_.existing_; ++i) of_store += plan.pieces[i].length;
+    if (of_store > 0 && of_store < out.shape[*plan.facts.axis]) {
+      const size_t axis = *plan.facts.axis;
+      const uint64_t total = out.shape[axis];
+      out.segments.push_back(inline_segment(out, rows_along(values, axis, 0, of_store)));
+      out.segments.push_back(
+          inline_segment(out, rows_along(values, axis, of_store, total - of_store)));
+      out.segments.back().origin[axis] = of_store;
+    } else {
+      out.segments.push_back(inline_segment(out, std::move(values)));
+    }
+    if (plan.facts.axis)
+      for (size_t i : order_) plan.loaded[i] = {};
+    return out;
+  }
+
+  /// Part of the values; of texts the handles.
+  static Values rows_along(const Values& values, size_t axis, uint64_t begin, uint64_t count) {
+    Values out = values;
+    out.shape[axis] = count;
+    uint64_t inner = values.type.size, outer = 1;
+    for (size_t d = axis + 1; d < values.shape.size(); ++d) inner *= values.shape[d];
+    for (size_t d = 0; d < axis; ++d) outer *= values.shape[d];
+    out.data.resize(outer * count * inner);
+    for (uint64_t o = 0; o < outer; ++o)
+      std::memcpy(out.data.data() + o * count * inner,
+                  values.data.data() + (o * values.shape[axis] + begin) * inner, count * inner);
+    return out;
+  }
+
+  /// Values as one chunk that is stored inline, at the beginning of the array.
+  static Segment inline_segment(const Array& array, Values values) {
     SegmentLayout layout;
-    layout.type = out.type;
-    layout.chunk_shape = out.chunk_shape;
-    layout.fill = out.fill;
-    Shape grid = grid_over(out.shape, out.chunk_shape);
+    layout.type = array.type;
+    layout.chunk_shape = at_least_one(values.shape);
+    layout.fill = array.fill;
+    Array box;
+    box.shape = values.shape;
+    Shape grid = grid_over(values.shape, layout.chunk_shape);
     auto index = std::make_shared<DenseChunkIndex>(element_count(grid));
     Bytes bytes;
-    if (out.type.kind == Kind::kVlenString) {
-      out.type = layout.type = DataType::vlen_string();
+    if (array.type.kind == Kind::kVlenString) {
       layout.codecs = {{"vlen-utf8", "{}"}};
       std::vector<std::string> texts(values.count());
       for (size_t i = 0; i < texts.size(); ++i) texts[i] = values.text(i);
@@ -264,10 +314,7 @@ class DatasetBuilder {
       bytes = std::move(values.data);
     }
     if (index->size() > 0) index->set_inline(0, std::move(bytes));
-    if (plan.facts.axis)
-      for (size_t i : order_) plan.loaded[i] = {};
-    out.segments.push_back(whole_segment(out, std::move(layout), std::move(index), grid));
-    return out;
+    return whole_segment(box, std::move(layout), std::move(index), std::move(grid));
   }
 
   Combiner& c_;
@@ -340,7 +387,8 @@ void Combiner::align_sources() {
   const std::vector<size_t> order = report_.order;
   std::vector<bool> bad(sources_.size(), false);
   for (const ArrayPlan& plan : plans_) {
-    if (plan.load || !plan.facts.axis || !plan.chunked || plan.prepend) continue;
+    if (plan.load || !plan.facts.axis || !plan.chunked || plan.prepend || options_.keep_segments)
+      continue;
     const uint64_t chunk = plan.facts.layout.chunk_shape[*plan.facts.axis];
     for (size_t k = 0; k < order.size() && chunk > 0; ++k) {
       const size_t i = order[k];

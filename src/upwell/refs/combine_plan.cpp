@@ -59,6 +59,21 @@ Group without_segments(const Group& group) {
   return out;
 }
 
+/// Whether an array can be kept as it is stored.
+Result<> check_kept(const Array& array) {
+  if (array.null_space) return fail(Code::kUnsupported, "it has a null dataspace, Zarr has none");
+  if (array.type.has_vlen() && array.type.kind != Kind::kVlenString)
+    return fail(Code::kUnsupported, "type " + describe(array.type) + " is of variable length");
+  for (const Segment& segment : array.segments)
+    if (segment.layout->heap)
+      return fail(Code::kUnsupported, "its values lie in the heap of their granule");
+  UPWELL_TRY(const std::string name, to_numpy(array.type));
+  UPWELL_TRY(const DataType same, from_numpy(name));
+  if (!(same == array.type))
+    return fail(Code::kUnsupported, "Zarr has no name for type " + describe(array.type));
+  return check_clients(array.type);
+}
+
 }  // namespace
 
 const Array* bounds_parent(const Group& root, const std::string& path, const Array& array) {
@@ -222,10 +237,33 @@ bool Combiner::wants_load(const std::string& path, const Array& array,
   if (plan.is_coordinate || names_array(options_.load, path)) return true;
   if (options_.load_exactly) return false;
   const uint64_t bytes = logical_bytes(array);
-  if (bytes <= options_.inline_bytes) return true;
+  // Values that are copied must be stored alike; references need not.
+  const bool may_differ = options_.keep_segments && plan.facts.axis;
+  if (bytes <= options_.inline_bytes && !may_differ) return true;
   if (array.type.kind == Kind::kVlenString) return element_count(array.shape) <= kMaxVlenElements;
   if (plan.facts.converts_time && plan.facts.axis && bytes <= kMaxCoordinateBytes) return true;
   return !options_.load_given && is_coordinate_variable(array) && bytes <= kMaxCoordinateBytes;
+}
+
+/// An array of netCDF can be shorter than its unlimited dimension: what is not there reads as fill.
+Result<> Combiner::reach_dimension(const Group& root, ArrayFacts& facts) const {
+  uint64_t& length = facts.head.shape[*facts.axis];
+  std::optional<uint64_t> size;
+  std::string scope = facts.path;
+  for (size_t slash = scope.rfind('/'); slash != std::string::npos && !size;
+       slash = scope.rfind('/')) {
+    scope.resize(slash);
+    const Group* group = root.find_group(scope);
+    for (const Dimension& d : group != nullptr ? group->dimensions : std::vector<Dimension>{})
+      if (d.name == options_.concat) size = d.size;
+  }
+  if (!size || *size <= length) return {};
+  if (!facts.referenced || !options_.keep_segments)
+    return fail(Code::kUnsupported, "it has " + std::to_string(length) + " of the " +
+                                        std::to_string(*size) + " elements along " +
+                                        options_.concat);
+  length = *size;
+  return {};
 }
 
 Result<ArrayFacts> Combiner::facts_of(const Dataset& dataset, const std::string& path,
@@ -236,7 +274,12 @@ Result<ArrayFacts> Combiner::facts_of(const Dataset& dataset, const std::string&
   facts.head = array;
   facts.head.segments.clear();
   facts.referenced = !load;
-  if (!load && existing_ > 0 && !resumed_ && !array.segments.empty()) {
+  if (!load && options_.keep_segments) {
+    UPWELL_CHECK(check_kept(array));
+    if (!array.segments.empty()) facts.layout = *array.segments[0].layout;
+    if (array.segments.empty()) facts.layout.type = array.type;
+    if (array.segments.empty()) facts.layout.chunk_shape = array.shape;
+  } else if (!load && existing_ > 0 && !resumed_ && !array.segments.empty()) {
     facts.layout = *array.segments[0].layout;  // of the store: no chunk is looked up for it
   } else if (!load) {
     UPWELL_TRY(express, ExpressibleArray::make(session_, dataset, array, options_.express));
@@ -256,6 +299,7 @@ Result<ArrayFacts> Combiner::facts_of(const Dataset& dataset, const std::string&
       facts.axis = static_cast<size_t>(it - names.begin());
       if (std::find(it + 1, names.end(), options_.concat) != names.end())
         return fail(Code::kUnsupported, "it has dimension " + options_.concat + " twice");
+      if (!prepend) UPWELL_CHECK(reach_dimension(dataset.root, facts));
     }
   }
   return facts;
@@ -311,6 +355,7 @@ Result<> Combiner::plan_array(const Dataset& first, const std::string& path, con
   facts->converts_time = plan.time.has_value();
   plan.facts = std::move(*facts);
   plan.pieces.resize(plan.facts.axis ? sources_.size() : 1);
+  plan.kept = std::make_unique<KeptSegments>(plan.pieces.size());
   plan_of_.emplace(path, plans_.size());
   plans_.push_back(std::move(plan));
   return {};

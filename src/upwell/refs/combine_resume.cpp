@@ -74,12 +74,13 @@ Result<> Combiner::add_store(const Dataset& store, const std::vector<uint64_t>& 
     if (array == nullptr) return fail(Code::kInternal, plan.facts.path + " is planned, not there");
     auto added = [&]() -> Result<> {
       if (plan.facts.axis)
-        return plan.load ? add_store_values(store, *array, plan, lengths)
-                         : add_store_references(store, *array, plan, lengths);
+        return plan.load                ? add_store_values(store, *array, plan, lengths)
+               : options_.keep_segments ? add_store_segments(store, *array, plan, lengths)
+                                        : add_store_references(store, *array, plan, lengths);
       Pending pending{&plan, array, {}, std::nullopt};
       UPWELL_TRY(pending.facts,
                  facts_of(store, plan.facts.path, *array, plan.load, false, pending.express));
-      if (!plan.load) {
+      if (!plan.load && !options_.keep_segments) {
         UPWELL_TRY(pending.express,
                    ExpressibleArray::make(session_, store, *array, options_.express));
       }
@@ -119,6 +120,21 @@ Result<> Combiner::add_store_values(const Dataset& store, const Array& array, Ar
         std::memcpy(loaded.data.data() + k * sizeof(handle), &handle, sizeof(handle));
       }
     }
+  }
+  return {};
+}
+
+Result<> Combiner::add_store_segments(const Dataset& store, const Array& array, ArrayPlan& plan,
+                                      const std::vector<uint64_t>& lengths) {
+  plan.kept->add_store(array);
+  uint64_t begin = 0;
+  std::vector<uint32_t> number;
+  for (size_t i = 0; i < lengths.size(); begin += lengths[i++]) {
+    plan.pieces[i].length = lengths[i];
+    if (options_.only_after) continue;
+    const Array granule = cut_along(array, *plan.facts.axis, begin, begin + lengths[i]);
+    UPWELL_CHECK(plan.kept->add(i, granule, false, *plan.store,
+                                [&](ChunkRef& ref) { renumber(store, number, ref); }));
   }
   return {};
 }
@@ -175,6 +191,9 @@ Result<> Combiner::add_store_references(const Dataset& store, const Array& array
 Result<> Combiner::as_stores_say(ArrayFacts& facts) const {
   if (facts.head.null_space)
     return fail(Code::kUnsupported, "it has a null dataspace, Zarr has none");
+  // Layouts are kept as they are by Upwell's own form; it always says what chunks never written
+  // are.
+  if (options_.keep_segments && !facts.layout.fill) facts.layout.fill = facts.head.fill;
   Array head = facts.head;
   ZarrView view;
   if (facts.referenced) {
@@ -201,7 +220,7 @@ Result<> Combiner::as_stores_say(ArrayFacts& facts) const {
   UPWELL_TRY(ZarrArray said, parse_zarr2_array(zarray, zattrs));
   said.array.name = facts.head.name;
   facts.head = std::move(said.array);
-  if (facts.referenced) facts.layout = *said.layout;
+  if (facts.referenced && !options_.keep_segments) facts.layout = *said.layout;
   return {};
 }
 

@@ -48,6 +48,7 @@ class CombinedIndex : public ChunkIndex {
     Shape cut;
     Shape piece_shape;
     uint64_t item_size = 0;
+    bool masks = false;  ///< some chunk has a filter mask
   };
 
   /// `pieces` in cube order. `grid`: of the whole.
@@ -57,6 +58,7 @@ class CombinedIndex : public ChunkIndex {
   uint64_t size() const override { return size_; }
   Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const override;
   uint64_t next_stored(uint64_t position) const override;
+  bool has_filter_masks() const override { return layout_.masks; }
   size_t memory() const override;
 
  private:

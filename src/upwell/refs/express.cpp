@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "codec/codec.hpp"
+#include "refs/audit.hpp"
 #include "refs/combined_index.hpp"
 #include "refs/zarr_metadata.hpp"
 
@@ -52,15 +54,35 @@ Result<> copy_segment(const Segment& segment, const Shape& chunk_shape, const Sh
   return {};
 }
 
+/// How segments differ from the first; empty when they are stored alike on one grid.
+std::string differences_of(const Array& array, const Shape& chunk_shape) {
+  const auto facts_of = [&](const Segment& segment) {
+    ArrayFacts facts;
+    facts.layout = *segment.layout;
+    facts.head.type = facts.layout.type;
+    facts.head.attributes = facts.layout.packing.value_or(Attributes{});
+    facts.referenced = true;
+    return facts;
+  };
+  std::vector<Reason> reasons;
+  const SegmentLayout* before = nullptr;
+  for (const Segment& segment : array.segments) {
+    if (segment.layout.get() != before && !(*segment.layout == *array.segments[0].layout))
+      compare_facts(facts_of(array.segments[0]), facts_of(segment), reasons);
+    before = segment.layout.get();
+    if (!lies_on_grid(segment, array, chunk_shape))
+      reasons.push_back({"alignment", "", "a part that begins or ends inside a chunk"});
+  }
+  std::string text;
+  std::set<std::string> kinds;
+  for (const Reason& reason : reasons)
+    if (kinds.insert(reason.kind).second) text += (text.empty() ? "" : "; ") + reason.message;
+  return text;
+}
+
 /// All segments as one chunk index on the array's grid.
 Result<std::shared_ptr<const ChunkIndex>> one_index(const Array& array, const Shape& chunk_shape,
                                                     const Shape& grid) {
-  for (const Segment& segment : array.segments) {
-    if (!(*segment.layout == *array.segments[0].layout))
-      return fail(Code::kUnsupported, "its parts are stored in different ways");
-    if (!lies_on_grid(segment, array, chunk_shape))
-      return fail(Code::kUnsupported, "its parts do not lie on one chunk grid");
-  }
   if (array.segments.size() == 1 && array.segments[0].shape == array.shape)
     return array.segments[0].chunks;
   auto store = std::make_shared<ReferenceStore>();
@@ -133,6 +155,8 @@ Result<ExpressibleArray> ExpressibleArray::make(io::Session& session, const Data
     out.layout_.fill = array.fill;
   } else {
     out.layout_ = *array.segments[0].layout;
+    if (const std::string text = differences_of(array, out.layout_.chunk_shape); !text.empty())
+      return fail(Code::kUnsupported, "its parts are stored in different ways: " + text);
     if (!(out.layout_.type == array.type))
       return fail(Code::kUnsupported, "its parts have different types");
   }

@@ -7,6 +7,7 @@
 #include "refs/kerchunk_json_reader.hpp"
 #include "refs/kerchunk_parquet_reader.hpp"
 #include "refs/sidecar.hpp"
+#include "refs/store/store.hpp"
 #include "refs/url_policy.hpp"
 #include "refs/zarr_consolidated.hpp"
 #include "refs/zarr_store.hpp"
@@ -31,7 +32,7 @@ std::string_view path_of(std::string_view url) { return url.substr(0, url.find('
 /// A directory by its name, where nothing else tells.
 bool looks_like_directory(const std::string& url) {
   const std::string_view path = path_of(url);
-  for (const char* end : {"/", ".parq", ".parquet", ".zarr", ".zr3"}) {
+  for (const char* end : {"/", ".parq", ".parquet", ".zarr", ".zr3", ".upwell"}) {
     if (path.ends_with(end)) return true;
   }
   return false;
@@ -61,6 +62,13 @@ Result<Dataset> open_directory(io::Session& session, const std::string& url,
   std::string base = url;
   const size_t end = path_of(base).size();
   if (base[end - 1] != '/') base.insert(end, "/");
+  if (names_store(url)) {
+    UPWELL_TRY(const SharedBytes manifest, session.read_one(base + kManifest));
+    OpenStoreOptions store;
+    UPWELL_TRY(store.urls, policy_of(session, base, as_text(manifest.span()), options));
+    store.drop = options.scan.drop;
+    return open_store(session, base, manifest.span(), store);
+  }
   UPWELL_TRY(const ZarrRoot root, read_zarr_root(session, base));
   if (root.empty()) {
     return fail(Code::kNotFound,
@@ -122,7 +130,7 @@ Result<Dataset> open_granule(io::Session& session, const std::string& url,
 }
 
 Result<Dataset> open_url(io::Session& session, const std::string& url, const OpenOptions& options) {
-  for (const std::string_view document : {kZmetadata, kZarrJson}) {
+  for (const std::string_view document : {kZmetadata, kZarrJson, std::string_view(kManifest)}) {
     if (path_of(url).ends_with(document) && path_of(url).size() > document.size() &&
         url[path_of(url).size() - document.size() - 1] == '/') {
       std::string directory = url;

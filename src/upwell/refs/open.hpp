@@ -14,6 +14,7 @@ namespace upwell::refs {
 ///  - a kerchunk reference set in JSON (version 0 or 1),
 ///  - a kerchunk reference set in Parquet (a directory with a .zmetadata that has "record_size";
 ///    the .zmetadata itself may be named too),
+///  - a store in Upwell's own form (a directory NAME.upwell, or its manifest.json),
 ///  - a Zarr store, v2 or v3 (a directory; its .zmetadata or zarr.json may be named too),
 ///  - a DMR++ document, for the granule that it describes,
 ///  - or a granule of any format that format::scan knows, or with a DMR++ beside it (SidecarUse).

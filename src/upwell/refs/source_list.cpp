@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <unordered_set>
 
+#include "refs/store/store.hpp"
+
 namespace upwell::refs {
 namespace {
 
@@ -19,13 +21,14 @@ bool is_dataset_directory(const fs::path& path) {
   std::error_code ignored;
   for (const char* name : kMarkers)
     if (fs::exists(path / name, ignored)) return true;
-  return false;
+  return names_store(path.string()) && fs::exists(path / kManifest, ignored);
 }
 
 /// Whether a store that has to be asked has a dataset there.
 bool is_dataset_prefix(io::Session& session, const std::string& prefix) {
   std::vector<std::string> urls;
   for (const char* name : kMarkers) urls.push_back(prefix + name);
+  if (names_store(prefix)) urls.push_back(prefix + kManifest);
   const auto answers = session.stat_many(urls);
   return std::any_of(answers.begin(), answers.end(), [](const auto& a) { return a.has_value(); });
 }
@@ -39,6 +42,7 @@ std::vector<std::string> sources_below(const std::string& prefix, std::vector<st
     const std::string_view name = std::string_view(url).substr(parent(url).size());
     for (const char* marker : kMarkers)
       if (name == marker) datasets.insert(std::string(parent(url)));
+    if (name == kManifest && names_store(parent(url))) datasets.insert(std::string(parent(url)));
   }
   std::vector<std::string> out;
   std::unordered_set<std::string> taken;

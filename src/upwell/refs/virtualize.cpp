@@ -10,6 +10,7 @@
 #include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
 #include "refs/source_list.hpp"
+#include "refs/store/store.hpp"
 
 namespace upwell::refs {
 namespace {
@@ -84,9 +85,10 @@ Result<> check_prefixes(const ReferenceOutputOptions& options, const GranuleTabl
 Result<> check_local_output(const std::filesystem::path& output,
                             const std::vector<std::string>& urls) {
   const std::string name = output.string();
-  if (!wants_parquet(output) && !name.ends_with(".json"))
+  const bool own = names_store(name);
+  if (!own && !wants_parquet(output) && !name.ends_with(".json"))
     return fail(Code::kInvalidArgument,
-                name + ": a reference set is named NAME.json or, as Parquet, NAME.parq");
+                name + ": an output is named NAME.json, NAME.parq (Parquet) or NAME.upwell");
   std::error_code error;
   if (!std::filesystem::exists(output, error)) return {};
   for (const std::string& url : urls) {
@@ -94,11 +96,11 @@ Result<> check_local_output(const std::filesystem::path& output,
       return fail(Code::kInvalidArgument, name + " is one of the sources");
   }
   const bool directory = std::filesystem::is_directory(output, error);
-  if (directory != wants_parquet(output))
+  if (directory != (own || wants_parquet(output)))
     return fail(Code::kAlreadyExists,
                 name + (directory ? ": is a directory" : ": is a file, where a directory belongs"));
   if (directory && !std::filesystem::is_empty(output, error) &&
-      !std::filesystem::exists(output / ".zmetadata", error))
+      !std::filesystem::exists(output / (own ? kManifest : ".zmetadata"), error))
     return fail(Code::kAlreadyExists, name + ": is a directory, but not a reference set");
   return {};
 }
@@ -108,6 +110,10 @@ Result<> check_local_output(const std::filesystem::path& output,
 Result<> check_remote_output(io::Session& session, const std::string& output,
                              const std::vector<std::string>& urls) {
   const bool parquet = wants_parquet(output);
+  if (names_store(output))
+    return fail(Code::kUnsupported, output +
+                                        ": Upwell's own form is written to a file system; copy "
+                                        "it to the object store, manifest.json last");
   if (!parquet && !output.ends_with(".json"))
     return fail(Code::kInvalidArgument,
                 output + ": in an object store, a reference set is named NAME.json or NAME.parq");
@@ -123,6 +129,37 @@ Result<> check_remote_output(io::Session& session, const std::string& output,
                     "in one step; remove it or write under another name");
   if (there.error().code != Code::kNotFound) return fail(std::move(there).error());
   return {};
+}
+
+Result<> cut_source(io::Session& session, const std::vector<std::string>& urls, Dataset& cube,
+                    CombineReport& report) {
+  if (urls.size() != 1 || cube.format != "upwell")
+    return fail(Code::kInvalidArgument, "--longest-uniform is for one source in Upwell's own form");
+  UPWELL_TRY(const StoreManifest manifest, read_manifest(session, urls[0]));
+  UPWELL_TRY(const auto run, cut_to_longest_uniform(cube, manifest));
+  report.warnings.push_back("only " + std::to_string(run.first) + " to " +
+                            std::to_string(run.second) + " of " +
+                            std::to_string(manifest.length()) + " along " + manifest.concat);
+  return {};
+}
+
+/// As one part.
+Result<> write_own_form(const std::filesystem::path& output, const Dataset& cube,
+                        const ReferenceOutputOptions& form, VirtualizeReport& report) {
+  const StoreRecord record = record_of(report.combine, form);
+  StoreManifest manifest = plan_store(cube, record, report.combine.decoded, form);
+  uint64_t length = 0;
+  for (const GranuleRecord& granule : record.granules) length += granule.length;
+  UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));
+  UPWELL_TRY(StorePart part, write_part(directory.path() / "part-1", "part-1", manifest,
+                                        {{{&cube, 0}}, record.granules, form, length}));
+  report.counts = part.counts;
+  for (const auto& [name, size] : part.files) report.output_bytes += size;
+  manifest.parts.push_back(std::move(part));
+  manifest.next_part = 2;
+  UPWELL_TRY(const uint64_t size, write_manifest(directory.path(), manifest));
+  report.output_bytes += size;
+  return directory.commit(form.sync);
 }
 
 }  // namespace
@@ -171,6 +208,7 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   Progress progress("scanning", "granules", urls.size(), options.progress);
   auto first = open_source_with(session, urls[0], open);
   if (!first) return fail(std::move(first).error().with(urls[0]));
+  if (options.longest_uniform) UPWELL_CHECK(cut_source(session, urls, *first, report));
   report.sources.assign(
       1, {urls[0], identity_of(session, *first, urls[0]), 0, {}, {}, false, {}, {}, first->notes});
   UPWELL_CHECK(check_problems(*first, urls[0], scan.drop, report));
@@ -182,6 +220,8 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   }
   combiner->report().sources[0].info = report.sources[0].info;
   combiner->report().sources[0].notes = report.sources[0].notes;
+  combiner->report().warnings.insert(combiner->report().warnings.begin(), report.warnings.begin(),
+                                     report.warnings.end());
   UnmetNames to_drop(options.combine.drop, *first);
   first = fail(Code::kInternal, "");  // drop the first dataset, too
   progress.advance();
@@ -216,7 +256,8 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
 
 bool wants_parquet(const std::filesystem::path& output) {
   const std::string name = output.string();
-  return name.ends_with(".parq") || name.ends_with(".parquet") || name.ends_with("/");
+  return !names_store(name) &&
+         (name.ends_with(".parq") || name.ends_with(".parquet") || name.ends_with("/"));
 }
 
 Result<> check_output(io::Session& session, const std::string& output,
@@ -268,13 +309,21 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
                     const std::filesystem::path& output, const VirtualizeOptions& options,
                     VirtualizeReport& report) {
   report.output = output.string();
-  report.format = wants_parquet(output) ? "kerchunk-parquet" : "kerchunk-json";
+  const bool own = names_store(report.output);
+  report.format = own ? "upwell" : wants_parquet(output) ? "kerchunk-parquet" : "kerchunk-json";
   ReferenceOutputOptions form = options.output;
   auto write = [&]() -> Result<> {
     UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
     UPWELL_CHECK(check_output(session, report.output, urls));
-    UPWELL_TRY(Dataset cube, combine_sources(session, urls, options, report.combine));
+    if (options.combine.keep_drift && !own)
+      return fail(Code::kInvalidArgument, report.output +
+                                              ": only Upwell's own form holds granules that "
+                                              "differ; name the output NAME.upwell");
+    VirtualizeOptions plan = options;
+    plan.combine.keep_segments = own;
+    UPWELL_TRY(Dataset cube, combine_sources(session, urls, plan, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
+    if (own) return write_own_form(output, cube, options.output, report);
     form.record = record_json(record_of(report.combine, options.output));
     return write_output(session, report.output, cube, form, options.record_size, {}, report);
   };

@@ -21,7 +21,9 @@ struct VirtualizeOptions {
   CombineOptions combine;
   ReferenceOutputOptions output;
   uint64_t record_size = 10000;  ///< Parquet: chunks in one file
-  size_t threads = 0;            ///< granules scanned at once; 0: chosen
+  /// Of one source in Upwell's own form: only the longest run that references can say.
+  bool longest_uniform = false;
+  size_t threads = 0;  ///< granules scanned at once; 0: chosen
   SidecarUse sidecar = SidecarUse::kWhenNeeded;
   Progress::Style progress = Progress::Style::kQuiet;
 };
@@ -30,7 +32,7 @@ struct VirtualizeReport {
   CombineReport combine;
   ReferenceCounts counts;
   uint64_t output_bytes = 0;
-  std::string output, format;  ///< "kerchunk-json" or "kerchunk-parquet"
+  std::string output, format;  ///< "kerchunk-json", "kerchunk-parquet", "upwell"
   std::string error;           ///< why nothing was written
 
   std::string to_json() const;
@@ -63,9 +65,10 @@ Result<> write_output(io::Session& session, const std::string& output, const Dat
                       const ReferenceOutputOptions& form, uint64_t record_size,
                       const io::PutCondition& condition, VirtualizeReport& report);
 
-/// combine_sources, written to `output`: Parquet when its name ends in .parq or .parquet or '/',
-/// else JSON. The output is whole or not there. It may be an s3:// URL: JSON is replaced in one
-/// step, a set in Parquet is written where none is (kAlreadyExists), its metadata last.
+/// combine_sources, written to `output`: Upwell's own form when its name ends in .upwell, Parquet
+/// when it ends in .parq or .parquet or '/', else JSON. The output is whole or not there. It may be
+/// an s3:// URL: JSON is replaced in one step, a set in Parquet is written where none is
+/// (kAlreadyExists), its metadata last.
 Result<> virtualize(io::Session& session, const std::vector<std::string>& sources,
                     const std::filesystem::path& output, const VirtualizeOptions& options,
                     VirtualizeReport& report);

@@ -68,6 +68,14 @@ std::string VirtualizeReport::to_json() const {
                                              {"other", d.other},
                                              {"example", d.example},
                                              {"granules", d.granules}});
+  out["kept_drift"] = Json::array();
+  for (const DriftReport& d : combine.kept)
+    out["kept_drift"].push_back({{"path", d.path},
+                                 {"kind", d.kind},
+                                 {"granules", d.granules},
+                                 {"example", d.granule},
+                                 {"message", d.message}});
+  out["decoded"] = combine.decoded;
   out["warnings"] = combine.warnings;
   out["order"] = combine.order;
   out["granules"] = Json::array();

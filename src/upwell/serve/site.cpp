@@ -220,12 +220,13 @@ Response Site::picture(const Request& request, const ServedDataset& dataset,
 std::string id_of_source(std::string_view source) {
   source = source.substr(0, source.find_first_of("?#"));
   while (source.size() > 1 && source.back() == '/') source.remove_suffix(1);
-  if (source.ends_with("/.zmetadata") || source.ends_with("/zarr.json")) {
+  if (source.ends_with("/.zmetadata") || source.ends_with("/zarr.json") ||
+      source.ends_with(".upwell/manifest.json")) {
     source = source.substr(0, source.rfind('/'));
   }
   std::string name(source.substr(source.rfind('/') + 1));
-  for (const char* end : {".json", ".parquet", ".parq", ".zarr", ".nc4", ".nc", ".hdf5", ".h5",
-                          ".he5", ".cdf", ".grib2", ".grb", ".tif", ".tiff"}) {
+  for (const char* end : {".upwell", ".json", ".parquet", ".parq", ".zarr", ".nc4", ".nc", ".hdf5",
+                          ".h5", ".he5", ".cdf", ".grib2", ".grb", ".tif", ".tiff"}) {
     if (name.size() > std::string_view(end).size() && name.ends_with(end)) {
       name.resize(name.size() - std::string_view(end).size());
       break;

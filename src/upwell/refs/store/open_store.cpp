@@ -1,0 +1,130 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "refs/store/part_columns.hpp"
+
+namespace upwell::refs {
+namespace {
+
+class StoreOpener {
+ public:
+  StoreOpener(io::Session& session, std::string base, const OpenStoreOptions& options)
+      : session_(session), base_(std::move(base)), options_(options) {}
+
+  Result<Dataset> open(ByteSpan manifest_text) {
+    auto manifest =
+        parse_manifest(manifest_text, options_.drop, dataset_.problems, dataset_.dropped);
+    if (!manifest) return fail(std::move(manifest).error().with(base_));
+    manifest_ = std::move(*manifest);
+    dataset_.format = "upwell";
+    dataset_.root = std::move(manifest_.root);
+    index_arrays(dataset_.root, "/");
+    uint64_t start = 0;
+    for (const StorePart& part : manifest_.parts) {
+      auto added = add_part(part, start);
+      if (!added) return fail(std::move(added).error().with(base_ + part.name));
+      start += part.length;
+    }
+    for (const auto& [path, array] : arrays_) UPWELL_CHECK(check_covered(path, *array));
+    return std::move(dataset_);
+  }
+
+ private:
+  void index_arrays(Group& group, const std::string& path) {
+    for (Array& array : group.arrays) arrays_[path + array.name] = &array;
+    for (Group& child : group.groups) index_arrays(child, path + child.name + "/");
+  }
+
+  Result<> add_part(const StorePart& part, uint64_t start) {
+    UPWELL_TRY(const auto columns,
+               PartColumns::open(session_, base_, part, options_.urls, dataset_.granules));
+    dataset_.granule_count += part.granules;
+    std::vector<std::shared_ptr<const SegmentLayout>> plain(columns->document().layouts.size());
+    for (const PartDocument::OneSegment& one : columns->document().segments) {
+      const auto found = arrays_.find(one.array);
+      if (found == arrays_.end()) continue;  // dropped, or a problem
+      Array& array = *found->second;
+      const auto& layouts = columns->document().layouts;
+      Segment segment = one.segment;
+      segment.layout = is_decoded(one.array)
+                           ? layouts[one.layout]
+                           : without_packing(*layouts[one.layout], plain[one.layout]);
+      const auto axis =
+          std::find(array.dimensions.begin(), array.dimensions.end(), manifest_.concat);
+      if (segment.shape.size() != array.shape.size())
+        return fail(Code::kInvalidData, one.array + ": a segment of another rank");
+      if (!manifest_.concat.empty() && axis != array.dimensions.end())
+        segment.origin[static_cast<size_t>(axis - array.dimensions.begin())] += start;
+      for (size_t d = 0; d < array.shape.size(); ++d)
+        if (segment.origin[d] > array.shape[d] ||
+            segment.shape[d] > array.shape[d] - segment.origin[d])
+          return fail(Code::kInvalidData, one.array + ": a segment beyond the array");
+      segment.chunks = std::make_shared<PartIndex>(columns, one.rows, element_count(segment.grid));
+      array.segments.push_back(std::move(segment));
+    }
+    return {};
+  }
+
+  bool is_decoded(const std::string& path) const {
+    return std::find(manifest_.decoded.begin(), manifest_.decoded.end(), path) !=
+           manifest_.decoded.end();
+  }
+
+  /// `made`: the same, once it is there.
+  static std::shared_ptr<const SegmentLayout> without_packing(
+      const SegmentLayout& layout, std::shared_ptr<const SegmentLayout>& made) {
+    if (made) return made;
+    auto out = std::make_shared<SegmentLayout>(layout);
+    out->packing.reset();
+    return made = std::move(out);
+  }
+
+  /// What no segment held would read as fill.
+  Result<> check_covered(const std::string& path, const Array& array) const {
+    uint64_t covered = 0;
+    for (const Segment& segment : array.segments) covered += element_count(segment.shape);
+    if (covered == element_count(array.shape)) return {};
+    return fail(Code::kInvalidData, fmt::format("{}: segments of {} hold {} of {} elements", base_,
+                                                path, covered, element_count(array.shape)));
+  }
+
+  io::Session& session_;
+  std::string base_;
+  const OpenStoreOptions& options_;
+  StoreManifest manifest_;
+  Dataset dataset_;
+  std::unordered_map<std::string, Array*> arrays_;
+};
+
+}  // namespace
+
+Result<Dataset> open_store(io::Session& session, const std::string& base, ByteSpan manifest,
+                           const OpenStoreOptions& options) {
+  return StoreOpener(session, base, options).open(manifest);
+}
+
+Result<StoreManifest> read_manifest(io::Session& session, const std::string& url) {
+  std::string name = io::normal_url(url);
+  if (!name.ends_with(kManifest)) name += std::string(name.ends_with('/') ? "" : "/") + kManifest;
+  UPWELL_TRY(const SharedBytes text, session.read_one(name));
+  std::vector<Problem> problems;
+  std::vector<std::string> dropped;
+  auto manifest = parse_manifest(text.span(), {}, problems, dropped);
+  if (!manifest) return fail(std::move(manifest).error().with(name));
+  return manifest;
+}
+
+Result<std::vector<GranuleRecord>> store_granules(io::Session& session, const std::string& base,
+                                                  const StoreManifest& manifest) {
+  std::vector<GranuleRecord> out;
+  for (const StorePart& part : manifest.parts) {
+    UPWELL_TRY(const auto columns, PartColumns::open(session, base, part, {}, nullptr));
+    UPWELL_TRY(auto granules, columns->granules());
+    std::move(granules.begin(), granules.end(), std::back_inserter(out));
+  }
+  return out;
+}
+
+}  // namespace upwell::refs

@@ -1,0 +1,39 @@
+#pragma once
+// One file of a store, which never changes once it is named. Internal to refs/store.
+
+#include <memory>
+#include <string>
+
+#include "io/session.hpp"
+
+namespace upwell::refs {
+
+/// A local file is mapped into memory, so that what is never looked at costs nothing and what is
+/// costs no copy; it can be read to the end when it has been replaced or removed. Of a remote one
+/// the ranges that are asked for are read, or all of it when it is small.
+class StoreFile {
+ public:
+  /// kInvalidData unless it has exactly `size` bytes. The session must outlive this.
+  static Result<std::shared_ptr<const StoreFile>> open(io::Session& session, const std::string& url,
+                                                       uint64_t size);
+  explicit StoreFile(SharedBytes bytes, std::string url = "(memory)", bool mapped = false)
+      : url_(std::move(url)), size_(bytes.size()), memory_(std::move(bytes)), mapped_(mapped) {}
+  StoreFile(io::Session& session, std::string url, uint64_t size)
+      : session_(&session), url_(std::move(url)), size_(size) {}
+
+  uint64_t size() const { return size_; }
+  const std::string& url() const { return url_; }
+  /// kInvalidData beyond the end.
+  Result<SharedBytes> read(io::Range range) const;
+  /// Gives back the memory of what was looked at; it is there again when it is looked at again.
+  void release() const;
+
+ private:
+  io::Session* session_ = nullptr;  // null: all of it is in memory_
+  std::string url_;
+  uint64_t size_ = 0;
+  SharedBytes memory_;
+  bool mapped_ = false;
+};
+
+}  // namespace upwell::refs

@@ -1,0 +1,184 @@
+#include "refs/store/store.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+
+#include "base/files.hpp"
+#include "cube/read.hpp"
+#include "refs/open.hpp"
+
+namespace upwell::refs {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// As many references as one likes, made up when they are asked for.
+class MadeUpIndex : public ChunkIndex {
+ public:
+  MadeUpIndex(uint64_t size, uint32_t granules) : size_(size), granules_(granules) {}
+  uint64_t size() const override { return size_; }
+  Result<> lookup(std::span<const uint64_t> positions, ChunkRef* out) const override {
+    for (const uint64_t p : positions) *out++ = made_up(p);
+    return {};
+  }
+  size_t memory() const override { return 0; }
+  ChunkRef made_up(uint64_t position) const {
+    ChunkRef ref;
+    ref.state = ChunkRef::State::kStored;
+    ref.granule = static_cast<uint32_t>(position % granules_);
+    ref.offset = position * 1000;
+    ref.length = 900 + position % 100;
+    return ref;
+  }
+
+ private:
+  uint64_t size_;
+  uint32_t granules_;
+};
+
+Dataset cube_of(std::shared_ptr<const ChunkIndex> chunks, Shape grid, const SegmentLayout& layout) {
+  Dataset cube;
+  Array array;
+  array.name = "v";
+  array.type = layout.type;
+  array.chunk_shape = layout.chunk_shape;
+  for (size_t d = 0; d < grid.size(); ++d) {
+    array.shape.push_back(grid[d] * layout.chunk_shape[d]);
+    array.dimensions.push_back(d == 0 ? "time" : "x");
+  }
+  array.segments.push_back({Shape(grid.size(), 0),
+                            array.shape,
+                            {},
+                            std::make_shared<SegmentLayout>(layout),
+                            std::move(chunks),
+                            grid});
+  cube.root.arrays.push_back(std::move(array));
+  return cube;
+}
+
+SegmentLayout plain_layout(Shape chunk) {
+  SegmentLayout layout;
+  layout.type = DataType::integer(2);
+  layout.chunk_shape = std::move(chunk);
+  layout.fill = Bytes(2, 9);
+  return layout;
+}
+
+Result<> write_cube(const fs::path& target, const Dataset& cube) {
+  fs::remove_all(target);
+  fs::create_directories(target);
+  StoreRecord record;
+  record.concat = "time";
+  StoreManifest manifest = plan_store(cube, record, {}, {});
+  std::vector<GranuleRecord> granules;
+  UPWELL_TRY(StorePart part,
+             write_part(target / "part-1", "part-1", manifest,
+                        {{{&cube, 0}}, granules, {}, cube.root.arrays[0].shape[0]}));
+  manifest.parts.push_back(std::move(part));
+  UPWELL_CHECK(write_manifest(target, manifest));
+  return {};
+}
+
+fs::path scratch_store(const char* name) { return fs::path(testing::TempDir()) / name; }
+
+TEST(OwnForm, EveryKindOfChunkComesBack) {
+  auto chunks = std::make_shared<DenseChunkIndex>(6);
+  Dataset cube = cube_of(chunks, {3, 2}, plain_layout({1, 4}));
+  const uint32_t a = cube.granules->intern("/data/a.nc"), b = cube.granules->intern("/data/b.nc");
+  chunks->set(0, a, 100, 8);
+  chunks->set(1, b, 200, 8, 0b10);
+  chunks->set_inline(3, Bytes{1, 2, 3, 4, 5, 6, 7, 8});
+  chunks->set(4, a, uint64_t{1} << 40, io::kToEnd);
+  const auto target = scratch_store("kinds.upwell");
+  auto written = write_cube(target, cube);
+  ASSERT_TRUE(written) << written.error().to_string();
+  io::Session session;
+  auto back = open_source(session, target.string());
+  ASSERT_TRUE(back) << back.error().to_string();
+  const Array& array = *back->root.find_array("v");
+  EXPECT_EQ(array.shape, (Shape{3, 8}));
+  const ChunkIndex& index = *array.segments.at(0).chunks;
+  EXPECT_TRUE(index.has_filter_masks());
+  ChunkRef one = *index.at(1);
+  EXPECT_EQ(back->granules->at(one.granule).url, "/data/b.nc");
+  EXPECT_EQ(one.offset, 200u);
+  EXPECT_EQ(one.filter_mask, 2u);
+  EXPECT_EQ(index.at(2)->state, ChunkRef::State::kMissing);
+  EXPECT_EQ(index.at(3)->bytes.size(), 8u);
+  EXPECT_EQ(index.at(4)->offset, uint64_t{1} << 40);
+  EXPECT_EQ(index.at(4)->length, io::kToEnd);
+}
+
+TEST(OwnForm, GridsWithFewChunksStaySmall) {
+  constexpr uint64_t kPlaces = uint64_t{1} << 40;
+  auto chunks = std::make_shared<SparseChunkIndex>(kPlaces);
+  Dataset cube = cube_of(chunks, {kPlaces}, plain_layout({4}));
+  const uint32_t a = cube.granules->intern("/data/a.nc");
+  for (const uint64_t p : {uint64_t{7}, uint64_t{9}, kPlaces / 2, kPlaces - 1})
+    chunks->set(p, a, p, 8);
+  chunks->finish();
+  const auto target = scratch_store("sparse.upwell");
+  auto written = write_cube(target, cube);
+  ASSERT_TRUE(written) << written.error().to_string();
+  EXPECT_LT(fs::file_size(target / "part-1" / "chunks.arrow"), 4000u);
+  io::Session session;
+  auto back = open_source(session, target.string());
+  ASSERT_TRUE(back) << back.error().to_string();
+  const ChunkIndex& index = *back->root.find_array("v")->segments.at(0).chunks;
+  EXPECT_EQ(index.next_stored(0), 7u);
+  EXPECT_EQ(index.next_stored(8), 9u);
+  EXPECT_EQ(index.next_stored(10), kPlaces / 2);
+  EXPECT_EQ(index.next_stored(kPlaces / 2 + 1), kPlaces - 1);
+  EXPECT_EQ(index.at(9)->offset, 9u);
+  EXPECT_EQ(index.at(8)->state, ChunkRef::State::kMissing);
+}
+
+uint64_t resident_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmRSS:")) return std::strtoull(line.c_str() + 6, nullptr, 10);
+  return 0;
+}
+
+/// UPWELL_STORE_REFERENCES=100000000 is the large run (2 GB of disk); see docs/performance.md.
+TEST(OwnForm, ManyReferencesAreOpenedAndLookedUpWithoutBeingRead) {
+  const char* wanted = std::getenv("UPWELL_STORE_REFERENCES");
+  const uint64_t count = wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 1'000'000;
+  auto made_up = std::make_shared<MadeUpIndex>(count, 365);
+  Dataset cube = cube_of(made_up, {count}, plain_layout({4}));
+  for (int i = 0; i < 365; ++i) cube.granules->intern("/data/" + std::to_string(i) + ".nc");
+  const auto target = scratch_store("many.upwell");
+  auto written = write_cube(target, cube);
+  ASSERT_TRUE(written) << written.error().to_string();
+  const uint64_t before = resident_kib();
+  const auto start = std::chrono::steady_clock::now();
+  io::Session session;
+  auto back = open_source(session, target.string());
+  ASSERT_TRUE(back) << back.error().to_string();
+  const ChunkIndex& index = *back->root.find_array("v")->segments.at(0).chunks;
+  uint64_t position = 12345;
+  for (int i = 0; i < 1000; ++i) {
+    position = (position * 6364136223846793005ULL + 1442695040888963407ULL) % count;
+    const ChunkRef expected = made_up->made_up(position);
+    auto ref = index.at(position);
+    ASSERT_TRUE(ref) << ref.error().to_string();
+    ASSERT_EQ(ref->offset, expected.offset);
+    ASSERT_EQ(ref->length, expected.length);
+    ASSERT_EQ(back->granules->at(ref->granule).url,
+              "/data/" + std::to_string(position % 365) + ".nc");
+  }
+  const double ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  const uint64_t grown = resident_kib() - std::min(before, resident_kib());
+  RecordProperty("milliseconds", std::to_string(ms));
+  printf("%llu references: opened and 1000 looked up in %.2f ms, %llu KiB more resident\n",
+         static_cast<unsigned long long>(count), ms, static_cast<unsigned long long>(grown));
+  EXPECT_LT(grown, 64U << 10);
+  fs::remove_all(target);
+}
+
+}  // namespace
+}  // namespace upwell::refs
