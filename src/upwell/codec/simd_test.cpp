@@ -135,7 +135,8 @@ void check_add_up(NumberType type) {
       want.min = std::min<int64_t>(want.min, at(i));
       want.max = std::max<int64_t>(want.max, at(i));
     }
-    const auto bits = static_cast<uint64_t>(at(3));  // of negative ones: sign-extended
+    uint64_t bits = 0;
+    std::memcpy(&bits, in.data() + 3 * sizeof(In), sizeof(In));
     const auto got = add_up_integers(type, in, filled ? std::optional(bits) : std::nullopt);
     EXPECT_EQ(got.count, want.count);
     EXPECT_EQ(got.sum, want.sum);
