@@ -59,7 +59,7 @@ Result<> run_append(AppendArguments& args, Context& context) {
     return fail(Code::kInvalidArgument, "name granules to add, or --remove some");
   refs::AppendReport report;
   auto result = refs::append(context.session(), args.output, args.sources, options, report);
-  result = with_report(args.combine, report.to_json(), std::move(result));
+  result = with_report(args.combine, [&] { return report.to_json(); }, std::move(result));
   if (!context.options().quiet || !result) print_append(report);
   return result;
 }

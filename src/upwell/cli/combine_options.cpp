@@ -44,9 +44,11 @@ Result<> apply_combine_options(const CombineArguments& args, const Context& cont
   return {};
 }
 
-Result<> with_report(const CombineArguments& args, const std::string& json, Result<> outcome) {
+Result<> with_report(const CombineArguments& args, const std::function<std::string()>& json,
+                     Result<> outcome) {
   if (args.report.empty()) return outcome;
-  auto written = write_file_atomically(args.report, as_bytes(json));
+  const std::string text = json();
+  auto written = write_file_atomically(args.report, as_bytes(text));
   if (!written && outcome) return written;
   if (!written) fmt::print(stderr, "warning: {}\n", written.error().to_string());
   return outcome;

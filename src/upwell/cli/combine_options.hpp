@@ -1,6 +1,7 @@
 #pragma once
 // What `upwell virtualize` and `upwell append` have in common on the command line.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,10 @@ void add_combine_options(CLI::App* app, CombineArguments& args, refs::Virtualize
 Result<> apply_combine_options(const CombineArguments& args, const Context& context,
                                refs::VirtualizeOptions& options);
 
-/// Writes the report where --report asks for it: it tells why, above all when `outcome` is an
-/// error. Gives `outcome` back, or why the report of a success could not be written.
-Result<> with_report(const CombineArguments& args, const std::string& json, Result<> outcome);
+/// Writes the report, which `json` makes, where --report asks for it: it tells why, above all when
+/// `outcome` is an error. Gives `outcome` back, or why the report of a success could not be
+/// written.
+Result<> with_report(const CombineArguments& args, const std::function<std::string()>& json,
+                     Result<> outcome);
 
 }  // namespace upwell::cli

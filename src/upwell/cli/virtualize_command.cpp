@@ -84,7 +84,7 @@ Result<> run_virtualize(VirtualizeArguments& args, Context& context) {
   options.combine.load_given = args.load_given;
   refs::VirtualizeReport report;
   auto result = refs::virtualize(context.session(), args.sources, args.output, options, report);
-  result = with_report(args.combine, report.to_json(), std::move(result));
+  result = with_report(args.combine, [&] { return report.to_json(); }, std::move(result));
   if (!context.options().quiet || !result) print_outcome(report);
   return result;
 }

@@ -156,12 +156,6 @@ Decoding decoding_of(const Array& array) {
   bool float_masked = array.type.kind == Kind::kFloat && !decoding.missing.empty();
   decoding.to_float = decoding.to_float || float_masked;
   decoding.float_size = decoded_float_size(array.type, a, has_scale, has_offset);
-  // Where NaN alone is missing xarray masks nothing, and scales in the precision of the data.
-  const bool only_nan =
-      !decoding.missing.empty() && std::all_of(decoding.missing.begin(), decoding.missing.end(),
-                                               [](double v) { return std::isnan(v); });
-  if ((has_scale || has_offset) && float_masked && only_nan)
-    decoding.float_size = std::max<uint32_t>(array.type.size, 4);
   return decoding;
 }
 

@@ -218,14 +218,9 @@ class Append {
     return {};
   }
 
-  /// What other forms keep in their member "upwell".
   Result<std::optional<StoreRecord>> own_record() {
     UPWELL_TRY(manifest_, read_manifest(session_, location_.string()));
-    StoreRecord record;
-    record.concat = manifest_.concat;
-    record.coordinate = manifest_.coordinate;
-    record.loaded = manifest_.loaded;
-    UPWELL_TRY(record.granules, store_granules(session_, (location_ / "").string(), manifest_));
+    UPWELL_TRY(StoreRecord record, record_of_store(session_, location_.string(), manifest_));
     return std::optional(std::move(record));
   }
 

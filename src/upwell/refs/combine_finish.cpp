@@ -350,7 +350,8 @@ Result<> Combiner::order_sources() {
       extent.values.push_back(value);
       if (integers) extent.exact.push_back(values.integer(k));
     }
-    if (!extent.values.empty()) {
+    // Of the many granules of a store that is added to at its end nobody asks.
+    if (!extent.values.empty() && (i >= existing_ || !options_.only_after)) {
       source.first = show_coordinate(extent.values.front(), coordinate.time);
       source.last = show_coordinate(extent.values.back(), coordinate.time);
     }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "refs/store/store.hpp"
 #include "refs/url_policy.hpp"
 
 namespace upwell::refs {
@@ -113,6 +114,11 @@ Result<std::optional<StoreRecord>> read_record(std::string_view document) {
 
 Result<std::optional<StoreRecord>> read_store_record(io::Session& session,
                                                      const std::string& source) {
+  if (names_store(source)) {
+    UPWELL_TRY(const StoreManifest manifest, read_manifest(session, source));
+    UPWELL_TRY(StoreRecord record, record_of_store(session, source, manifest));
+    return std::optional(std::move(record));
+  }
   std::string url = io::normal_url(source);
   std::error_code ignored;
   const bool local = io::scheme_of(url) == "file";

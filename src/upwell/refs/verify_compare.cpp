@@ -128,7 +128,8 @@ Result<std::optional<Mismatch>> compare_values(const Dataset& set, const Array& 
       UPWELL_TRY(theirs, convert_time(theirs, *own, *shared, cf::decoding_of(array).missing));
     }
     const cf::Decoding a = cf::decoding_of(store), b = cf::decoding_of(array);
-    if (a.scale_factor != b.scale_factor || a.add_offset != b.add_offset)
+    const bool decoded = !store.segments.empty() && store.segments[0].layout->packing;
+    if (decoded || a.scale_factor != b.scale_factor || a.add_offset != b.add_offset)
       return compare_decoded(store, array, std::move(ours), std::move(theirs));
     if (!(ours.type == theirs.type)) {
       UPWELL_TRY(const DataType type, common_type({&ours, &theirs}));

@@ -165,7 +165,7 @@ std::optional<size_t> Placement::axis(const Array& array) const {
 
 Result<Placement> place_granules(io::Session& session, const std::string& source,
                                  const Dataset& set) {
-  if (set.format.starts_with("kerchunk")) {
+  if (set.format.starts_with("kerchunk") || set.format == "upwell") {
     UPWELL_TRY(const std::optional<StoreRecord> record, read_store_record(session, source));
     if (record && !record->granules.empty()) return from_record(*record, set);
   }
@@ -173,8 +173,6 @@ Result<Placement> place_granules(io::Session& session, const std::string& source
     return fail(Code::kUnsupported,
                 "a Zarr store holds its own data: there are no granules to "
                 "compare it with");
-  if (set.format == "upwell")
-    return fail(Code::kUnsupported, "cubes in Upwell's own form are not verified yet");
   UPWELL_TRY(Placement out, from_references(set));
   const std::string self = io::normal_url(source);
   if (out.granules.empty())

@@ -116,13 +116,18 @@ Result<StoreManifest> read_manifest(io::Session& session, const std::string& url
   return manifest;
 }
 
-Result<std::vector<GranuleRecord>> store_granules(io::Session& session, const std::string& base,
-                                                  const StoreManifest& manifest) {
-  std::vector<GranuleRecord> out;
+Result<StoreRecord> record_of_store(io::Session& session, const std::string& url,
+                                    const StoreManifest& manifest) {
+  std::string base = io::normal_url(url);
+  if (!base.ends_with('/')) base += '/';
+  StoreRecord out;
+  out.concat = manifest.concat;
+  out.coordinate = manifest.coordinate;
+  out.loaded = manifest.loaded;
   for (const StorePart& part : manifest.parts) {
     UPWELL_TRY(const auto columns, PartColumns::open(session, base, part, {}, nullptr));
     UPWELL_TRY(auto granules, columns->granules());
-    std::move(granules.begin(), granules.end(), std::back_inserter(out));
+    std::move(granules.begin(), granules.end(), std::back_inserter(out.granules));
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #include "refs/store/part_columns.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace upwell::refs {
 namespace {
@@ -73,9 +74,28 @@ Result<PartColumns::Block> PartColumns::block(uint64_t first, uint64_t count) co
   return out;
 }
 
+/// The blocks that a lookup needs, as one batch.
+void PartColumns::prefetch(std::span<const uint64_t> rows) const {
+  std::vector<io::Range> ranges;
+  std::set<uint64_t> blocks;
+  for (const uint64_t row : rows) {
+    const uint64_t first = row / kBlockRows * kBlockRows;
+    if (row >= chunks_.rows || !blocks.insert(first).second) continue;
+    const uint64_t count = std::min(kBlockRows, chunks_.rows - first);
+    for (const char* name : {"granule", "offset", "length", "filter_mask"}) {
+      const arrow::ColumnPlace* column = chunks_.find(name);
+      if (column == nullptr) continue;
+      const uint64_t width = arrow::width_of(column->field.type);
+      ranges.push_back({column->values + first * width, count * width});
+    }
+  }
+  chunks_.file->prefetch(ranges);
+}
+
 Result<> PartColumns::lookup(std::span<const uint64_t> rows, ChunkRef* out) const {
   uint64_t known = UINT64_MAX, touched = 0;
   Block near;
+  if (!all_) prefetch(rows);
   for (const uint64_t row : rows) {
     ChunkRef& ref = *out++;
     ref = ChunkRef{};
@@ -94,7 +114,7 @@ Result<> PartColumns::lookup(std::span<const uint64_t> rows, ChunkRef* out) cons
     }
     UPWELL_CHECK(answer(near, row - first, ref));
   }
-  if ((touched_ += touched) > kMostTouched) {
+  if ((touched_ += touched) > kMostTouched && chunks_.file->size() > kMostTouched) {
     touched_ = 0;
     chunks_.file->release();
   }

@@ -46,6 +46,7 @@ class PartColumns {
     arrow::Rows granule, offset, length, mask;
   };
   Result<Block> block(uint64_t first, uint64_t count) const;
+  void prefetch(std::span<const uint64_t> rows) const;
   Result<> answer(const Block& block, uint64_t row, ChunkRef& out) const;
   Result<uint32_t> number_of(uint64_t granule) const;
 

@@ -89,8 +89,8 @@ Result<std::pair<uint64_t, uint64_t>> cut_to_longest_uniform(Dataset& cube,
 
 /// The manifest of the store at `url`.
 Result<StoreManifest> read_manifest(io::Session& session, const std::string& url);
-/// The granules of a store in cube order.
-Result<std::vector<GranuleRecord>> store_granules(io::Session& session, const std::string& base,
-                                                  const StoreManifest& manifest);
+/// What other forms of reference sets keep in their member "upwell".
+Result<StoreRecord> record_of_store(io::Session& session, const std::string& url,
+                                    const StoreManifest& manifest);
 
 }  // namespace upwell::refs

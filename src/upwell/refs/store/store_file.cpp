@@ -54,6 +54,13 @@ Result<std::shared_ptr<const StoreFile>> StoreFile::open(io::Session& session,
   return std::make_shared<const StoreFile>(std::move(bytes), url);
 }
 
+void StoreFile::prefetch(const std::vector<io::Range>& ranges) const {
+  if (session_ == nullptr || ranges.size() < 2) return;
+  std::vector<io::ReadRequest> requests;
+  for (const io::Range& range : ranges) requests.push_back({url_, range});
+  (void)session_->read(requests);  // what failed fails again when it is read
+}
+
 void StoreFile::release() const {
   if (mapped_ && size_ > 0)
     ::madvise(const_cast<uint8_t*>(memory_.data()), memory_.size(), MADV_DONTNEED);

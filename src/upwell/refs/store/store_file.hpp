@@ -25,6 +25,8 @@ class StoreFile {
   const std::string& url() const { return url_; }
   /// kInvalidData beyond the end.
   Result<SharedBytes> read(io::Range range) const;
+  /// Has the session fetch ranges of a remote file in one batch, for reads that follow.
+  void prefetch(const std::vector<io::Range>& ranges) const;
   /// Gives back the memory of what was looked at; it is there again when it is looked at again.
   void release() const;
 
