@@ -16,7 +16,8 @@ namespace upwell::cli {
 namespace {
 
 struct ReadRequestOptions {
-  std::string source, array, output;
+  std::string source, output;
+  std::vector<std::string> arrays;
   std::vector<std::string> sel, isel;
   bool raw = false, nearest = false;
 };
@@ -24,7 +25,12 @@ struct ReadRequestOptions {
 Result<> print_summary(Context& context, const Dataset& dataset, const Array& array,
                        const Selection& selection, bool raw) {
   auto units = text_attribute(array.attributes, "units");
-  fmt::print("{} ({}) [{}] {}{}\n", array.name, fmt::join(array.dimensions, ", "),
+  std::vector<std::string> names;
+  for (size_t d = 0; d < array.shape.size(); ++d) {
+    bool named = d < array.dimensions.size() && !array.dimensions[d].empty();
+    names.push_back(named ? array.dimensions[d] : fmt::format("dim_{}", d));
+  }
+  fmt::print("{} ({}) [{}] {}{}\n", array.name, fmt::join(names, ", "),
              fmt::join(selection.shape, ", "), describe(array.type), units ? ", " + *units : "");
   bool stepped =
       std::any_of(selection.step.begin(), selection.step.end(), [](uint64_t s) { return s != 1; });
@@ -39,25 +45,7 @@ Result<> print_summary(Context& context, const Dataset& dataset, const Array& ar
   return {};
 }
 
-Result<> run_read(Context& context, const ReadRequestOptions& options) {
-  std::error_code error;
-  if (!options.output.empty() && std::filesystem::equivalent(options.output, options.source, error))
-    return fail(Code::kInvalidArgument, options.output + " is the source");
-  UPWELL_TRY(Dataset dataset,
-             refs::open_source_with(context.session(), options.source, context.open_options()));
-  context.print_notes(options.source, dataset);
-  const Array* array = dataset.root.find_array(options.array);
-  if (array == nullptr) {
-    std::string known;
-    for_each_array(dataset.root,
-                   [&](const std::string& path, const Array&) { known += " " + path.substr(1); });
-    for (const Problem& problem : dataset.problems) {
-      if (problem.path == options.array || problem.path == "/" + options.array)
-        return fail(Error(problem.error).with(options.source));
-    }
-    return fail(Code::kNotFound, fmt::format("{} has no array '{}'; it has:{}", options.source,
-                                             options.array, known));
-  }
+Result<std::vector<AxisRequest>> axis_requests(const ReadRequestOptions& options) {
   std::vector<AxisRequest> requests;
   for (bool by_label : {true, false}) {
     for (const std::string& text : by_label ? options.sel : options.isel) {
@@ -65,7 +53,44 @@ Result<> run_read(Context& context, const ReadRequestOptions& options) {
       requests.insert(requests.end(), axes.begin(), axes.end());
     }
   }
-  std::string path = options.array.front() == '/' ? options.array : "/" + options.array;
+  return requests;
+}
+
+/// Opens as much of the source as the arrays take.
+Result<Dataset> open_for_arrays(Context& context, const ReadRequestOptions& options,
+                                const std::vector<AxisRequest>& requests) {
+  refs::OpenOptions open = context.open_options();
+  // Other files hold what describes the array, too, and that may be anywhere.
+  bool values_alone = options.output.empty() || options.output.ends_with(".npy");
+  if (values_alone) open.scan.only = options.arrays;
+  UPWELL_TRY(Dataset dataset, refs::open_source_with(context.session(), options.source, open));
+  if (!dataset.partial) return dataset;
+  bool enough = std::all_of(options.arrays.begin(), options.arrays.end(), [&](const auto& path) {
+    const Array* array = dataset.root.find_array(path);
+    return array != nullptr &&
+           std::all_of(requests.begin(), requests.end(),
+                       [&](const AxisRequest& r) { return axis_of(*array, r).has_value(); });
+  });
+  if (enough) return dataset;
+  open.scan.only.clear();
+  return refs::open_source_with(context.session(), options.source, open);
+}
+
+Result<> read_array(Context& context, const ReadRequestOptions& options, const Dataset& dataset,
+                    const std::string& name, const std::vector<AxisRequest>& requests) {
+  const Array* array = dataset.root.find_array(name);
+  if (array == nullptr) {
+    std::string known;
+    for_each_array(dataset.root,
+                   [&](const std::string& path, const Array&) { known += " " + path.substr(1); });
+    for (const Problem& problem : dataset.problems) {
+      if (problem.path == name || problem.path == "/" + name)
+        return fail(Error(problem.error).with(options.source));
+    }
+    return fail(Code::kNotFound,
+                fmt::format("{} has no array '{}'; it has:{}", options.source, name, known));
+  }
+  std::string path = name.front() == '/' ? name : "/" + name;
   UPWELL_TRY(NamedSelection named, resolve_selection(context.session(), dataset, path, *array,
                                                      requests, options.nearest));
   if (options.output.empty())
@@ -76,20 +101,39 @@ Result<> run_read(Context& context, const ReadRequestOptions& options) {
   return write_table(options.output, std::move(table));
 }
 
+Result<> run_read(Context& context, const ReadRequestOptions& options) {
+  std::error_code error;
+  if (!options.output.empty() && std::filesystem::equivalent(options.output, options.source, error))
+    return fail(Code::kInvalidArgument, options.output + " is the source");
+  if (!options.output.empty() && options.arrays.size() > 1)
+    return fail(Code::kInvalidArgument, "-o takes one array, not several");
+  UPWELL_TRY(auto requests, axis_requests(options));
+  UPWELL_TRY(Dataset dataset, open_for_arrays(context, options, requests));
+  context.print_notes(options.source, dataset);
+  for (const std::string& name : options.arrays)
+    UPWELL_CHECK(read_array(context, options, dataset, name, requests));
+  return {};
+}
+
 }  // namespace
 
 void add_read_command(Program& program) {
   auto options = std::make_shared<ReadRequestOptions>();
   CLI::App* command = program.add(
-      "read", "Read values of one array: print their summary, or write them as .npy, .nc or .csv",
+      "read", "Read values of arrays: print their summary, or write one as .npy, .nc or .csv",
       "Examples:\n"
       "  upwell read cube.json sst                                    count, missing, min, max, "
       "mean\n"
       "  upwell read cube.json sst --sel lat=40:50,time=2020-01 -o box.nc\n"
       "  upwell read cube.json sst --isel time=0:3,lat=-1 -o rows.npy\n"
+      "  upwell read granule.nc uwnd vwnd --isel 0=-1                 the last step along the "
+      "first "
+      "axis\n"
       "  upwell read granule.nc group/flag --raw -o -                 stored values as CSV\n\n"
       "--sel takes coordinate values: ranges include both ends, a partial date covers all in it.\n"
-      "--isel takes indexes as Python does: the end is excluded, negative counts from the end.\n"
+      "--isel takes indexes as Python does: the end is excluded, negative counts from the end. "
+      "DIM\n"
+      "is a name, or the number of the axis. Of a granule only that is read which ARRAY needs.\n"
       "An axis of which one element is taken is dropped. Values are decoded as CF says\n"
       "(scale_factor, add_offset, _FillValue, missing_value, _Unsigned) unless --raw.",
       [options](Context& context) { return run_read(context, *options); });
@@ -98,7 +142,8 @@ void add_read_command(Program& program) {
           "SOURCE", options->source,
           "A granule, a DMR++, a Zarr store, a reference set (.json, .parq), or a URL of one")
       ->required();
-  command->add_option("ARRAY", options->array, "Path of the array, with its groups: sst, ocean/sst")
+  command
+      ->add_option("ARRAY", options->arrays, "Path of each array, with its groups: sst, ocean/sst")
       ->required();
   command->add_option("--sel", options->sel, "By coordinate value: lat=40:50,time=2020-01")
       ->type_name("DIM=VALUE");

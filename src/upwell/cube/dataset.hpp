@@ -102,6 +102,9 @@ struct Dataset {
   std::vector<Problem> problems;     ///< objects left out, with the reason
   std::vector<std::string> dropped;  ///< paths of arrays left out because that was asked for
   std::vector<std::string> notes;    ///< how it was read, where that is not plain
+  /// Holds what was wanted and not all else (format::ScanOptions::only). Axes for which the source
+  /// has no name, and a format's library invents one from all that lies in the file, are then "".
+  bool partial = false;
 };
 
 /// Chunks needed to cover `shape`: ceil per axis, {} for a scalar.

@@ -271,6 +271,17 @@ NamedArray find_coordinate(const Dataset& dataset, const std::string& array_path
                       [](const Array& array) { return array.shape.size() == 1; });
 }
 
+std::optional<size_t> axis_of(const Array& array, const AxisRequest& request) {
+  const auto& names = array.dimensions;
+  auto found = std::find(names.begin(), names.end(), request.dimension);
+  if (found != names.end()) return static_cast<size_t>(found - names.begin());
+  size_t number = 0;
+  const char* end = request.dimension.data() + request.dimension.size();
+  auto [stop, error] = std::from_chars(request.dimension.data(), end, number);
+  bool counts = error == std::errc{} && stop == end && number < array.shape.size();
+  return counts && !request.by_label ? std::optional(number) : std::nullopt;
+}
+
 Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& dataset,
                                          const std::string& path, const Array& array,
                                          const std::vector<AxisRequest>& requests, bool nearest) {
@@ -280,12 +291,12 @@ Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& da
   named.single.assign(rank, false);
   std::vector<bool> taken(rank, false);
   for (const AxisRequest& request : requests) {
-    auto found = std::find(array.dimensions.begin(), array.dimensions.end(), request.dimension);
-    if (found == array.dimensions.end()) {
+    auto axis = axis_of(array, request);
+    if (!axis) {
       return bad_axis(request, fmt::format("{} has the dimensions ({})", array.name,
                                            fmt::join(array.dimensions, ", ")));
     }
-    auto d = static_cast<size_t>(found - array.dimensions.begin());
+    size_t d = *axis;
     if (taken[d]) return bad_axis(request, "selected twice");
     taken[d] = true;
     Result<AxisChoice> choice =

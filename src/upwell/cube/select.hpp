@@ -22,6 +22,10 @@ struct AxisRequest {
 /// Splits "lat=40:50,time=2020-01" into axes. kInvalidArgument for anything else.
 Result<std::vector<AxisRequest>> parse_axes(const std::string& text, bool by_label);
 
+/// The axis of `array` that a request names: by its dimension or, by index, by its number
+/// ("0=0:3").
+std::optional<size_t> axis_of(const Array& array, const AxisRequest& request);
+
 /// A selection, and which axes it takes a single element of ("lat=40.5"), so that they can be
 /// dropped as numpy does.
 struct NamedSelection {

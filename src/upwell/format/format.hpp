@@ -16,6 +16,11 @@ namespace upwell::format {
 struct ScanOptions {
   /// Arrays (paths, with or without the leading '/') to leave out: they may be broken.
   std::vector<std::string> drop;
+  /// Paths of the arrays and groups that are wanted; empty: all. A reader may then leave out other
+  /// arrays and groups, but not what wanted arrays need: the arrays that bear the names of their
+  /// dimensions. A dataset that is not whole says so (Dataset::partial). Where a path leads
+  /// nowhere, the dataset is whole.
+  std::vector<std::string> only;
   /// Contiguous arrays are cut along their leading axes into chunks of about this many bytes. 0:
   /// one chunk.
   uint64_t subchunk_bytes = 4ULL << 20;

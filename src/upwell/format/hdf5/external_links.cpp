@@ -176,6 +176,7 @@ Result<std::shared_ptr<const LinkedFiles::Source>> LinkedFiles::open(const Granu
     }
     ScanOptions options = options_;
     options.drop.clear();
+    options.only.clear();
     options.trail.push_back(dataset_.granules->at(0).url);
     if (std::find(options.trail.begin(), options.trail.end(), granule.url) != options.trail.end()) {
       return fail(Code::kUnsupported, fmt::format("{} leads back to itself", granule.url));

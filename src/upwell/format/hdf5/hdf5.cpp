@@ -2,12 +2,17 @@
 
 #include "format/hdf5/hdf5.hpp"
 
+#include <algorithm>
+#include <set>
+#include <unordered_set>
+
 #include "format/hdf5/cache_image.hpp"
 #include "format/hdf5/datatype.hpp"
 #include "format/hdf5/netcdf4.hpp"
 #include "format/hdf5/objects.hpp"
 #include "format/hdf5/superblock.hpp"
 #include "format/hdf5/tree.hpp"
+#include "format/hdf5/wanted.hpp"
 
 namespace upwell::format::hdf5 {
 namespace {
@@ -17,7 +22,7 @@ constexpr uint64_t kHeadBytes = 8192;
 class FileReader : public GranuleReader {
  public:
   FileReader(const Granule& granule, const ScanOptions& options)
-      : granule_(granule), options_(options) {}
+      : granule_(granule), options_(options), wanted_(options.only) {}
 
   Result<bool> advance(Window& window) override;
   Result<Dataset> finish() override;
@@ -41,10 +46,19 @@ class FileReader : public GranuleReader {
   Result<> classify(const Window& window, Object& object);
   Result<> read_group(Window& window, Object& object);
   Result<> read_attributes(Window& window, Object& object);
+  void reach_links(const Object& group);
+  void run_all(Window& window);
+  bool is_found(const std::string& path) const;
+  bool follow_scales(const Object& object);
+  std::vector<const Object*> groups_above(const Object& object) const;
+  bool is_whole_part() const;
+  bool complete_part();
   Object* reach(uint64_t address, std::string path);
 
   Granule granule_;
   ScanOptions options_;
+  Wanted wanted_;
+  std::set<std::pair<const Object*, uint64_t>> followed_;  // scales, by group that needs them
   Superblock superblock_;
   bool have_superblock_ = false;
   bool started_ = false;
@@ -167,9 +181,14 @@ Result<> FileReader::read_group(Window& window, Object& object) {
   links_ += object.links.size();
   if (links_ > window.object_size() / 4)
     return fail(Code::kInvalidData, "more links than the file can hold");
-  for (const Link& link : object.links)
-    if (link.kind == Link::Kind::kHard) reach(link.address, object.path + "/" + link.name);
+  reach_links(object);
   return {};
+}
+
+void FileReader::reach_links(const Object& group) {
+  for (const Link& link : group.links)
+    if (link.kind == Link::Kind::kHard && wanted_.has(group.path, link.name))
+      reach(link.address, group.path + "/" + link.name);
 }
 
 Result<> FileReader::read_attributes(Window& window, Object& object) {
@@ -217,6 +236,15 @@ Result<bool> FileReader::advance(Window& window) {
       return fail(std::move(begun).error());
     }
   }
+  do {
+    run_all(window);
+    if (!work_.empty()) return false;
+  } while (complete_part());
+  return true;
+}
+
+/// Runs all tasks that do not lack bytes; the others stay.
+void FileReader::run_all(Window& window) {
   std::vector<Task> parked;
   while (!work_.empty()) {
     // Tasks that come up on the way run in the same round.
@@ -232,14 +260,112 @@ Result<bool> FileReader::advance(Window& window) {
     }
   }
   work_ = std::move(parked);
-  return work_.empty();
+}
+
+/// Whether a wanted path leads, by hard links alone, to something that can be shown without the
+/// rest of the file.
+bool FileReader::is_found(const std::string& path) const {
+  const Object* at = objects_.root;
+  for (size_t begin = 0; at && begin < path.size();) {
+    size_t end = std::min(path.find('/', begin + 1), path.size());
+    std::string name = path.substr(begin + 1, end - begin - 1);
+    auto link = std::find_if(at->links.begin(), at->links.end(), [&](const Link& l) {
+      return l.name == name || (end == path.size() && variable_name(l.name) == name);
+    });
+    at = link == at->links.end() || link->kind != Link::Kind::kHard ? nullptr
+                                                                    : objects_.find(link->address);
+    begin = end;
+  }
+  if (!at || at->error) return false;
+  if (at->what == Object::What::kGroup) return true;
+  // Virtual data may lie anywhere in the file.
+  return at->dataset && !at->dataset->is_virtual &&
+         (options_.all_attributes || !is_dimension_only(*at));
+}
+
+/// The groups on the way to an object, outermost first; none where names of links hide the way.
+std::vector<const Object*> FileReader::groups_above(const Object& object) const {
+  std::vector<const Object*> groups{objects_.root};
+  for (size_t begin = 1;; ++begin) {
+    size_t end = object.path.find('/', begin);
+    if (end == std::string::npos) return groups;
+    std::string_view name = std::string_view(object.path).substr(begin, end - begin);
+    const auto& links = groups.back()->links;
+    auto link = std::find_if(links.begin(), links.end(), [&](const Link& l) {
+      return l.kind == Link::Kind::kHard && l.name == name;
+    });
+    const Object* group = link == links.end() ? nullptr : objects_.find(link->address);
+    if (!group) return {};
+    groups.push_back(group);
+    begin = end;
+  }
+}
+
+/// Wants the scales of a dataset, and what else bears the names of its dimensions in the groups
+/// where a coordinate is looked for. False: a scale lies elsewhere.
+bool FileReader::follow_scales(const Object& object) {
+  std::vector<const Object*> groups;
+  for (uint64_t address : listed_scales(object)) {
+    if (address == kUndefined) continue;
+    if (groups.empty()) groups = groups_above(object);
+    if (groups.empty()) return false;
+    if (!followed_.emplace(groups.back(), address).second) continue;
+    const Link* scale = nullptr;
+    for (auto group = groups.rbegin(); group != groups.rend() && !scale; ++group) {
+      for (const Link& link : (*group)->links)
+        if (!scale && link.kind == Link::Kind::kHard && link.address == address) scale = &link;
+    }
+    if (!scale) return false;
+    for (const Object* group : groups) {
+      bool more = false;
+      for (const Link& link : group->links) {
+        if (link.name != scale->name && variable_name(link.name) != scale->name) continue;
+        if (link.kind != Link::Kind::kHard) return false;
+        more |= wanted_.add(group->path + "/" + link.name);
+      }
+      if (more) reach_links(*group);
+    }
+  }
+  return true;
+}
+
+/// Of a part of the file that has been read: whether it can stand by itself, with the scales that
+/// follow_scales has found.
+bool FileReader::is_whole_part() const {
+  for (size_t i = 0; i < options_.only.size(); ++i)
+    if (!is_found(wanted_.paths()[i])) return false;
+  std::unordered_set<int64_t> known;
+  for (const Object& object : objects_.all)
+    if (auto id = dimension_id(object)) known.insert(*id);
+  for (const Object& object : objects_.all) {
+    if (!object.dataset) continue;
+    for (int64_t id : dimension_ids(object))
+      if (!known.contains(id)) return false;
+  }
+  return true;
+}
+
+/// When all that is wanted has been read: wants what that needs, or else the whole file. True:
+/// there is more to read.
+bool FileReader::complete_part() {
+  if (wanted_.everything()) return false;
+  bool alone = true;
+  // More objects may come while they are looked at.
+  for (size_t i = 0; i < objects_.all.size() && alone; ++i)
+    alone = !objects_.all[i].dataset || follow_scales(objects_.all[i]);
+  if (alone && !work_.empty()) return true;
+  if (alone && is_whole_part()) return false;
+  wanted_.want_everything();
+  for (size_t i = 0; i < objects_.all.size(); ++i) reach_links(objects_.all[i]);
+  return true;
 }
 
 Result<Dataset> FileReader::finish() {
   Dataset dataset;
   dataset.format = "hdf5";
+  dataset.partial = !wanted_.everything();
   dataset.granules->intern(granule_);
-  UPWELL_CHECK(build_tree(objects_, options_, dataset, pending_, named_));
+  UPWELL_CHECK(build_tree(objects_, options_, wanted_, dataset, pending_, named_));
   name(dataset);
   return dataset;
 }

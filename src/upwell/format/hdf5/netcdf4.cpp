@@ -38,46 +38,11 @@ bool is_unlimited(const Array& array, size_t axis) {
   return axis < array.max_shape.size() && array.max_shape[axis] == kUndefined;
 }
 
-std::optional<int64_t> dimension_id(const Object& object) {
-  const Attribute* attribute = find_attribute(object.attributes, "_Netcdf4Dimid");
-  if (!attribute || attribute->value.count() < 1 || !attribute->value.type.is_number())
-    return std::nullopt;
-  int64_t id = attribute->value.integer(0);
-  if (id < 0 || id >= (1 << 30)) return std::nullopt;
-  return id;
-}
-
-/// The last scale of each axis that DIMENSION_LIST names (null where none); empty when the first
-/// axis has none, which to netCDF-C means that there are none at all.
-std::vector<const Object*> listed_scales(const Objects& objects, const Object& object,
-                                         size_t rank) {
-  const Attribute* list = find_attribute(object.attributes, "DIMENSION_LIST");
-  if (!list) return {};
-  const DataType& type = list->value.type;
-  if (type.kind != Kind::kVlen || !type.base || type.base->kind != Kind::kReference) return {};
-  size_t size = type.base->size;
-  if (size < 2 || size > 8) return {};
-  std::vector<const Object*> scales(rank);
-  bool first = false;
-  for (size_t i = 0; i < std::min<size_t>(rank, list->value.count()); ++i) {
-    VlenHandle handle;
-    std::memcpy(&handle, list->value.data.data() + i * sizeof handle, sizeof handle);
-    uint64_t heap = list->value.heap.size();
-    if (handle.count == 0 || handle.offset > heap || handle.count > (heap - handle.offset) / size)
-      continue;
-    if (i == 0) first = true;
-    uint64_t address = 0;
-    uint64_t last = handle.offset + (handle.count - 1) * size;
-    for (size_t b = size; b-- > 0;) address = address << 8 | list->value.heap[last + b];
-    scales[i] = objects.find(address);
-  }
-  return first ? scales : std::vector<const Object*>{};
-}
-
 /// Gives every axis of one file its name.
 class DimensionNames {
  public:
-  DimensionNames(const Objects& objects, bool own_names) : objects_(objects), own_(own_names) {}
+  DimensionNames(const Objects& objects, bool own_names, bool partial)
+      : objects_(objects), own_(own_names), partial_(partial) {}
 
   void run(const NamedGroup& root, Dataset& dataset) {
     Place& top = places_.emplace_back();
@@ -102,7 +67,7 @@ class DimensionNames {
     Array* array = nullptr;  ///< in the tree; null when it could not be read
     bool netcdf = false;
     bool scale = false;
-    bool by_coordinates = false;
+    std::vector<int64_t> coordinates;  ///< dimensions by number, where the file says so
     std::vector<Named*> axes;
     std::vector<std::string> names;  ///< of axes of arrays of other files
   };
@@ -160,9 +125,8 @@ class DimensionNames {
       if (rank == 1 || only) variable.axes[0] = &own;
     }
     if (!only) {
-      if (const Attribute* ids = find_attribute(object.attributes, "_Netcdf4Coordinates");
-          ids && ids->value.count() == rank && ids->value.type.is_number())
-        variable.by_coordinates = true;
+      auto ids = dimension_ids(object);
+      if (!ids.empty() && ids.size() == rank) variable.coordinates = std::move(ids);
       variable.netcdf = types_.meet(variable.facts->type);
     }
     place.variables.push_back(std::move(variable));
@@ -202,22 +166,22 @@ class DimensionNames {
   }
 
   void match_variable(Place& place, Variable& variable) {
-    if (variable.by_coordinates) {
-      const Attribute* ids = find_attribute(variable.object->attributes, "_Netcdf4Coordinates");
+    if (!variable.coordinates.empty()) {
       for (size_t i = 0; i < variable.axes.size(); ++i)
-        if (auto found = by_id_.find(ids->value.integer(i)); found != by_id_.end())
+        if (auto found = by_id_.find(variable.coordinates[i]); found != by_id_.end())
           variable.axes[i] = found->second;
       return;
     }
     if (variable.scale) return;
     if (variable.object) {
-      auto scales = listed_scales(objects_, *variable.object, variable.axes.size());
+      auto scales = listed_scales(*variable.object);
       if (!scales.empty()) {
         variable.names.resize(variable.axes.size());
-        for (size_t i = 0; i < scales.size(); ++i) {
-          if (!scales[i]) continue;
-          variable.axes[i] = find_scale(place, scales[i]);
-          if (!variable.axes[i]) variable.names[i] = last_name(scales[i]->path);
+        for (size_t i = 0; i < std::min(scales.size(), variable.axes.size()); ++i) {
+          const Object* scale = objects_.find(scales[i]);
+          if (!scale) continue;
+          variable.axes[i] = find_scale(place, scale);
+          if (!variable.axes[i]) variable.names[i] = last_name(scale->path);
         }
         return;
       }
@@ -233,6 +197,7 @@ class DimensionNames {
   }
 
   void invent(Place& place, Variable& variable, bool counts) {
+    if (partial_) return;
     const Array& facts = *variable.facts;
     for (size_t i = 0; i < variable.axes.size(); ++i) {
       if (variable.axes[i] || (i < variable.names.size() && !variable.names[i].empty())) continue;
@@ -271,6 +236,7 @@ class DimensionNames {
       if (!variable.array) continue;
       std::vector<std::string>& names = variable.array->dimensions;
       names.clear();
+      variable.names.resize(variable.axes.size());
       for (size_t i = 0; i < variable.axes.size(); ++i)
         names.push_back(variable.axes[i] ? variable.axes[i]->dimension.name : variable.names[i]);
     }
@@ -286,6 +252,7 @@ class DimensionNames {
 
   const Objects& objects_;
   bool own_;
+  bool partial_;
   NetcdfTypes types_;
   std::deque<Place> places_;
   std::unordered_map<int64_t, Named*> by_id_;
@@ -296,7 +263,47 @@ class DimensionNames {
 
 void name_dimensions(const Objects& objects, const NamedGroup& root, bool own_names,
                      Dataset& dataset) {
-  DimensionNames(objects, own_names).run(root, dataset);
+  DimensionNames(objects, own_names, dataset.partial).run(root, dataset);
+}
+
+std::vector<uint64_t> listed_scales(const Object& object) {
+  const Attribute* list = find_attribute(object.attributes, "DIMENSION_LIST");
+  if (!list) return {};
+  const DataType& type = list->value.type;
+  if (type.kind != Kind::kVlen || !type.base || type.base->kind != Kind::kReference) return {};
+  size_t size = type.base->size;
+  if (size < 2 || size > 8) return {};
+  std::vector<uint64_t> scales(list->value.count(), kUndefined);
+  for (size_t i = 0; i < scales.size(); ++i) {
+    VlenHandle handle;
+    std::memcpy(&handle, list->value.data.data() + i * sizeof handle, sizeof handle);
+    uint64_t heap = list->value.heap.size();
+    if (handle.count == 0 || handle.offset > heap || handle.count > (heap - handle.offset) / size) {
+      if (i == 0) return {};
+      continue;
+    }
+    scales[i] = 0;
+    uint64_t last = handle.offset + (handle.count - 1) * size;
+    for (size_t b = size; b-- > 0;) scales[i] = scales[i] << 8 | list->value.heap[last + b];
+  }
+  return scales;
+}
+
+std::optional<int64_t> dimension_id(const Object& object) {
+  const Attribute* attribute = find_attribute(object.attributes, "_Netcdf4Dimid");
+  if (!attribute || attribute->value.count() < 1 || !attribute->value.type.is_number())
+    return std::nullopt;
+  int64_t id = attribute->value.integer(0);
+  if (id < 0 || id >= (1 << 30)) return std::nullopt;
+  return id;
+}
+
+std::vector<int64_t> dimension_ids(const Object& object) {
+  const Attribute* attribute = find_attribute(object.attributes, "_Netcdf4Coordinates");
+  if (!attribute || !attribute->value.type.is_number()) return {};
+  std::vector<int64_t> ids(attribute->value.count());
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = attribute->value.integer(i);
+  return ids;
 }
 
 bool is_dimension_only(const Object& object) {

@@ -2,6 +2,7 @@
 // Names of dimensions as netCDF-C gives them: from what netCDF-4 and HDF5's dimension scales say
 // through attributes, and invented ("phony") where they say nothing.
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,9 +33,19 @@ struct NamedGroup {
 ///   used by the variable, or a new one, phony_dim_N, N the next number of the file.
 /// - Where netCDF-C gives no name (a type that it has not, an axis without scale beside one with),
 ///   one is invented after all others, so that these keep their numbers.
-/// `own_names` says whether arrays have the names of their links or those of variables.
+/// `own_names` says whether arrays have the names of their links or those of variables. In a
+/// partial dataset no name is invented: that takes all objects.
 void name_dimensions(const Objects& objects, const NamedGroup& root, bool own_names,
                      Dataset& dataset);
+
+/// Addresses of the last scale of each axis that DIMENSION_LIST names (kUndefined where none);
+/// empty when the first axis has none, which to netCDF-C means that there are none at all.
+std::vector<uint64_t> listed_scales(const Object& object);
+
+/// What _Netcdf4Dimid says.
+std::optional<int64_t> dimension_id(const Object& object);
+/// What _Netcdf4Coordinates says: the number of each axis's dimension. Empty where it does not.
+std::vector<int64_t> dimension_ids(const Object& object);
 
 /// A scale that stands for a dimension and no variable.
 bool is_dimension_only(const Object& object);

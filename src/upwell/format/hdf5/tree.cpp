@@ -13,8 +13,13 @@ constexpr int kMaxSoftLinks = 32;
 
 class TreeBuilder {
  public:
-  TreeBuilder(Objects& objects, const ScanOptions& options, Dataset& dataset, PendingFiles& pending)
-      : objects_(objects), options_(options), dataset_(dataset), pending_(pending) {
+  TreeBuilder(Objects& objects, const ScanOptions& options, const Wanted& wanted, Dataset& dataset,
+              PendingFiles& pending)
+      : objects_(objects),
+        options_(options),
+        wanted_(wanted),
+        dataset_(dataset),
+        pending_(pending) {
     for (const std::string& path : options.drop)
       dropped_.insert(path.starts_with('/') ? path : "/" + path);
     uint64_t links = 0;
@@ -45,6 +50,7 @@ class TreeBuilder {
 
   Result<> add_link(Object& parent, const Link& link, const std::string& group_path, Group& group,
                     NamedGroup& named, int depth) {
+    if (!wanted_.has(group_path, link.name)) return {};
     std::string path = group_path + "/" + link.name;
     if (dropped_.contains(path)) {
       dataset_.dropped.push_back(path);
@@ -159,6 +165,7 @@ class TreeBuilder {
 
   Objects& objects_;
   const ScanOptions& options_;
+  const Wanted& wanted_;
   Dataset& dataset_;
   PendingFiles& pending_;
   std::unordered_set<std::string> dropped_;
@@ -169,9 +176,9 @@ class TreeBuilder {
 
 }  // namespace
 
-Result<> build_tree(Objects& objects, const ScanOptions& options, Dataset& dataset,
-                    PendingFiles& pending, NamedGroup& named) {
-  return TreeBuilder(objects, options, dataset, pending).run(named);
+Result<> build_tree(Objects& objects, const ScanOptions& options, const Wanted& wanted,
+                    Dataset& dataset, PendingFiles& pending, NamedGroup& named) {
+  return TreeBuilder(objects, options, wanted, dataset, pending).run(named);
 }
 
 }  // namespace upwell::format::hdf5
