@@ -37,7 +37,8 @@ void convert_all(const uint8_t* in, size_t count, uint8_t* out) {
   for (size_t i = 0; i < count; ++i) {
     From from;
     std::memcpy(&from, in + i * sizeof(From), sizeof(From));
-    const auto to = static_cast<To>(from);
+    const auto to =
+        static_cast<To>(from);  // NOLINT(bugprone-signed-char-misuse): numbers, not text
     std::memcpy(out + i * sizeof(To), &to, sizeof(To));
   }
 }

@@ -236,8 +236,8 @@ Result<> KeptSegments::decode(const Line& line, Array& array) const {
   return {};
 }
 
-Result<bool> KeptSegments::join(const Line& line, std::shared_ptr<const ReferenceStore> store,
-                                Array& array) {
+Result<bool> KeptSegments::join(const Line& line,
+                                const std::shared_ptr<const ReferenceStore>& store, Array& array) {
   const std::vector<const SegmentLayout*> layouts = all_layouts(line);
   // Where values mean the same before they are decoded, they stay as they are stored.
   const bool decoded =

@@ -37,7 +37,8 @@ class KeptSegments {
   /// segment. Where packing or type differ between sources, the array holds decoded values: their
   /// attributes of packing go, missing values are NaN. True then. kUnsupported when the values have
   /// no common type.
-  Result<bool> join(const Line& line, std::shared_ptr<const ReferenceStore> store, Array& array);
+  Result<bool> join(const Line& line, const std::shared_ptr<const ReferenceStore>& store,
+                    Array& array);
 
  private:
   using LayoutPointer = std::shared_ptr<const SegmentLayout>;

@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "base/files.hpp"
+#include "cube/cf.hpp"
 #include "refs/store/part_columns.hpp"
 
 namespace upwell::refs {
