@@ -48,6 +48,10 @@ size_t core_count() {
 Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_t max_threads) {
   if (n == 0) return {};
   if (n == 1) return fn(0);
+#ifdef __SANITIZE_THREAD__
+  // TBB's own synchronisation is not instrumented, so ThreadSanitizer would report it.
+  return blocking_for(n, max_threads > 0 ? max_threads : 4, fn);
+#endif
   FirstError first;
   auto body = [&](size_t i) {
     if (first.stopped()) return;

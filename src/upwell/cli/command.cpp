@@ -62,6 +62,7 @@ Progress::Style Context::progress_style() const {
 refs::OpenOptions Context::open_options(std::vector<std::string> drop) const {
   refs::OpenOptions options;
   options.scan.drop = std::move(drop);
+  options.only_as_recorded = !options_.ignore_changes;
   if (options_.sidecar == "always") options.sidecar = refs::SidecarUse::kAlways;
   if (options_.sidecar == "never") options.sidecar = refs::SidecarUse::kNever;
   return options;
@@ -127,6 +128,11 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
   command->add_option("--retries", common.retries, "How often a failed request is tried again")
       ->capture_default_str()
       ->check(CLI::Range(0, 100))
+      ->group(group);
+  command
+      ->add_flag("--ignore-changes", common.ignore_changes,
+                 "Read granules of a reference set though their size or ETag changed since it was "
+                 "made")
       ->group(group);
   const char* s3 = "S3 (besides the AWS_ environment variables and ~/.aws; see docs/guide/s3.md)";
   command

@@ -25,6 +25,7 @@ struct CommonOptions {
   uint64_t cache_bytes = 0;  ///< of memory and disk cache together; 0: chosen
   double timeout_s = 30;     ///< stall timeout of one request
   int retries = 4;
+  bool ignore_changes = false;  ///< read granules that changed since their set was made
   io::S3Settings s3;
   std::string prefer;            ///< "s3", "https" or empty
   std::string sidecar = "auto";  ///< "auto", "always" or "never"

@@ -138,6 +138,9 @@ class ByteStore {
   /// The state in which this store first saw the object, without asking again; nothing when it has
   /// not seen it or does not remember.
   virtual std::optional<ObjectInfo> known(const std::string& /*url*/) const { return {}; }
+  /// Takes `state` as first seen, as far as it is known (size 0, no ETag, no time: unknown), unless
+  /// the store has seen the object already. For what was recorded earlier.
+  virtual void expect(const std::string& /*url*/, const ObjectInfo& /*state*/) {}
   /// Forgets that state: the next stat or read takes the object as it is then.
   virtual void forget(const std::string& /*url*/) {}
   /// What has gone over the wire so far; nothing where a request is one read call.

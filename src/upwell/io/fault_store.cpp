@@ -135,6 +135,10 @@ std::optional<ObjectInfo> FaultStore::known(const std::string& url) const {
   return info;
 }
 
+void FaultStore::expect(const std::string& url, const ObjectInfo& state) {
+  below_->expect(url, state);
+}
+
 void FaultStore::forget(const std::string& url) {
   below_->forget(url);
   std::lock_guard lock(mutex_);

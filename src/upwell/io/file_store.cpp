@@ -275,6 +275,10 @@ Result<> FileStore::remove(const std::string& url) {
 std::optional<ObjectInfo> FileStore::known(const std::string& url) const {
   return first_seen_.find(url);
 }
+void FileStore::expect(const std::string& url, const ObjectInfo& state) {
+  first_seen_.expect(url, state);
+}
+
 void FileStore::forget(const std::string& url) { first_seen_.forget(url); }
 
 }  // namespace upwell::io

@@ -17,6 +17,9 @@ class FirstSeen {
 
   /// Remembers `now` if the URL is new; adds what was not known; kChanged if it contradicts.
   Result<> check(const std::string& url, const ObjectInfo& now, bool size_known = true);
+  /// Remembers a recorded state of an object that is not known yet.
+  void expect(const std::string& url, const ObjectInfo& state);
+  /// What was seen. Not what is expected only: the object may be gone.
   std::optional<ObjectInfo> find(const std::string& url) const;
   void forget(const std::string& url);
 
@@ -24,8 +27,11 @@ class FirstSeen {
   struct Entry {
     ObjectInfo info;
     bool size_known = false;
+    bool seen = true;  // false: only expected so far
     std::list<std::string>::iterator used;
   };
+  void insert(const std::string& url, ObjectInfo info, bool size_known, bool seen);
+
   size_t limit_;
   mutable std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;

@@ -595,6 +595,10 @@ Result<std::vector<std::string>> HttpStore::list(const std::string& prefix) {
 std::optional<ObjectInfo> HttpStore::known(const std::string& url) const {
   return impl_->first_seen.find(url);
 }
+void HttpStore::expect(const std::string& url, const ObjectInfo& state) {
+  impl_->first_seen.expect(url, state);
+}
+
 void HttpStore::forget(const std::string& url) { impl_->first_seen.forget(url); }
 
 std::optional<Traffic> HttpStore::traffic() const {

@@ -92,6 +92,7 @@ class HttpStore : public ByteStore {
   /// kUnsupported: HTTP has no listing.
   Result<std::vector<std::string>> list(const std::string& prefix) override;
   std::optional<ObjectInfo> known(const std::string& url) const override;
+  void expect(const std::string& url, const ObjectInfo& state) override;
   void forget(const std::string& url) override;
   std::optional<Traffic> traffic() const override;
 

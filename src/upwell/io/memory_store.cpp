@@ -105,6 +105,10 @@ Result<std::vector<std::string>> MemoryStore::list(const std::string& prefix) {
 std::optional<ObjectInfo> MemoryStore::known(const std::string& url) const {
   return first_seen_.find(url);
 }
+void MemoryStore::expect(const std::string& url, const ObjectInfo& state) {
+  first_seen_.expect(url, state);
+}
+
 void MemoryStore::forget(const std::string& url) { first_seen_.forget(url); }
 
 }  // namespace upwell::io

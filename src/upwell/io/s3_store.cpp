@@ -217,6 +217,10 @@ Result<> S3Store::remove(const std::string& url) {
 std::optional<ObjectInfo> S3Store::known(const std::string& url) const {
   return impl_->client.http.known(url);
 }
+void S3Store::expect(const std::string& url, const ObjectInfo& state) {
+  impl_->client.http.expect(url, state);
+}
+
 void S3Store::forget(const std::string& url) { impl_->client.http.forget(url); }
 std::optional<Traffic> S3Store::traffic() const { return impl_->client.http.traffic(); }
 

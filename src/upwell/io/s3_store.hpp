@@ -38,6 +38,7 @@ class S3Store : public ByteStore {
   Result<std::unique_ptr<ObjectWriter>> create(const std::string& url) override;
   Result<> remove(const std::string& url) override;
   std::optional<ObjectInfo> known(const std::string& url) const override;
+  void expect(const std::string& url, const ObjectInfo& state) override;
   void forget(const std::string& url) override;
   std::optional<Traffic> traffic() const override;
 

@@ -549,6 +549,10 @@ Result<> Session::remove(const std::string& url) {
   return removed;
 }
 
+void Session::expect(const std::string& url, const ObjectInfo& state) {
+  if (auto store = impl_->store_of(url)) (*store)->expect(url, state);
+}
+
 void Session::forget(const std::string& url) {
   if (auto store = impl_->store_of(url)) (*store)->forget(url);
   impl_->memory.forget(url);

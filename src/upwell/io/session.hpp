@@ -66,6 +66,8 @@ class Session {
                          const PutCondition& condition = {});
   Result<> remove(const std::string& url);
 
+  /// Reads only this state of an object from now on, see ByteStore::expect.
+  void expect(const std::string& url, const ObjectInfo& state);
   /// Takes the object as it is from now on: forgets its first-seen state and its cached blocks.
   void forget(const std::string& url);
 

@@ -501,9 +501,11 @@ class Append {
     StoreRecord record = record_of(report_.virtualize.combine, {});
     size_t k = 0;
     for (const size_t i : report_.virtualize.combine.order) {
-      if (i >= record_.granules.size())
-        record.granules[k].url = output_url(options_.virtualize.output, record.granules[k].url);
-      ++k;
+      GranuleRecord& granule = record.granules[k++];
+      const std::string url = output_url(options_.virtualize.output, granule.url);
+      if (i < record_.granules.size() || url == granule.url) continue;
+      granule.url = url;
+      granule.info = {granule.info.size, {}, {}};
     }
     return record;
   }

@@ -17,41 +17,65 @@ tl::unexpected<Error> wrong_record(const std::string& what) {
   return fail(Code::kInvalidData, "member \"upwell\": " + what);
 }
 
-Result<StoreRecord> parse_record(const RecordJson& json) {
+std::string text_of(const simdjson::dom::object& object, const char* name) {
+  std::string_view text;
+  return object[name].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
+}
+
+Result<GranuleRecord> parse_granule(const simdjson::dom::element& element) {
+  simdjson::dom::object object;
+  if (element.get(object) != simdjson::SUCCESS) return wrong_record("a granule is no object");
+  GranuleRecord granule;
+  granule.url = text_of(object, "url");
+  granule.info.etag = text_of(object, "etag");
+  if (granule.url.empty() || object["length"].get(granule.length) != simdjson::SUCCESS)
+    return wrong_record("a granule without \"url\" or \"length\"");
+  uint64_t size = 0;
+  if (object["size"].get(size) == simdjson::SUCCESS) granule.info.size = size;
+  int64_t mtime = 0;
+  if (object["mtime_ns"].get(mtime) == simdjson::SUCCESS) granule.info.mtime_ns = mtime;
+  granule.info = lasting_state(granule.url, std::move(granule.info));
+  return granule;
+}
+
+Result<StoreRecord> parse_record(const simdjson::dom::element& element) {
   StoreRecord out;
-  const auto text = [](const RecordJson& object, const char* name) {
-    const auto it = object.find(name);
-    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-  };
-  if (!json.is_object()) return wrong_record("no object");
-  if (json.value("version", RecordJson()) != 1)
+  simdjson::dom::object object;
+  simdjson::dom::array loaded, granules;
+  uint64_t version = 0;
+  if (element.get(object) != simdjson::SUCCESS) return wrong_record("no object");
+  if (object["version"].get(version) != simdjson::SUCCESS || version != 1)
     return fail(Code::kUnsupported, "member \"upwell\" of a version other than 1");
-  out.concat = text(json, "concat");
-  out.coordinate = text(json, "coordinate");
-  const auto loaded = json.find("loaded"), granules = json.find("granules");
-  if (loaded == json.end() || !loaded->is_array() || granules == json.end() ||
-      !granules->is_array())
+  out.concat = text_of(object, "concat");
+  out.coordinate = text_of(object, "coordinate");
+  if (object["loaded"].get(loaded) != simdjson::SUCCESS ||
+      object["granules"].get(granules) != simdjson::SUCCESS)
     return wrong_record("without lists \"loaded\" and \"granules\"");
-  for (const RecordJson& path : *loaded) {
-    if (!path.is_string()) return wrong_record("\"loaded\" holds something that is no text");
-    out.loaded.push_back(path.get<std::string>());
+  for (const simdjson::dom::element path : loaded) {
+    std::string_view text;
+    if (path.get(text) != simdjson::SUCCESS)
+      return wrong_record("\"loaded\" holds something that is no text");
+    out.loaded.emplace_back(text);
   }
-  for (const RecordJson& one : *granules) {
-    if (!one.is_object()) return wrong_record("a granule is no object");
-    GranuleRecord granule;
-    granule.url = text(one, "url");
-    granule.info.etag = text(one, "etag");
-    const auto length = one.find("length"), size = one.find("size"), mtime = one.find("mtime_ns");
-    if (granule.url.empty() || length == one.end() || !length->is_number_unsigned())
-      return wrong_record("a granule without \"url\" or \"length\"");
-    granule.length = length->get<uint64_t>();
-    if (size != one.end() && size->is_number_unsigned()) granule.info.size = size->get<uint64_t>();
-    if (mtime != one.end() && mtime->is_number_integer())
-      granule.info.mtime_ns = mtime->get<int64_t>();
-    granule.info = lasting_state(granule.url, std::move(granule.info));
+  for (const simdjson::dom::element one : granules) {
+    UPWELL_TRY(GranuleRecord granule, parse_granule(one));
     out.granules.push_back(std::move(granule));
   }
   return out;
+}
+
+/// The value of the last member, where that is "upwell", or nothing: found from the end, so that
+/// the references before it need not be parsed once more.
+std::string_view last_member(std::string_view document) {
+  constexpr std::string_view kName = "\"upwell\"";
+  constexpr std::string_view kBlank = " \t\r\n";
+  const size_t at = document.rfind(kName);
+  const size_t end = document.find_last_not_of(kBlank);
+  if (at == std::string_view::npos || end <= at || document[end] != '}') return {};
+  std::string_view value = document.substr(at + kName.size(), end - at - kName.size());
+  const size_t colon = value.find_first_not_of(kBlank);
+  if (colon == std::string_view::npos || value[colon] != ':') return {};
+  return value.substr(colon + 1);
 }
 
 bool same_time(int64_t a, int64_t b) {
@@ -96,6 +120,15 @@ std::string record_json(const StoreRecord& record) {
 Result<std::optional<StoreRecord>> read_record(std::string_view document) {
   if (document.size() >= simdjson::SIMDJSON_MAXSIZE_BYTES)
     return fail(Code::kUnsupported, "a document of 4 GiB or more");
+  simdjson::dom::parser values;
+  simdjson::dom::element value;
+  if (const std::string_view last = last_member(document); !last.empty()) {
+    // Inside another member this would not parse: a brace too many.
+    if (values.parse(simdjson::padded_string(last)).get(value) == simdjson::SUCCESS) {
+      UPWELL_TRY(StoreRecord record, parse_record(value));
+      return std::optional<StoreRecord>(std::move(record));
+    }
+  }
   const simdjson::padded_string padded(document);
   simdjson::ondemand::parser parser;
   simdjson::ondemand::document parsed;
@@ -108,8 +141,26 @@ Result<std::optional<StoreRecord>> read_record(std::string_view document) {
   if (error != simdjson::SUCCESS || object.raw_json().get(raw) != simdjson::SUCCESS)
     return fail(Code::kInvalidData,
                 std::string("member \"upwell\": ") + simdjson::error_message(error));
-  UPWELL_TRY(StoreRecord record, parse_record(RecordJson::parse(raw, nullptr, false)));
+  if (values.parse(simdjson::padded_string(raw)).get(value) != simdjson::SUCCESS)
+    return wrong_record("not JSON");
+  UPWELL_TRY(StoreRecord record, parse_record(value));
   return std::optional<StoreRecord>(std::move(record));
+}
+
+Result<> expect_granules(io::Session& session, std::string_view document, const UrlPolicy& urls) {
+  // Another place has ETags and times of its own.
+  if (urls.locations != nullptr || document.find("\"upwell\"") == std::string_view::npos) return {};
+  UPWELL_TRY(const std::optional<StoreRecord> record, read_record(document));
+  if (!record) return {};
+  for (const GranuleRecord& granule : record->granules) {
+    if (granule.info.size == 0) continue;
+    UPWELL_TRY(const std::string url, urls.resolve(granule.url));
+    io::ObjectInfo info = granule.info;
+    // Of a file the size decides: a copy has another time.
+    if (io::scheme_of(url) == "file") info.mtime_ns.reset();
+    session.expect(url, info);
+  }
+  return {};
 }
 
 Result<std::optional<StoreRecord>> read_store_record(io::Session& session,

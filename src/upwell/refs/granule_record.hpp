@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/session.hpp"
+#include "refs/url_policy.hpp"
 
 namespace upwell::refs {
 
@@ -49,6 +50,10 @@ std::string record_json(const StoreRecord& record);
 /// The record in the text of a document. nullopt: it has none (another program wrote it).
 /// kInvalidData when it is something else than what record_json writes.
 Result<std::optional<StoreRecord>> read_record(std::string_view document);
+
+/// Makes the session refuse (kChanged) objects that are not, by size and ETag, what a set with this
+/// document recorded of its granules. A set without a record expects nothing.
+Result<> expect_granules(io::Session& session, std::string_view document, const UrlPolicy& urls);
 
 /// The record of the reference set at `source` (a path or URL of a kerchunk JSON document or of a
 /// Parquet directory), with URLs as the set's references resolve (see UrlPolicy).

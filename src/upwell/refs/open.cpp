@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "refs/dmrpp.hpp"
+#include "refs/granule_record.hpp"
 #include "refs/kerchunk_json_reader.hpp"
 #include "refs/kerchunk_parquet_reader.hpp"
 #include "refs/sidecar.hpp"
@@ -78,6 +79,8 @@ Result<Dataset> open_directory(io::Session& session, const std::string& url,
   if (!root.zarr_json && root.zmetadata && has_record_size(as_bytes(*root.zmetadata))) {
     KerchunkParquetOptions parquet;
     UPWELL_TRY(parquet.urls, policy_of(session, base, *root.zmetadata, options));
+    if (options.only_as_recorded)
+      UPWELL_CHECK(expect_granules(session, *root.zmetadata, parquet.urls));
     parquet.drop = options.scan.drop;
     return read_kerchunk_parquet(session, base, as_bytes(*root.zmetadata), parquet);
   }
@@ -88,6 +91,8 @@ Result<Dataset> open_json(io::Session& session, const std::string& url, const Sh
                           const OpenOptions& options) {
   KerchunkJsonOptions json;
   UPWELL_TRY(json.urls, policy_of(session, url, as_text(document.span()), options));
+  if (options.only_as_recorded)
+    UPWELL_CHECK(expect_granules(session, as_text(document.span()), json.urls));
   json.drop = options.scan.drop;
   json.arrays = options.arrays;
   return read_kerchunk_json(document.span(), json);

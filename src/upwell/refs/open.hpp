@@ -40,6 +40,9 @@ struct OpenOptions {
   bool remote_may_name_local = false;
   /// Where many sets that are alike are opened.
   ZarrArrayCache* arrays = nullptr;
+  /// Holds granules to the states that a reference set recorded of them: those that changed since
+  /// are not read (kChanged).
+  bool only_as_recorded = false;
 };
 Result<Dataset> open_source_with(io::Session& session, const std::string& source,
                                  const OpenOptions& options);

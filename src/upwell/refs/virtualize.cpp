@@ -191,7 +191,10 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
   out.loaded = report.loaded;
   for (const size_t i : report.order) {
     const SourceReport& source = report.sources[i];
-    out.granules.push_back({output_url(options, source.url), source.info, source.length});
+    GranuleRecord granule{output_url(options, source.url), source.info, source.length};
+    // At another place it has an ETag and a time of its own.
+    if (granule.url != source.url) granule.info = {source.info.size, {}, {}};
+    out.granules.push_back(std::move(granule));
   }
   return out;
 }
