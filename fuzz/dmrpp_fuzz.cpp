@@ -32,7 +32,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   refs::DmrppOptions options;
   options.document_url = "memory://d/g.dmrpp";
   options.granule_url = "memory://d/g";
-  options.urls = refs::UrlPolicy::for_set("https://example.org/g.dmrpp", false);
+  options.urls = {"https://example.org/g.dmrpp",
+                  std::make_shared<io::Reach>("https://example.org/g.dmrpp", io::ReachOptions{}),
+                  {}};
   auto dataset = refs::read_dmrpp(session, {data, size}, options);
   if (!dataset) return 0;
   for_each_array(dataset->root, [&](const std::string&, const Array& array) {

@@ -8,7 +8,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace upwell;
   (void)refs::read_record(as_text({data, size}));
   refs::KerchunkJsonOptions options;
-  options.urls = refs::UrlPolicy::for_set("https://example.org/set.json", false);
+  options.urls = {"https://example.org/set.json",
+                  std::make_shared<io::Reach>("https://example.org/set.json", io::ReachOptions{}),
+                  {}};
   options.max_generated = 1000;
   auto dataset = refs::read_kerchunk_json({data, size}, options);
   if (!dataset) return 0;

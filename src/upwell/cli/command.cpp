@@ -51,6 +51,7 @@ Context::Context(const CommonOptions& options) : options_(options) {
   session.stall_timeout_s = options.timeout_s;
   session.attempts = options.retries + 1;
   session.s3 = options.s3;
+  session.reach = options.reach;
   session.prefer_scheme = options.prefer;
   session_ = std::make_unique<io::Session>(session);
 }
@@ -170,6 +171,22 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str()
       ->group(group);
+  const char* references = "References (what a reference set may lead to; see docs/guide/read.md)";
+  command
+      ->add_option("--allow-host", common.reach.hosts,
+                   "References and redirects may lead to this host wherever it lies, also at "
+                   "private, loopback and link-local addresses. May be repeated")
+      ->type_name("HOST")
+      ->allow_extra_args(false)
+      ->group(references);
+  command
+      ->add_option("--allow-root", common.reach.roots,
+                   "References of local sets may lead to files below this directory, and to no "
+                   "others. May be repeated")
+      ->type_name("DIR")
+      ->check(CLI::Validator(CLI::ExistingDirectory).description(""))
+      ->allow_extra_args(false)
+      ->group(references);
   impl_->bodies.emplace_back(command, std::move(body));
   return command;
 }

@@ -27,6 +27,7 @@ struct CommonOptions {
   int retries = 4;
   bool ignore_changes = false;  ///< read granules that changed since their set was made
   io::S3Settings s3;
+  io::ReachOptions reach;
   std::string prefer;            ///< "s3", "https" or empty
   std::string sidecar = "auto";  ///< "auto", "always" or "never"
 };

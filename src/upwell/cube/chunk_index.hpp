@@ -24,6 +24,7 @@ namespace upwell {
 struct Granule {
   std::string url;
   io::ObjectInfo info;
+  io::ReachPtr reach = {};  ///< of what names it; null: the user
 };
 
 /// The granules of a dataset, by number. Grows, never shrinks; numbers and references stay valid.

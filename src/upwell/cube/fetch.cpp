@@ -57,7 +57,8 @@ class Fetcher {
     std::vector<io::ReadRequest> requests;
     for (size_t i = batch.begin; i < batch.end; ++i) {
       if (tasks_[i].ref.state != ChunkRef::State::kStored) continue;
-      requests.push_back({dataset_.granules->at(tasks_[i].ref.granule).url, range_of_(tasks_[i])});
+      const Granule& granule = dataset_.granules->at(tasks_[i].ref.granule);
+      requests.push_back({granule.url, range_of_(tasks_[i]), granule.reach});
     }
     batch.answers = session_.read(requests);
   }

@@ -120,7 +120,8 @@ Result<std::optional<SharedBytes>> read_stored_chunk(io::Session& session, const
   UPWELL_CHECK(segment.chunks->locate({&position, 1}, &ref));
   if (ref.state == ChunkRef::State::kMissing) return std::optional<SharedBytes>();
   if (ref.state == ChunkRef::State::kInline) return std::optional<SharedBytes>(ref.bytes);
-  auto bytes = session.read_one(dataset.granules->at(ref.granule).url, {ref.offset, ref.length});
+  const Granule& granule = dataset.granules->at(ref.granule);
+  auto bytes = session.read_one(granule.url, {ref.offset, ref.length}, granule.reach);
   const bool absent = !bytes && bytes.error().code == Code::kNotFound && ref.maybe_missing;
   if (absent) return std::optional<SharedBytes>();
   if (!bytes)

@@ -45,11 +45,11 @@ tl::unexpected<Error> scan_unknown(ByteSpan head) {
                                               scan_first_line(head)));
 }
 
-Result<> scan_fetch(io::Session& session, const std::string& url, Window& window,
+Result<> scan_fetch(io::Session& session, const Granule& granule, Window& window,
                     std::span<const io::Range> ranges) {
   std::vector<io::ReadRequest> requests;
   requests.reserve(ranges.size());
-  for (const io::Range& range : ranges) requests.push_back({url, range});
+  for (const io::Range& range : ranges) requests.push_back({granule.url, range, granule.reach});
   auto answers = session.read(requests);
   for (size_t i = 0; i < answers.size(); ++i) {
     UPWELL_TRY(SharedBytes bytes, std::move(answers[i]));
@@ -59,18 +59,17 @@ Result<> scan_fetch(io::Session& session, const std::string& url, Window& window
 }
 
 /// Signatures behind a user block larger than the head.
-Result<bool> scan_probe_user_block(io::Session& session, const std::string& url, Window& window) {
+Result<bool> scan_probe_user_block(io::Session& session, const Granule& granule, Window& window) {
   std::vector<io::Range> probes;
   for (uint64_t at : hdf5::signature_offsets(window.object_size()))
     if (!window.has(at, 8)) probes.push_back({at, 8});
   if (probes.empty()) return false;
-  UPWELL_CHECK(scan_fetch(session, url, window, probes));
+  UPWELL_CHECK(scan_fetch(session, granule, window, probes));
   return hdf5::find_signature(window).has_value();
 }
 
 Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
                              const ScanOptions& options, int depth) {
-  const std::string& url = granule.url;
   uint64_t size = granule.info.size;
   if (size == 0) return fail(Code::kInvalidData, "the object is empty");
 
@@ -78,7 +77,7 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
   for (const Format& format : formats()) head_bytes = std::max(head_bytes, format.head_bytes);
   Window window(size);
   io::Range head_range{0, std::min(head_bytes, size)};
-  UPWELL_CHECK(scan_fetch(session, url, window, {&head_range, 1}));
+  UPWELL_CHECK(scan_fetch(session, granule, window, {&head_range, 1}));
   UPWELL_TRY(ByteSpan head, window.get(0, head_range.length));
 
   const Format* found = nullptr;
@@ -89,12 +88,12 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
     }
   }
   if (!found && !scan_looks_like_html(head)) {
-    UPWELL_TRY(bool hidden, scan_probe_user_block(session, url, window));
+    UPWELL_TRY(bool hidden, scan_probe_user_block(session, granule, window));
     if (hidden) found = &hdf5::hdf5_format();
   }
   if (!found) return scan_unknown(head);
 
-  UPWELL_TRY(io::StoreTraits traits, session.traits(url));
+  UPWELL_TRY(io::StoreTraits traits, session.traits(granule.url));
   if (traits.worth_caching) window.read_ahead(kRemoteReadAhead);
   auto reader = found->make(granule, options);
   for (int round = 0;; ++round) {
@@ -109,7 +108,7 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
     if (window.held() > kMaxMetadata)
       return fail(Code::kResourceExhausted,
                   fmt::format("more than {} bytes of metadata", kMaxMetadata));
-    UPWELL_CHECK(scan_fetch(session, url, window, missing));
+    UPWELL_CHECK(scan_fetch(session, granule, window, missing));
   }
   UPWELL_TRY(Dataset dataset, reader->finish());
   if (found->link) UPWELL_CHECK(found->link(session, *reader, dataset, options, depth));

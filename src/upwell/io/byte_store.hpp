@@ -13,6 +13,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "io/reach.hpp"
 
 namespace upwell::io {
 
@@ -36,6 +37,7 @@ struct ObjectInfo {
 struct ReadRequest {
   std::string url;
   Range range;
+  ReachPtr reach = {};  ///< of what names the object; null: the user
 };
 
 /// What a round trip costs here: the session coalesces ranges by it.
@@ -92,8 +94,8 @@ class ByteStore {
   virtual StoreTraits traits() const = 0;
 
   /// Size and identity. kNotFound when there is no such object; kChanged when the object changed
-  /// since this store first saw it.
-  virtual Result<ObjectInfo> stat(const std::string& url) = 0;
+  /// since this store first saw it; kPermissionDenied when `reach` does not lead there.
+  virtual Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) = 0;
 
   /// Reads a batch, in parallel where that pays; result i answers request i and has exactly the
   /// length asked for (for kToEnd: up to the end; an offset at the end gives no bytes). One failing

@@ -100,11 +100,11 @@ std::vector<Fault> FaultStore::striking(const std::string& url, const Range* rea
   return out;
 }
 
-Result<ObjectInfo> FaultStore::stat(const std::string& url) {
+Result<ObjectInfo> FaultStore::stat(const std::string& url, const ReachPtr& reach) {
   for (const Fault& fault : striking(url, nullptr)) {
     if (fault.kind == Fault::Kind::kError) return fail(fault.error);
   }
-  auto info = below_->stat(url);
+  auto info = below_->stat(url, reach);
   std::lock_guard lock(mutex_);
   if (info && contains(changed_, url)) info->etag = "\"changed-" + info->etag + "\"";
   return info;

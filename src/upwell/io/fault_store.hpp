@@ -44,7 +44,7 @@ class FaultStore : public ByteStore {
   void set_traits(StoreTraits traits);
 
   StoreTraits traits() const override;
-  Result<ObjectInfo> stat(const std::string& url) override;
+  Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   Result<std::vector<std::string>> list(const std::string& prefix) override;
   Result<std::unique_ptr<ObjectWriter>> create(const std::string& url) override;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -57,11 +58,26 @@ Result<ObjectInfo> info_of(const std::string& url, const struct stat& s) {
   return info;
 }
 
-Result<Descriptor> open_file(const std::string& url) {
+/// Whether the file that is open may be: where it really lies, after all symbolic links.
+Result<> check_open_file(const std::string& url, const Descriptor& file, const Reach& reach) {
+  const std::string link = "/proc/self/fd/" + std::to_string(file.get());
+  char target[PATH_MAX];
+  const ssize_t length = ::readlink(link.c_str(), target, sizeof target);
+  if (length > 0 && length < PATH_MAX)
+    return reach.check_file(url, std::string(target, static_cast<size_t>(length)));
+  std::error_code error;
+  const auto real = std::filesystem::canonical(file_path_of(url), error);
+  if (error) return file_error(url, error.value());
+  return reach.check_file(url, real.string());
+}
+
+Result<Descriptor> open_file(const std::string& url, const ReachPtr& reach) {
+  if (reach) UPWELL_CHECK(reach->check_url(url));
   // O_NONBLOCK: opening a named pipe must not wait for a writer.
-  int fd = ::open(file_path_of(url).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return file_error(url, errno);
-  return Descriptor(fd);
+  Descriptor file(::open(file_path_of(url).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return file_error(url, errno);
+  if (reach) UPWELL_CHECK(check_open_file(url, file, *reach));
+  return file;
 }
 
 Result<ObjectInfo> info_of_open(const std::string& url, const Descriptor& file) {
@@ -101,9 +117,14 @@ StoreTraits FileStore::traits() const {
           .worth_caching = false};
 }
 
-Result<ObjectInfo> FileStore::stat(const std::string& url) {
+Result<ObjectInfo> FileStore::stat(const std::string& url, const ReachPtr& reach) {
   struct stat s;
-  if (::stat(file_path_of(url).c_str(), &s) != 0) return file_error(url, errno);
+  if (reach) {
+    UPWELL_TRY(const Descriptor file, open_file(url, reach));
+    if (::fstat(file.get(), &s) != 0) return file_error(url, errno);
+  } else if (::stat(file_path_of(url).c_str(), &s) != 0) {
+    return file_error(url, errno);
+  }
   UPWELL_TRY(ObjectInfo info, info_of(url, s));
   UPWELL_CHECK(first_seen_.check(url, info));
   return info;
@@ -115,7 +136,7 @@ void FileStore::read_object(std::span<const ReadRequest> requests, std::span<con
   auto fail_all = [&](const Error& error) {
     for (size_t i : which) results[i] = fail(error);
   };
-  auto file = open_file(url);
+  auto file = open_file(url, requests[which.front()].reach);
   if (!file) return fail_all(file.error());
   auto info = info_of_open(url, *file);
   if (!info) return fail_all(info.error());
@@ -136,14 +157,15 @@ void FileStore::read_object(std::span<const ReadRequest> requests, std::span<con
 
 std::vector<Result<SharedBytes>> FileStore::read(std::span<const ReadRequest> requests) {
   std::vector<Result<SharedBytes>> results(requests.size());
-  std::map<std::string_view, std::vector<size_t>> by_object;
-  for (size_t i = 0; i < requests.size(); ++i) by_object[requests[i].url].push_back(i);
+  std::map<std::pair<std::string_view, const Reach*>, std::vector<size_t>> by_object;
+  for (size_t i = 0; i < requests.size(); ++i)
+    by_object[{requests[i].url, requests[i].reach.get()}].push_back(i);
 
   // One job reads some of one file's ranges. Small batches stay on the caller's thread: a thread
   // costs more than such a read.
   constexpr uint64_t kJobBytes = 1 << 20;
   std::vector<std::vector<size_t>> jobs;
-  for (auto& [url, which] : by_object) {
+  for (auto& [object, which] : by_object) {
     uint64_t bytes = kJobBytes;
     for (size_t i : which) {
       if (bytes >= kJobBytes) {

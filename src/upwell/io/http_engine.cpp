@@ -1,6 +1,9 @@
 #include "io/http_engine.hpp"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <deque>
@@ -10,6 +13,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "io/proxy.hpp"
 #include "io/session.hpp"
 #include "io/url.hpp"
 
@@ -26,6 +30,13 @@ constexpr uint64_t kMaxReserve = 64 << 20;
 
 namespace http_engine_detail {
 
+/// What is known of addresses. Of the engine's thread.
+struct AddressBook {
+  /// For each host, where the user's own requests have reached it: bits 1 << class.
+  std::unordered_map<std::string, unsigned> found;
+  ProxyAddresses proxies;
+};
+
 /// One exchange on the wire.
 struct Transfer {
   std::unique_ptr<Exchange> exchange;
@@ -41,10 +52,23 @@ struct Transfer {
   size_t header_bytes = 0;
   curl_off_t sent = 0;
   EngineClock::time_point last_progress;
+  AddressBook* addresses = nullptr;
+  std::string refused;  // why an address may not be reached
   char error[CURL_ERROR_SIZE] = {};
 
   ~Transfer() {
     if (headers != nullptr) curl_slist_free_all(headers);
+  }
+
+  /// Whether a connection to this address may carry the exchange.
+  bool may_reach(const sockaddr& address) {
+    if (!exchange->reach) return true;
+    const unsigned found = addresses->found[host_of(exchange->url)];
+    auto allowed = exchange->reach->check_address(exchange->url, address_class(address),
+                                                  address_text(address), found);
+    if (allowed || addresses->proxies.contains(address)) return true;
+    refused = allowed.error().message;
+    return false;
   }
 
   void finish_head() {
@@ -106,6 +130,27 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t sent)
   return 0;
 }
 
+/// A name has been resolved: by whom, and when, is the name's owner's choice, so the address
+/// counts.
+curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) {
+  if (!static_cast<Transfer*>(user)->may_reach(address->addr)) return CURL_SOCKET_BAD;
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/// Before a request goes out, also on a connection that another request has opened.
+int on_connection(void* user, char* remote, char*, int port, int) {
+  auto& t = *static_cast<Transfer*>(user);
+  sockaddr_storage storage{};
+  if (!parse_address(remote, port, storage)) return CURL_PREREQFUNC_ABORT;
+  const auto& address = reinterpret_cast<const sockaddr&>(storage);
+  if (!t.may_reach(address)) return CURL_PREREQFUNC_ABORT;
+  if (!t.exchange->reach)
+    t.addresses->found[host_of(t.exchange->url)] |=
+        1U << static_cast<unsigned>(address_class(address));
+  t.refused.clear();
+  return CURL_PREREQFUNC_OK;
+}
+
 Response::End end_of_code(CURLcode code) {
   switch (code) {
     case CURLE_OK:
@@ -161,6 +206,7 @@ struct HttpEngine::Impl {
   std::multimap<Clock::time_point, std::unique_ptr<Exchange>> delayed;
   std::unordered_map<CURL*, std::unique_ptr<Transfer>> active;
   std::vector<CURL*> spare;
+  http_engine_detail::AddressBook addresses;
   std::thread thread;
 
   void run();
@@ -271,6 +317,7 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
   t->exchange = std::move(exchange);
   t->host = host;
   t->last_progress = Clock::now();
+  t->addresses = &addresses;
   if (spare.empty()) {
     t->easy = curl_easy_init();
     if (t->easy == nullptr) {
@@ -313,6 +360,10 @@ void HttpEngine::Impl::configure(Transfer& t) {
   set(CURLOPT_WRITEFUNCTION, on_body);
   set(CURLOPT_WRITEDATA, &t);
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  set(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+  set(CURLOPT_OPENSOCKETDATA, &t);
+  set(CURLOPT_PREREQFUNCTION, on_connection);
+  set(CURLOPT_PREREQDATA, &t);
   if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
   if (!options.user_agent.empty()) set(CURLOPT_USERAGENT, options.user_agent.c_str());
   if (e.exact_path) set(CURLOPT_PATH_AS_IS, 1L);
@@ -354,7 +405,10 @@ void HttpEngine::Impl::complete_finished() {
     Response::End end = end_of_code(code);
     if (t.unwanted) end = Response::End::kUnwanted;
     if (t.too_long) end = Response::End::kTooLong;
+    const bool refused = code != CURLE_OK && !t.refused.empty();
+    if (refused) end = Response::End::kRefused;
     std::string detail = t.error[0] != '\0' ? t.error : curl_easy_strerror(code);
+    if (refused) detail = t.refused;
     if (t.no_memory) detail = "out of memory";
     if (end == Response::End::kOk || end == Response::End::kUnwanted) detail.clear();
     complete(easy, end, std::move(detail));

@@ -12,6 +12,7 @@
 
 #include "base/bytes.hpp"
 #include "io/http_message.hpp"
+#include "io/reach.hpp"
 
 namespace upwell::io {
 
@@ -32,6 +33,7 @@ struct Response {
     kTooLong,    ///< the body grew beyond its limit
     kTransient,  ///< no connection, connection lost, short body: another try may help
     kTimedOut,   ///< no connection or no byte for too long
+    kRefused,    ///< the address lies beyond the reach; nothing was sent
     kUntrusted,  ///< the certificate does not hold
     kMalformed,  ///< the URL cannot be asked for
     kFailed,     ///< anything else
@@ -54,7 +56,9 @@ struct Exchange {
   SharedBytes body;                  ///< to send; only with PUT and POST
   bool exact_path = false;           ///< send ".." and "." in the path as they are
   std::string range;                 ///< "0-99", "100-"; empty: none
-  std::string authorization;         ///< value of the header; empty: none
+  /// Addresses that may be connected to; null: all. Behind a proxy they are not seen.
+  ReachPtr reach;
+  std::string authorization;  ///< value of the header; empty: none
   EngineClock::time_point not_before{};
   /// Called once the head is there: how many bytes of body are wanted; nothing: none, hang up.
   std::function<std::optional<uint64_t>(const ResponseHead&)> body_limit;

@@ -51,6 +51,7 @@ struct HttpJob {
   std::string url;
   std::string current;  // after redirects
   Range range;
+  ReachPtr reach;
   int attempt = 1;
   int redirects = 0;
   int again = 0;
@@ -102,6 +103,8 @@ struct HttpStore::Impl {
   /// Null, and job.error, when the dialect cannot make it.
   std::unique_ptr<Exchange> exchange_for(HttpJob& job, double delay_s);
   bool prepare(HttpJob& job, Exchange& exchange);
+  /// False, and job.error, when the URL lies beyond its reach.
+  bool set_reach(HttpJob& job, Exchange& exchange) const;
   std::optional<uint64_t> body_limit(const HttpJob& job, const ResponseHead& head) const;
   void on_response(HttpJob& job, Response response);
 
@@ -162,6 +165,7 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
   e->method = job.ask == Ask::kHead ? "HEAD" : "GET";
   e->range = job.range_header();
   if ((options.dialect || job.call != nullptr) && !prepare(job, *e)) return nullptr;
+  if (!options.dialect && !set_reach(job, *e)) return nullptr;
   if (options.authorize) e->authorization = options.authorize(origin_of(job.current));
   if (delay_s > 0) {
     e->not_before = EngineClock::now() + std::chrono::duration_cast<EngineClock::duration>(
@@ -170,6 +174,17 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
   e->body_limit = [this, &job](const ResponseHead& head) { return body_limit(job, head); };
   e->done = [this, &job](Response response) { on_response(job, std::move(response)); };
   return e;
+}
+
+bool HttpStore::Impl::set_reach(HttpJob& job, Exchange& exchange) const {
+  exchange.reach = job.reach;
+  const bool led = job.redirects > 0 && host_of(job.current) != host_of(job.url);
+  if (!exchange.reach && led) exchange.reach = options.redirects;
+  if (!exchange.reach) return true;
+  // The engine sees addresses, but not behind a proxy.
+  auto allowed = exchange.reach->check_url(job.current);
+  if (!allowed) done_with(job, Code::kPermissionDenied, allowed.error().message);
+  return allowed.has_value();
 }
 
 bool HttpStore::Impl::prepare(HttpJob& job, Exchange& exchange) {
@@ -304,6 +319,8 @@ Verdict HttpStore::Impl::judge(HttpJob& job, Response& r) {
       return done_with(job, Code::kInvalidArgument, "not a URL that can be read: " + r.detail);
     case End::kUntrusted:
       return done_with(job, Code::kPermissionDenied, "the server is not trusted: " + r.detail);
+    case End::kRefused:
+      return done_with(job, Code::kPermissionDenied, r.detail);
     case End::kTimedOut:
       return retry_with(job, Code::kDeadlineExceeded, "timed out: " + r.detail);
     case End::kTransient:
@@ -512,8 +529,9 @@ StoreTraits HttpStore::traits() const {
           .worth_caching = true};
 }
 
-Result<ObjectInfo> HttpStore::stat(const std::string& url) {
+Result<ObjectInfo> HttpStore::stat(const std::string& url, const ReachPtr& reach) {
   HttpJob job;
+  job.reach = reach;
   job.ask = Ask::kHead;
   job.url = url;
   impl_->run({&job, 1});
@@ -535,6 +553,7 @@ std::vector<Result<SharedBytes>> HttpStore::read(std::span<const ReadRequest> re
     HttpJob job;
     job.url = requests[i].url;
     job.range = range;
+    job.reach = requests[i].reach;
     // HTTP cannot ask for no bytes; HEAD tells whether the object is there.
     if (range.length == 0) job.ask = Ask::kHead;
     jobs.push_back(std::move(job));
@@ -546,7 +565,7 @@ std::vector<Result<SharedBytes>> HttpStore::read(std::span<const ReadRequest> re
     Result<SharedBytes>& result = results[answers[j]];
     bool empty = job.range.length == 0;
     if (job.past_end && job.range.length == kToEnd) {
-      if (auto info = stat(job.url)) {
+      if (auto info = stat(job.url, job.reach)) {
         job.info = *info;
         job.error.reset();
         empty = true;

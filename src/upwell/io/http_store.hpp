@@ -71,6 +71,8 @@ struct HttpOptions {
   /// Value of the Authorization header for an origin ("https://host", "http://host:8080"); empty:
   /// none. Asked anew for each step of a redirect, so that no credential goes to another origin.
   std::function<std::string(const std::string& origin)> authorize;
+  /// Where a redirect may lead that follows a request without a reach; null: anywhere.
+  ReachPtr redirects;
   std::shared_ptr<HttpDialect> dialect;  ///< null: plain HTTP
 };
 
@@ -85,7 +87,7 @@ class HttpStore : public ByteStore {
 
   StoreTraits traits() const override;
   /// By HEAD; where a server refuses that or does not tell the length, by a range of one byte.
-  Result<ObjectInfo> stat(const std::string& url) override;
+  Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   /// Sends requests as they are, all at once, retried like reads; any 2xx is success. For dialects.
   std::vector<HttpAnswer> call(const std::vector<HttpRequest>& requests);

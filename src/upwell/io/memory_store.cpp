@@ -72,7 +72,7 @@ Result<MemoryStore::Object> MemoryStore::find(const std::string& url) {
   return object;
 }
 
-Result<ObjectInfo> MemoryStore::stat(const std::string& url) {
+Result<ObjectInfo> MemoryStore::stat(const std::string& url, const ReachPtr& /*reach*/) {
   UPWELL_TRY(Object object, find(url));
   return object.info;
 }

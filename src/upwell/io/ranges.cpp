@@ -31,11 +31,11 @@ Merged merge_within(std::span<const ReadRequest> requests, std::span<const size_
                     uint64_t max_request, uint64_t gap, std::vector<Fetch>* out) {
   auto end_of = [](Range r) { return r.length == kToEnd ? kToEnd : r.offset + r.length; };
   Merged merged;
-  const std::string* url = nullptr;
+  const ReadRequest* last = nullptr;
   Range have;
   for (size_t i : sorted) {
     const ReadRequest& next = requests[i];
-    if (url && *url == next.url) {
+    if (last && last->url == next.url && last->reach == next.reach) {
       uint64_t have_end = end_of(have);
       uint64_t next_end = end_of(next.range);
       bool inside = next_end <= have_end;
@@ -55,7 +55,7 @@ Merged merge_within(std::span<const ReadRequest> requests, std::span<const size_
     }
     ++merged.requests;
     if (next.range.length != kToEnd) merged.bytes += next.range.length;
-    url = &next.url;
+    last = &next;
     have = next.range;
     if (out) out->push_back(Fetch{next, {i}});
   }
@@ -76,6 +76,7 @@ std::vector<Fetch> coalesce(std::span<const ReadRequest> requests, std::vector<s
     const ReadRequest& x = requests[a];
     const ReadRequest& y = requests[b];
     if (int order = x.url.compare(y.url); order != 0) return order < 0;
+    if (x.reach != y.reach) return x.reach < y.reach;
     if (x.range.offset != y.range.offset) return x.range.offset < y.range.offset;
     return x.range.length > y.range.length;  // the longest first: it holds the others
   });

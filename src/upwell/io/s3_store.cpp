@@ -125,7 +125,7 @@ S3Store::~S3Store() = default;
 
 StoreTraits S3Store::traits() const { return impl_->client.http.traits(); }
 
-Result<ObjectInfo> S3Store::stat(const std::string& url) {
+Result<ObjectInfo> S3Store::stat(const std::string& url, const ReachPtr& /*reach*/) {
   S3CredentialCache& credentials = impl_->client.dialect->credentials();
   UPWELL_CHECK(credentials.refresh());
   const S3Credentials used = credentials.current();

@@ -28,7 +28,7 @@ class S3Store : public ByteStore {
   ~S3Store() override;
 
   StoreTraits traits() const override;
-  Result<ObjectInfo> stat(const std::string& url) override;
+  Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   /// Any prefix of whole names: "s3://bucket/a/" or "s3://bucket/a". One page in memory at a time.
   Result<> list_each(const std::string& prefix,

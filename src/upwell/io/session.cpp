@@ -44,9 +44,11 @@ class Flight {
     if (!result) {
       // What failed may be another part of it, unless it is about the object as a whole.
       Code code = result.error().code;
-      bool whole = code == Code::kNotFound || code == Code::kChanged ||
-                   code == Code::kPermissionDenied || code == Code::kUnauthenticated;
-      bool given_up = code == Code::kCancelled || code == Code::kInternal;
+      bool whole =
+          code == Code::kNotFound || code == Code::kChanged || code == Code::kUnauthenticated;
+      // What one reader may not reach, another may.
+      bool given_up =
+          code == Code::kCancelled || code == Code::kInternal || code == Code::kPermissionDenied;
       bool own = !whole && (given_up || part != range_);
       return own ? std::nullopt : std::optional(result);
     }
@@ -138,6 +140,8 @@ struct Session::Impl {
   /// Every store that was ever mounted and counts for itself, with its count at that time.
   mutable std::map<std::shared_ptr<ByteStore>, Traffic> counting;
 
+  mutable std::string s3_host;  // of the endpoint; empty: Amazon's, or not asked yet
+
   std::mutex flights_mutex;
   session_detail::Flights flights;
 
@@ -200,6 +204,7 @@ HttpOptions Session::Impl::http_options() const {
   http.stall_timeout_s = options.stall_timeout_s;
   http.attempts = options.attempts;
   http.parallelism_per_host = options.parallelism_per_host;
+  http.redirects = Reach::of_redirects(options.reach);
   return http;
 }
 
@@ -208,6 +213,7 @@ Result<std::shared_ptr<ByteStore>> Session::Impl::make_s3_store() const {
   s3.http = http_options();
   s3.requester_pays = options.s3.requester_pays;
   UPWELL_TRY(s3.configuration, s3_configuration(options.s3, process_environment()));
+  s3_host = host_of(s3.configuration.endpoint);
   return std::make_shared<S3Store>(std::move(s3));
 }
 
@@ -263,7 +269,7 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch_and_keep(
   {
     std::lock_guard lock(flights_mutex);
     for (size_t i = 0; i < merged.size(); ++i) {
-      const auto& [url, range] = merged[i];
+      const auto& [url, range, reach] = merged[i];
       auto it = flights.find({url, range.offset});
       if (it != flights.end() && it->second->holds(range)) {
         others[i] = it->second;
@@ -325,17 +331,22 @@ std::shared_ptr<Flight> Session::Impl::find_flight(const ReadRequest& request) {
 /// for it where there is something to gain.
 void Session::Impl::learn_states(ByteStore& store, std::span<const ReadRequest> asked,
                                  std::span<const size_t> which) {
-  std::set<std::string> unknown;
+  std::map<std::string, ReachPtr> unknown;
   for (size_t i : which) {
     const std::string& url = asked[i].url;
     if (unknown.contains(url) || store.known(url) || !disk->has_object(url)) continue;
-    unknown.insert(url);
+    unknown.emplace(url, asked[i].reach);
   }
-  std::vector<std::string> urls(unknown.begin(), unknown.end());
+  std::vector<std::string> urls;
+  std::vector<ReachPtr> reaches;
+  for (auto& [url, reach] : unknown) {
+    urls.push_back(url);
+    reaches.push_back(reach);
+  }
   // A failure here comes up again, for whom it concerns, when the range is read.
   (void)blocking_for(urls.size(), store.traits().parallelism, [&](size_t i) -> Result<> {
     if (!store.traffic()) ++requests;
-    (void)store.stat(urls[i]);
+    (void)store.stat(urls[i], reaches[i]);
     return {};
   });
 }
@@ -460,15 +471,15 @@ std::vector<Result<SharedBytes>> Session::read(std::span<const ReadRequest> requ
   return results;
 }
 
-Result<SharedBytes> Session::read_one(const std::string& url, Range range) {
-  ReadRequest request{url, range};
+Result<SharedBytes> Session::read_one(const std::string& url, Range range, const ReachPtr& reach) {
+  ReadRequest request{url, range, reach};
   return std::move(read({&request, 1}).front());
 }
 
-Result<ObjectInfo> Session::stat(const std::string& url) {
+Result<ObjectInfo> Session::stat(const std::string& url, const ReachPtr& reach) {
   UPWELL_TRY(auto store, impl_->store_of(url));
   if (!store->traffic()) ++impl_->requests;
-  auto info = store->stat(url);
+  auto info = store->stat(url, reach);
   if (!info && info.error().code == Code::kChanged) impl_->memory.forget(url);
   return info;
 }
@@ -556,6 +567,14 @@ void Session::expect(const std::string& url, const ObjectInfo& state) {
 void Session::forget(const std::string& url) {
   if (auto store = impl_->store_of(url)) (*store)->forget(url);
   impl_->memory.forget(url);
+}
+
+ReachPtr Session::reach_from(const std::string& url) const {
+  ReachOptions options = impl_->options.reach;
+  std::shared_lock lock(impl_->mounts_mutex);
+  // The service that the user reads buckets from is a host that the user named.
+  if (!impl_->s3_host.empty()) options.hosts.push_back(impl_->s3_host);
+  return std::make_shared<const Reach>(url, std::move(options));
 }
 
 const std::string& Session::preferred_scheme() const { return impl_->options.prefer_scheme; }

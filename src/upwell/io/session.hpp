@@ -22,6 +22,7 @@ struct SessionOptions {
   int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After
   size_t parallelism_per_host = 48;
   S3Settings s3 = {};
+  ReachOptions reach = {};
   /// "s3" or "https": which to read where an object lies at both; empty: as the set that names it.
   std::string prefer_scheme = {};
 };
@@ -51,8 +52,9 @@ class Session {
   /// See ByteStore. Ranges of the whole batch, over all objects, are coalesced and fetched
   /// together: do not loop over single reads.
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests);
-  Result<SharedBytes> read_one(const std::string& url, Range range = {});
-  Result<ObjectInfo> stat(const std::string& url);
+  Result<SharedBytes> read_one(const std::string& url, Range range = {},
+                               const ReachPtr& reach = {});
+  Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {});
   Result<std::vector<std::string>> list(const std::string& prefix);
   Result<std::vector<std::string>> list_directory(const std::string& directory);
   /// As `stat`, of many at once.
@@ -72,6 +74,8 @@ class Session {
   void forget(const std::string& url);
 
   const std::string& preferred_scheme() const;
+  /// What the content of the object at this URL may name. Goes with every read of what it names.
+  ReachPtr reach_from(const std::string& url) const;
 
   Counters counters() const;
   /// Coalescing and request limits of the store behind this URL.

@@ -113,6 +113,15 @@ std::string origin_of(const std::string& url) {
   return origin;
 }
 
+std::string host_of(const std::string& url) {
+  const size_t start = url.find("://");
+  if (start == std::string::npos) return {};
+  std::string host = url.substr(start + 3, url.find_first_of("/?#\\", start + 3) - start - 3);
+  host = host.substr(host.rfind('@') + 1);
+  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
+  return host.substr(0, host.find(':'));
+}
+
 std::string encoded_url(const std::string& url) {
   static constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;

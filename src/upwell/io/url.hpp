@@ -9,6 +9,8 @@ namespace upwell::io {
 std::string shown_url(const std::string& url);
 /// "https://host:8443" of "https://user@Host:8443/x?y", lower case.
 std::string origin_of(const std::string& url);
+/// "host" of "https://user@host:8443/x"; an IPv6 address without its brackets.
+std::string host_of(const std::string& url);
 /// Percent-encodes what may not stand in a URL (spaces, control and non-ASCII bytes, quotes, ...).
 /// What is encoded already stays.
 std::string encoded_url(const std::string& url);

@@ -71,9 +71,11 @@ class DmrReader {
 
   Result<Dataset> read() {
     UPWELL_TRY(const std::string url, granule_url_of(root_, options_));
-    Granule granule{url, {}};
+    // The granule beside which a document lies is the user's own choice.
+    const bool beside = url == options_.granule_url;
+    Granule granule{url, {}, beside ? nullptr : options_.urls.reach};
     // Where the granule cannot be asked for, reading its chunks will say why.
-    if (auto info = place_.session.stat(url)) granule.info = *info;
+    if (auto info = place_.session.stat(url, granule.reach)) granule.info = *info;
     place_.granule = dataset_.granules->intern(granule);
     dataset_.format = "dmrpp";
     UPWELL_CHECK(define(root_, "", 0));
@@ -97,7 +99,7 @@ class DmrReader {
           "its values lie in a side file of OPeNDAP's, of which the document says not where");
     }
     UPWELL_TRY(const std::string url, options_.urls.resolve(std::string(href)));
-    return place_.granules->intern(url);
+    return place_.granules->intern(Granule{url, {}, options_.urls.reach});
   }
 
   // --- Dimensions and enumerations, before anything uses them ----------------------------------
@@ -436,9 +438,9 @@ class DmrReader {
           "these 16 bytes may be texts or the addresses of some: the document does not say");
     }
     UPWELL_TRY(const ChunkRef ref, chunks.at(0));
-    UPWELL_TRY(
-        const SharedBytes bytes,
-        place_.session.read_one(place_.granules->at(ref.granule).url, {ref.offset, ref.length}));
+    const Granule& granule = place_.granules->at(ref.granule);
+    UPWELL_TRY(const SharedBytes bytes,
+               place_.session.read_one(granule.url, {ref.offset, ref.length}, granule.reach));
     for (uint64_t at = 0; at + kHandleBytes <= bytes.size(); at += kHandleBytes) {
       const std::string_view text = as_text(bytes.span().subspan(at, kHandleBytes));
       const size_t zero = text.find('\0');

@@ -238,10 +238,11 @@ Result<> ExpressibleArray::reencode(const std::vector<size_t>& which, uint64_t f
   if (decoded > (uint64_t{64} << 20) || which.size() * decoded > (uint64_t{1} << 30))
     return fail(Code::kUnsupported, named(which[0]) + reason);
   std::vector<io::ReadRequest> requests;
-  for (size_t i : which)
-    if (block[i].state == ChunkRef::State::kStored)
-      requests.push_back(
-          {dataset_->granules->at(block[i].granule).url, {block[i].offset, block[i].length}});
+  for (size_t i : which) {
+    if (block[i].state != ChunkRef::State::kStored) continue;
+    const Granule& granule = dataset_->granules->at(block[i].granule);
+    requests.push_back({granule.url, {block[i].offset, block[i].length}, granule.reach});
+  }
   auto answers = session_->read(requests);
   UPWELL_TRY(codec::Pipeline from, codec::Pipeline::make(all_codecs_, item));
   UPWELL_TRY(codec::Pipeline to, codec::Pipeline::make(layout_.codecs, item));

@@ -180,10 +180,10 @@ Result<std::optional<StoreRecord>> read_store_record(io::Session& session,
   auto record = read_record(as_text(document.span()));
   if (!record) return fail(std::move(record).error().with(source));
   if (!*record) return record;
-  UrlPolicy policy = UrlPolicy::for_set(url, false);
+  UrlPolicy policy{url, session.reach_from(url), {}};
   UPWELL_TRY(LocationPairs pairs, read_locations(as_text(document.span())));
   if (!pairs.empty())
-    policy.locations = std::make_shared<LocationChoice>(session, std::move(pairs));
+    policy.locations = std::make_shared<LocationChoice>(session, std::move(pairs), policy.reach);
   for (GranuleRecord& granule : (*record)->granules) {
     UPWELL_TRY(granule.url, policy.resolve(granule.url));
   }

@@ -217,7 +217,7 @@ Result<> KerchunkJsonReader::second_pass(od::object root) {
 
 Result<uint32_t> KerchunkJsonReader::intern(const std::string& url) {
   UPWELL_TRY(const std::string resolved, options_.urls.resolve(url));
-  return granules_->intern(resolved);
+  return granules_->intern(Granule{resolved, {}, options_.urls.reach});
 }
 
 Result<uint32_t> KerchunkJsonReader::granule_of(std::string_view url) {

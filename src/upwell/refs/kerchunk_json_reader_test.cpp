@@ -24,7 +24,9 @@ std::string version0(const std::string& chunks) {
 }
 
 Result<Dataset> parse(const std::string& text, const std::string& base = "memory://d/set.json") {
-  return read_kerchunk_json(as_bytes(text), {UrlPolicy::for_set(base, false), {}, 1000});
+  return read_kerchunk_json(
+      as_bytes(text),
+      {{base, std::make_shared<io::Reach>(base, io::ReachOptions{}), {}}, {}, 1000});
 }
 
 TEST(KerchunkJson, Version0WithInlineAndRanges) {

@@ -63,7 +63,7 @@ TEST_F(ParquetFixture, PartitionsAreReadWhenAsked) {
 TEST_F(ParquetFixture, OneKeptPartitionIsEnough) {
   const Bytes metadata = to_bytes(kMetadata);
   auto dataset = read_kerchunk_parquet(session, "memory://d/s.parq/", metadata,
-                                       {{"memory://d/s.parq/", true}, {}, 1});
+                                       {{"memory://d/s.parq/", nullptr}, {}, 1});
   ASSERT_TRUE(dataset);
   const ChunkIndex& chunks = *dataset->root.find_array("v")->segments[0].chunks;
   const std::vector<uint64_t> positions = {6, 0, 3, 1, 4};

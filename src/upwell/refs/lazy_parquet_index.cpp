@@ -92,7 +92,7 @@ Result<PartitionStore::Partition> PartitionStore::decode(ByteSpan file) const {
     if (number == parquet::Column::kNoValue || c.path->value(number).empty()) continue;
     if (granules[number] == kUnknown) {
       UPWELL_TRY(const std::string url, urls_.resolve(std::string(as_text(c.path->value(number)))));
-      granules[number] = granules_->intern(url);
+      granules[number] = granules_->intern(Granule{url, {}, urls_.reach});
     }
     UPWELL_TRY(const uint64_t offset, range_value(c.offset, row));
     UPWELL_TRY(const uint64_t size, range_value(c.size, row));

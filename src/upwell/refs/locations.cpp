@@ -44,8 +44,11 @@ std::string locations_member(const LocationPairs& pairs) {
   return "\"locations\":" + nlohmann::json(pairs).dump() + ",";
 }
 
-LocationChoice::LocationChoice(io::Session& session, LocationPairs pairs)
-    : session_(session), pairs_(std::move(pairs)), ways_(pairs_.size(), Way::kUndecided) {}
+LocationChoice::LocationChoice(io::Session& session, LocationPairs pairs, io::ReachPtr reach)
+    : session_(session),
+      pairs_(std::move(pairs)),
+      reach_(std::move(reach)),
+      ways_(pairs_.size(), Way::kUndecided) {}
 
 LocationChoice::Way LocationChoice::decide(const std::string& first,
                                            const std::string& second) const {
@@ -54,7 +57,7 @@ LocationChoice::Way LocationChoice::decide(const std::string& first,
       !preferred.empty() && io::scheme_of(first) != preferred && io::scheme_of(second) == preferred;
   const std::string& better = swapped ? second : first;
   const std::string& other = swapped ? first : second;
-  const bool other_it_is = !session_.stat(better) && session_.stat(other);
+  const bool other_it_is = !session_.stat(better, reach_) && session_.stat(other, reach_);
   return swapped != other_it_is ? Way::kSecond : Way::kFirst;
 }
 

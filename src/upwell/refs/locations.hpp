@@ -28,7 +28,8 @@ std::string locations_member(const LocationPairs& pairs);
 /// or else the other. Thread-safe; `session` outlives it.
 class LocationChoice {
  public:
-  LocationChoice(io::Session& session, LocationPairs pairs);
+  /// `reach`: of the set.
+  LocationChoice(io::Session& session, LocationPairs pairs, io::ReachPtr reach);
   /// Where to read this object: the URL itself when it has one place, or cannot be reached at all.
   std::string place(const std::string& url);
 
@@ -38,6 +39,7 @@ class LocationChoice {
 
   io::Session& session_;
   LocationPairs pairs_;
+  io::ReachPtr reach_;
   std::mutex mutex_;
   std::vector<Way> ways_;
 };

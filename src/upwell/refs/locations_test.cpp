@@ -43,7 +43,7 @@ class LocationChoiceTest : public ::testing::Test {
     if (https_there) https->put("https://h/a/g.nc", "x");
     session.mount("s3", s3);
     session.mount("https", https);
-    LocationChoice choice(session, {{"s3://b/a/", "https://h/a/"}});
+    LocationChoice choice(session, {{"s3://b/a/", "https://h/a/"}}, nullptr);
     EXPECT_EQ(choice.place("s3://b/elsewhere"), "s3://b/elsewhere");
     return choice.place("s3://b/a/g.nc");
   }

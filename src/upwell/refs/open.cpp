@@ -48,12 +48,12 @@ bool looks_like_file(const std::string& url) {
   return false;
 }
 
-Result<UrlPolicy> policy_of(io::Session& session, const std::string& url, std::string_view document,
-                            const OpenOptions& options) {
-  UrlPolicy policy = UrlPolicy::for_set(url, options.remote_may_name_local);
+Result<UrlPolicy> policy_of(io::Session& session, const std::string& url,
+                            std::string_view document) {
+  UrlPolicy policy{url, session.reach_from(url), {}};
   UPWELL_TRY(LocationPairs pairs, read_locations(document));
   if (!pairs.empty())
-    policy.locations = std::make_shared<LocationChoice>(session, std::move(pairs));
+    policy.locations = std::make_shared<LocationChoice>(session, std::move(pairs), policy.reach);
   return policy;
 }
 
@@ -78,7 +78,7 @@ Result<Dataset> open_directory(io::Session& session, const std::string& url,
   }
   if (!root.zarr_json && root.zmetadata && has_record_size(as_bytes(*root.zmetadata))) {
     KerchunkParquetOptions parquet;
-    UPWELL_TRY(parquet.urls, policy_of(session, base, *root.zmetadata, options));
+    UPWELL_TRY(parquet.urls, policy_of(session, base, *root.zmetadata));
     if (options.only_as_recorded)
       UPWELL_CHECK(expect_granules(session, *root.zmetadata, parquet.urls));
     parquet.drop = options.scan.drop;
@@ -90,7 +90,7 @@ Result<Dataset> open_directory(io::Session& session, const std::string& url,
 Result<Dataset> open_json(io::Session& session, const std::string& url, const SharedBytes& document,
                           const OpenOptions& options) {
   KerchunkJsonOptions json;
-  UPWELL_TRY(json.urls, policy_of(session, url, as_text(document.span()), options));
+  UPWELL_TRY(json.urls, policy_of(session, url, as_text(document.span())));
   if (options.only_as_recorded)
     UPWELL_CHECK(expect_granules(session, as_text(document.span()), json.urls));
   json.drop = options.scan.drop;
@@ -103,7 +103,7 @@ Result<Dataset> open_dmrpp(io::Session& session, const std::string& url,
   UPWELL_TRY(const SharedBytes document, session.read_one(url));
   DmrppOptions dmrpp;
   dmrpp.document_url = url;
-  dmrpp.urls = UrlPolicy::for_set(url, options.remote_may_name_local);
+  dmrpp.urls = {url, session.reach_from(url), {}};
   dmrpp.drop = options.scan.drop;
   return read_dmrpp(session, document.span(), dmrpp);
 }

@@ -20,9 +20,8 @@ namespace upwell::refs {
 ///  - or a granule of any format that format::scan knows, or with a DMR++ beside it (SidecarUse).
 /// Relative URLs inside a reference set resolve against where the set lies.
 ///
-/// A reference set that came over http(s) may only point to http(s) and s3 objects: one that names
-/// a local file gives kPermissionDenied, or a stranger's reference set could read this machine's
-/// files. `open_source_with` lifts that.
+/// What a reference set names is read under the session's `reach_from` it: a stranger's set must
+/// not read this machine's files or its network (docs/decisions/reference-urls.md).
 Result<Dataset> open_source(io::Session& session, const std::string& source,
                             const format::ScanOptions& options = {});
 
@@ -36,8 +35,6 @@ enum class SidecarUse {
 struct OpenOptions {
   format::ScanOptions scan;
   SidecarUse sidecar = SidecarUse::kWhenNeeded;
-  /// Lets reference sets from http(s) point to local files.
-  bool remote_may_name_local = false;
   /// Where many sets that are alike are opened.
   ZarrArrayCache* arrays = nullptr;
   /// Holds granules to the states that a reference set recorded of them: those that changed since

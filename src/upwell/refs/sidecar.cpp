@@ -41,7 +41,7 @@ Result<Sidecar> open_sidecar(io::Session& session, const std::string& url,
   DmrppOptions dmrpp;
   dmrpp.document_url = sidecar_url(url);
   dmrpp.granule_url = url;
-  dmrpp.urls = UrlPolicy::for_set(dmrpp.document_url, options.remote_may_name_local);
+  dmrpp.urls = {dmrpp.document_url, session.reach_from(dmrpp.document_url), {}};
   dmrpp.drop = options.scan.drop;
   auto info = session.stat(dmrpp.document_url);
   if (!info) {

@@ -202,7 +202,8 @@ Result<Response> stored_response(io::Session& session, const Granule& granule,
                                  const ChunkRef& ref) {
   std::string etag = identity_etag(granule, ref);
   if (etag.empty() || ref.length == io::kToEnd) {
-    UPWELL_TRY(SharedBytes bytes, session.read_one(granule.url, {ref.offset, ref.length}));
+    UPWELL_TRY(SharedBytes bytes,
+               session.read_one(granule.url, {ref.offset, ref.length}, granule.reach));
     std::string hash = content_hash(bytes.span());
     return bytes_response(std::move(bytes), std::move(hash));
   }
@@ -210,9 +211,9 @@ Result<Response> stored_response(io::Session& session, const Granule& granule,
   response.content_type = "application/octet-stream";
   response.etag = std::move(etag);
   response.body.size = ref.length;
-  response.body.fetch = [&session, url = granule.url, start = ref.offset](
+  response.body.fetch = [&session, url = granule.url, reach = granule.reach, start = ref.offset](
                             uint64_t offset, uint64_t length) -> Result<SharedBytes> {
-    return session.read_one(url, {start + offset, length});
+    return session.read_one(url, {start + offset, length}, reach);
   };
   return response;
 }
@@ -276,7 +277,7 @@ Result<Response> stripped_response(io::Session& session, const Granule& granule,
   SharedBytes stored = ref.bytes;
   UPWELL_TRY(const auto lease, budget.take(4 * chunk_bytes(delivery.view)));
   if (ref.state == ChunkRef::State::kStored) {
-    UPWELL_TRY(stored, session.read_one(granule.url, {ref.offset, ref.length}));
+    UPWELL_TRY(stored, session.read_one(granule.url, {ref.offset, ref.length}, granule.reach));
   }
   // What is left is still compressed: at worst a little larger than the chunk.
   const uint64_t limit = chunk_bytes(delivery.view) + chunk_bytes(delivery.view) / 8 + (64 << 10);

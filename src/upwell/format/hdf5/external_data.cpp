@@ -16,6 +16,7 @@ struct PlacedSlot {
   uint64_t offset = 0;  // in the file
   uint64_t held = 0;    // bytes of the slot that the file has; libhdf5 reads zeros behind them
   std::string url;
+  io::ReachPtr reach;
   uint32_t granule = 0;
 };
 
@@ -36,6 +37,7 @@ Result<std::vector<PlacedSlot>> place_slots(LinkedFiles& files,
     p.end = at + std::min(slot.size, wanted - at);
     p.offset = slot.offset;
     p.url = granule->url;
+    p.reach = granule->reach;
     uint64_t left = granule->info.size - std::min(granule->info.size, slot.offset);
     p.held = std::min(left, p.end - p.start);
     p.granule = files.dataset().granules->intern(*granule);
@@ -58,7 +60,7 @@ Result<Bytes> gather(LinkedFiles& files, const std::vector<PlacedSlot>& slots, u
     uint64_t from = std::max(start, slot.start);
     uint64_t to = std::min(start + length, slot.start + slot.held);
     if (from >= to) continue;
-    requests.push_back({slot.url, {slot.offset + (from - slot.start), to - from}});
+    requests.push_back({slot.url, {slot.offset + (from - slot.start), to - from}, slot.reach});
     places.push_back(from - start);
   }
   auto answers = files.session().read(requests);

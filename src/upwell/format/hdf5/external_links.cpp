@@ -150,13 +150,14 @@ Result<std::optional<Granule>> LinkedFiles::locate(const std::string& name) {
   const std::string& own = dataset_.granules->at(0).url;
   size_t slash = name.rfind('/');
   std::vector<std::string> names{name};
+  const io::ReachPtr reach = session_.reach_from(own);
   if (slash != std::string::npos) names.push_back(name.substr(slash + 1));
   for (const std::string& candidate : names) {
     if (candidate.empty()) continue;
     std::string url = io::resolve_url(own, candidate);
     if (io::scheme_of(url) != io::scheme_of(own)) continue;
-    auto info = session_.stat(url);
-    if (info) return Granule{url, *info};
+    auto info = session_.stat(url, reach);
+    if (info) return Granule{url, *info, reach};
     if (info.error().code != Code::kNotFound) return fail(std::move(info).error().with(url));
   }
   return std::nullopt;
@@ -186,7 +187,7 @@ Result<std::shared_ptr<const LinkedFiles::Source>> LinkedFiles::open(const Granu
     } else if (--*options.linked_scans_left < 0) {
       return fail(Code::kResourceExhausted, "files lead to more files than are followed");
     }
-    UPWELL_TRY(Dataset dataset, scan(session_, granule.url, options, depth_ + 1));
+    UPWELL_TRY(Dataset dataset, scan_known(session_, granule, options, depth_ + 1));
     auto source = std::make_shared<Source>();
     for (uint32_t i = 0; i < dataset.granules->size(); ++i) {
       source->granules.push_back(dataset_.granules->intern(dataset.granules->at(i)));

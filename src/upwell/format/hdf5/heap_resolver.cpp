@@ -272,7 +272,7 @@ class GlobalHeapResolver : public HeapResolver {
     if (wanted.empty()) return {};
     uint64_t object_size = granule.info.size;
     if (object_size == 0) {
-      UPWELL_TRY(io::ObjectInfo info, session.stat(granule.url));
+      UPWELL_TRY(io::ObjectInfo info, session.stat(granule.url, granule.reach));
       object_size = info.size;
     }
     std::vector<io::ReadRequest> heads;
@@ -284,7 +284,8 @@ class GlobalHeapResolver : public HeapResolver {
                                 "object ({})",
                                 offset, object_size));
       }
-      heads.push_back({granule.url, {offset, std::min(kUsualCollection, object_size - offset)}});
+      heads.push_back(
+          {granule.url, {offset, std::min(kUsualCollection, object_size - offset)}, granule.reach});
     }
     auto answers = session.read(heads);
     std::vector<io::ReadRequest> longer;
@@ -294,7 +295,7 @@ class GlobalHeapResolver : public HeapResolver {
       uint64_t offset = heads[i].range.offset;
       UPWELL_TRY(uint64_t size, global_heap_size(bytes.span(), offset, facts_, object_size));
       if (size > bytes.size()) {
-        longer.push_back({granule.url, {offset, size}});
+        longer.push_back({granule.url, {offset, size}, granule.reach});
         which.push_back(i);
       } else {
         UPWELL_CHECK(keep(granule, wanted[i], bytes.slice(0, size), loaded));
