@@ -170,6 +170,7 @@ def test_redirects_and_names_are_seen_through(write, web, tmp_path):
     for url in targets:
         path = write(url)
         refused(run("read", outer.url + path.name, "v", "-o", tmp_path / "o.npy", "--retries", 0), "--allow-host")
+        assert run("verify", outer.url + path.name, "--retries", 0).returncode != 0
     assert inner.seen == []
     if resolves:
         path = write(targets[-1])

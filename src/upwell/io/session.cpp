@@ -496,14 +496,15 @@ Result<std::vector<std::string>> Session::list_directory(const std::string& dire
   return store->list_directory(directory);
 }
 
-std::vector<Result<ObjectInfo>> Session::stat_many(std::span<const std::string> urls) {
+std::vector<Result<ObjectInfo>> Session::stat_many(std::span<const std::string> urls,
+                                                   const ReachPtr& reach) {
   std::vector<Result<ObjectInfo>> answers(urls.size());
   if (urls.empty()) return answers;
   auto first = traits(urls[0]);
   // Where asking costs nothing, a thread costs more.
   const size_t threads = first && first->worth_caching ? first->parallelism : 1;
   (void)blocking_for(urls.size(), threads, [&](size_t i) -> Result<> {
-    answers[i] = stat(urls[i]);
+    answers[i] = stat(urls[i], reach);
     return {};
   });
   return answers;

@@ -58,7 +58,8 @@ class Session {
   Result<std::vector<std::string>> list(const std::string& prefix);
   Result<std::vector<std::string>> list_directory(const std::string& directory);
   /// As `stat`, of many at once.
-  std::vector<Result<ObjectInfo>> stat_many(std::span<const std::string> urls);
+  std::vector<Result<ObjectInfo>> stat_many(std::span<const std::string> urls,
+                                            const ReachPtr& reach = {});
   Result<> list_each(const std::string& prefix,
                      const std::function<Result<>(const std::string& url)>& visit);
 

@@ -71,9 +71,8 @@ class DmrReader {
 
   Result<Dataset> read() {
     UPWELL_TRY(const std::string url, granule_url_of(root_, options_));
-    // The granule beside which a document lies is the user's own choice.
     const bool beside = url == options_.granule_url;
-    Granule granule{url, {}, beside ? nullptr : options_.urls.reach};
+    Granule granule{url, {}, beside ? options_.granule_reach : options_.urls.reach};
     // Where the granule cannot be asked for, reading its chunks will say why.
     if (auto info = place_.session.stat(url, granule.reach)) granule.info = *info;
     place_.granule = dataset_.granules->intern(granule);

@@ -12,8 +12,9 @@
 namespace upwell::refs {
 
 struct DmrppOptions {
-  std::string document_url;  ///< where the document lies
-  std::string granule_url;   ///< what it describes; empty: what it says itself
+  std::string document_url;         ///< where the document lies
+  std::string granule_url;          ///< what it describes; empty: what it says itself
+  io::ReachPtr granule_reach = {};  ///< of what names that granule; null: the user
   UrlPolicy urls;
   std::vector<std::string> drop;  ///< variables to leave out
 };

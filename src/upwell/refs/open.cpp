@@ -100,7 +100,7 @@ Result<Dataset> open_json(io::Session& session, const std::string& url, const Sh
 
 Result<Dataset> open_dmrpp(io::Session& session, const std::string& url,
                            const OpenOptions& options) {
-  UPWELL_TRY(const SharedBytes document, session.read_one(url));
+  UPWELL_TRY(const SharedBytes document, session.read_one(url, {}, options.reach));
   DmrppOptions dmrpp;
   dmrpp.document_url = url;
   dmrpp.urls = {url, session.reach_from(url), {}};
@@ -129,12 +129,14 @@ Result<Dataset> open_granule(io::Session& session, const std::string& url,
     return fail(Code::kUnsupported, "HDF4 is read only through a DMR++ beside it (NAME.dmrpp)" +
                                         (note.empty() ? "" : "; " + note));
   }
-  UPWELL_TRY(Dataset dataset, format::scan_known(session, {url, info}, options.scan));
+  UPWELL_TRY(Dataset dataset,
+             format::scan_known(session, {url, info, options.reach}, options.scan));
   if (!note.empty()) dataset.notes.push_back(std::move(note));
   return dataset;
 }
 
 Result<Dataset> open_url(io::Session& session, const std::string& url, const OpenOptions& options) {
+  if (options.reach) UPWELL_CHECK(options.reach->check_url(url));
   for (const std::string_view document : {kZmetadata, kZarrJson, std::string_view(kManifest)}) {
     if (path_of(url).ends_with(document) && path_of(url).size() > document.size() &&
         url[path_of(url).size() - document.size() - 1] == '/') {
@@ -150,7 +152,7 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
     const bool absent = !dataset && dataset.error().code == Code::kNotFound;
     if (local || !absent || path_of(url).ends_with('/')) return dataset;
   }
-  auto info = session.stat(url);
+  auto info = session.stat(url, options.reach);
   if (!info) {
     // For a remote directory a server says that it does not exist, that it may not be listed, or
     // sends a page that lists it.
@@ -166,10 +168,10 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
   }
   SharedBytes head;
   if (info->size > 0) {
-    UPWELL_TRY(head, session.read_one(url, {0, std::min(info->size, kHeadBytes)}));
+    UPWELL_TRY(head, session.read_one(url, {0, std::min(info->size, kHeadBytes)}, options.reach));
     if (looks_like_json(head.span())) {
       if (head.size() == info->size) return open_json(session, url, head, options);
-      UPWELL_TRY(const SharedBytes document, session.read_one(url));
+      UPWELL_TRY(const SharedBytes document, session.read_one(url, {}, options.reach));
       return open_json(session, url, document, options);
     }
     if (looks_like_dmrpp(head.span())) return open_dmrpp(session, url, options);

@@ -40,6 +40,7 @@ struct OpenOptions {
   /// Holds granules to the states that a reference set recorded of them: those that changed since
   /// are not read (kChanged).
   bool only_as_recorded = false;
+  io::ReachPtr reach = {};  ///< of what names the source; null: the user
 };
 Result<Dataset> open_source_with(io::Session& session, const std::string& source,
                                  const OpenOptions& options);

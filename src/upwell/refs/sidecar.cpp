@@ -41,15 +41,16 @@ Result<Sidecar> open_sidecar(io::Session& session, const std::string& url,
   DmrppOptions dmrpp;
   dmrpp.document_url = sidecar_url(url);
   dmrpp.granule_url = url;
+  dmrpp.granule_reach = options.reach;
   dmrpp.urls = {dmrpp.document_url, session.reach_from(dmrpp.document_url), {}};
   dmrpp.drop = options.scan.drop;
-  auto info = session.stat(dmrpp.document_url);
+  auto info = session.stat(dmrpp.document_url, options.reach);
   if (!info) {
     // Stores that hide what is not there say that it is forbidden.
     if (is_about_reaching(info.error().code)) return fail(std::move(info).error());
     return Sidecar{};
   }
-  auto text = session.read_one(dmrpp.document_url);
+  auto text = session.read_one(dmrpp.document_url, {}, options.reach);
   if (!text && is_about_reaching(text.error().code)) return fail(std::move(text).error());
   auto dataset = text ? read_dmrpp(session, text->span(), dmrpp)
                       : Result<Dataset>(fail(std::move(text).error()));

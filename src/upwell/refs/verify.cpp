@@ -133,6 +133,8 @@ class Verify {
     report_.source = source;
     report_.seed = options_.seed;
     UPWELL_TRY(set_, open_source(session_, source, scan_));
+    granule_options_.scan = scan_;
+    granule_options_.reach = session_.reach_from(io::normal_url(source));
     report_.format = set_.format;
     for (const Problem& problem : set_.problems)
       note({"", problem.path, "unreadable", problem.error.to_string(), 1});
@@ -154,7 +156,7 @@ class Verify {
       report_.granules.push_back({granule.url, State::kUnrecorded, {}, 0, 0});
       urls.push_back(granule.url);
     }
-    const auto now = session_.stat_many(urls);
+    const auto now = session_.stat_many(urls, granule_options_.reach);
     for (size_t i = 0; i < urls.size(); ++i) {
       GranuleVerdict& verdict = report_.granules[i];
       const io::ObjectInfo& before = placement_.granules[i].info;
@@ -284,7 +286,7 @@ class Verify {
 
   Result<> compare_granule(size_t i) {
     const std::string& url = report_.granules[i].url;
-    auto granule = open_source(session_, url, scan_);
+    auto granule = open_source_with(session_, url, granule_options_);
     if (!granule) {
       const bool gone = granule.error().code == Code::kNotFound;
       std::lock_guard lock(mutex_);
@@ -475,6 +477,7 @@ class Verify {
   const VerifyOptions& options_;
   VerifyReport& report_;
   format::ScanOptions scan_;
+  OpenOptions granule_options_;  // as the set may name them
   Dataset set_;
   Placement placement_;
   std::vector<Variable> variables_;
