@@ -355,6 +355,43 @@ def test_cdo_finds_the_bounds_of_what_was_read(tmp_path):
     assert "2000-02-27" in run.stdout or "2000-02-28" in run.stdout
 
 
+def test_json_says_what_the_text_says(tmp_path):
+    """Fill values of every kind, byte order, names of an enumeration."""
+    with netCDF4.Dataset(tmp_path / "f.nc", "w") as nc:
+        nc.createDimension("x", 2)
+        for name, dtype, fill in (("i2", "i2", -999), ("u8", "u8", 2**64 - 1), ("f4", "f4", np.nan), ("f8", ">f8", 1e20), ("c", "S1", b"-")):
+            nc.createVariable(name, dtype, ("x",), fill_value=fill, endian="big" if dtype[0] == ">" else "native")
+        kind = nc.createEnumType("i1", "kind_t", {"land": 0, "sea": 7})
+        nc.createVariable("kind", kind, ("x",))
+    arrays = {a["name"]: a for a in json.loads(upwell("info", tmp_path / "f.nc", "--json").stdout)["root"]["arrays"]}
+    fills = {n: arrays[n]["attributes"].get("_FillValue") for n in ("i2", "u8", "f4", "f8")}
+    assert fills == {"i2": -999, "u8": 2**64 - 1, "f4": "NaN", "f8": 1e20}
+    assert {n: arrays[n]["fill_value"] for n in fills} == fills
+    assert arrays["f8"]["dtype"] == ">f8" and arrays["i2"]["dtype"] == "<i2"
+    assert arrays["c"]["attributes"]["_FillValue"] and arrays["kind"]["enum"] == {"land": 0, "sea": 7}
+
+
+def test_killed_runs_are_swept_up(grid, tmp_path):
+    """What a killed run leaves of a target goes when the target is written again; what may be another's work stays."""
+    work = tmp_path / "work"
+    work.mkdir()
+    old = [work / f".{name}.tmp-1-0" for name in ("o.npy", "o.nc", "o.json", "o.parq")]
+    for path in old[:3]:
+        path.write_bytes(b"half")
+    (old[3] / "sst").mkdir(parents=True)
+    (old[3] / "sst" / "refs.0.parq").write_bytes(b"half")
+    young, other = work / ".o.npy.tmp-1-1", work / ".x.npy.tmp-1-0"
+    young.write_bytes(b""), other.write_bytes(b"")
+    long_ago = (1e9, 1e9)
+    for path in (*old, old[3] / "sst", old[3] / "sst" / "refs.0.parq", other):
+        os.utime(path, long_ago)
+    for name in ("o.npy", "o.nc"):
+        upwell("read", grid, "sst", "-o", work / name)
+    for name in ("o.json", "o.parq"):
+        upwell("virtualize", grid, "-o", work / name)
+    assert not any(path.exists() for path in old) and young.exists() and other.exists()
+
+
 def test_equal_names_of_other_things_do_not_meet(tmp_path):
     """A covariance has one dimension twice; dimensions of two groups have one name and two lengths."""
     with netCDF4.Dataset(tmp_path / "a.nc", "w") as nc:
@@ -376,17 +413,29 @@ def test_equal_names_of_other_things_do_not_meet(tmp_path):
 def test_csv_has_all_coordinates(tmp_path):
     path = make_curvilinear(tmp_path / "c.nc")
     head, rows = rows_of(upwell("read", path, "model/v", "--isel", "time=1:3,lev=1", "-o", "-").stdout)
-    assert head == ["time", "y", "x", "lev", "lat", "lon", "height", "v"]
+    assert head == ["time", "y", "x", "lev", "lat", "lon", "height", "row", "v"]
     with xr.open_dataset(path) as root, xr.open_dataset(path, group="model") as model:
         v, lat, lon = model["v"].isel(time=slice(1, 3), lev=1).values, root["lat"].values, root["lon"].values
     for i, (t, y, x) in enumerate(np.ndindex(v.shape)):
         assert rows[i][0] == ("2000-02-28T00:00:00", "2000-03-01T00:00:00")[t]
-        assert [float(c) for c in rows[i][1:]] == [y, x, 0.5, lat[y, x], lon[y, x], 2.0, float(rows[i][-1])]
+        assert [float(c) for c in rows[i][1:7]] == [y, x, 0.5, lat[y, x], lon[y, x], 2.0]
+        assert rows[i][7] == f"row {y}"
         assert np.float32(rows[i][-1]) == v[t, y, x]
     head, rows = rows_of(upwell("read", path, "time", "-o", "-").stdout)
     assert head == ["time", "time"] and rows[2] == ["2000-03-01T00:00:00"] * 2
     head, rows = rows_of(upwell("read", path, "time", "--raw", "-o", "-").stdout)
     assert rows[2] == ["48", "48"]
+
+
+def test_csv_joins_characters(tmp_path):
+    path = make_curvilinear(tmp_path / "c.nc")
+    with netCDF4.Dataset(path, "a") as nc:
+        nc["row"]._Encoding = "utf-8"
+        nc["row"][2, :] = netCDF4.stringtochar(np.array(["é,\"2\"".encode()], "S8"))[0]
+    head, rows = rows_of(upwell("read", path, "row", "-o", "-").stdout)
+    assert head == ["y", "row"] and [r[1] for r in rows] == ["row 0", "row 1", "é,\"2\"", "row 3", "row 4"]
+    head, rows = rows_of(upwell("read", path, "model/v", "--isel", "time=0,lev=0,x=0", "-o", "-").stdout)
+    assert [r[head.index("row")] for r in rows] == ["row 0", "row 1", "é,\"2\"", "row 3", "row 4"]
 
 
 def test_a_time_that_is_none_is_an_error_in_csv(tmp_path):

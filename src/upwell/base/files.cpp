@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <vector>
 
 namespace upwell {
 namespace {
@@ -19,13 +21,40 @@ tl::unexpected<Error> cannot_write(const fs::path& path, int error) {
   return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(error));
 }
 
+/// No run leaves what it writes untouched for so long.
+constexpr auto kAbandoned = std::chrono::hours(1);
+
+bool touched_since(const fs::path& path, fs::file_time_type then) {
+  std::error_code error;
+  if (fs::last_write_time(path, error) >= then || error) return true;
+  for (fs::recursive_directory_iterator it(path, error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code gone;
+    if (it->last_write_time(gone) >= then || gone) return true;
+  }
+  return false;
+}
+
+/// Removes what killed runs left of one target.
+void sweep(const fs::path& directory, const std::string& prefix) {
+  const auto then = fs::file_time_type::clock::now() - kAbandoned;
+  std::vector<fs::path> abandoned;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename().string().starts_with(prefix) && !touched_since(it->path(), then))
+      abandoned.push_back(it->path());
+  }
+  for (const fs::path& path : abandoned) fs::remove_all(path, error);
+}
+
 /// A name in the target's directory that no other process uses: a rename across file systems would
 /// not be atomic.
 fs::path temporary_name(const fs::path& target) {
   static std::atomic<unsigned> counter{0};
   fs::path directory = target.has_parent_path() ? target.parent_path() : fs::path(".");
-  return directory / ("." + target.filename().string() + ".tmp-" + std::to_string(::getpid()) +
-                      "-" + std::to_string(counter++));
+  const std::string prefix = "." + target.filename().string() + ".tmp-";
+  sweep(directory, prefix);
+  return directory / (prefix + std::to_string(::getpid()) + "-" + std::to_string(counter++));
 }
 
 fs::path without_trailing_slash(const fs::path& path) {

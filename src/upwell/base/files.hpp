@@ -13,7 +13,8 @@ namespace upwell {
 enum class Sync { kYes, kNo };
 
 /// A file under a temporary name beside its target; `commit` syncs and renames it. Destroyed
-/// without commit: nothing is left.
+/// without commit: nothing is left. Of a process that was killed `.NAME.tmp-…` stays; whoever
+/// writes the same target an hour later removes it.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::filesystem::path& target);
@@ -21,6 +22,8 @@ class AtomicFile {
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
 
+  /// For libraries that write a file by its name, in place of `write`.
+  const std::filesystem::path& path() const { return temporary_; }
   Result<> write(ByteSpan bytes);
   /// fsync, rename over the target, fsync the directory.
   Result<> commit(Sync sync = Sync::kYes);

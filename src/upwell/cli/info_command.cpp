@@ -9,6 +9,7 @@
 #include "cli/read_output.hpp"
 #include "refs/open.hpp"
 #include "refs/zarr_metadata.hpp"
+#include "refs/zarr_values.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -183,10 +184,32 @@ Result<Json> array_json(const Array& array) {
       json["stored_bytes"] = totals.bytes;
     }
   }
+  if (auto dtype = to_numpy(array.type)) json["dtype"] = std::move(*dtype);
+  if (array.type.kind == Kind::kEnum) {
+    for (const EnumValue& value : array.type.values) {
+      Values number;
+      number.type = memory_type(*array.type.base);
+      number.data.resize(number.type.size);
+      UPWELL_CHECK(to_memory(*array.type.base, value.value, 1, number.data));
+      json["enum"][value.name] = number.integer(0);
+    }
+  }
+  if (array.fill) {
+    auto fill = refs::fill_json(array.type, *array.fill);
+    if (fill) json["fill_value"] = Json::parse(*fill, nullptr, false);
+  }
   json["bytes"] = element_count(array.shape) * array.type.size;
   UPWELL_TRY(std::string attributes, refs::zarr2_attributes_json(array, refs::stored_view(array)));
   Json parsed = Json::parse(attributes, nullptr, false);
   parsed.erase("_ARRAY_DIMENSIONS");
+  // In a Zarr v2 document this one is not among the attributes.
+  const Attribute* fill = find_attribute(array.attributes, "_FillValue");
+  if (fill != nullptr && !parsed.contains("_FillValue")) {
+    const bool number = fill->value.type.is_number() && fill->value.count() == 1;
+    auto text = number ? refs::fill_json(fill->value.type, fill->value.data)
+                       : refs::value_json(fill->value);
+    if (text) parsed["_FillValue"] = Json::parse(*text, nullptr, false);
+  }
   json["attributes"] = std::move(parsed);
   return json;
 }

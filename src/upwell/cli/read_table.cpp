@@ -50,6 +50,11 @@ std::vector<std::string> names_in(const Role& role, const std::string& text) {
   return names;
 }
 
+/// netCDF's texts: single bytes along a last dimension of their own.
+bool is_char_array(const Array& array) {
+  return array.type.kind == Kind::kString && array.type.size == 1 && !array.shape.empty();
+}
+
 class TableReader {
  public:
   TableReader(io::Session& session, const Dataset& dataset, bool raw, Company company)
@@ -124,7 +129,8 @@ class TableReader {
     for (size_t d = 0; d < array.shape.size(); ++d) {
       auto axis = axes_.find(dimension_name(array, d));
       if (axis == axes_.end()) {
-        if (company_ == Company::kCoordinates) return {};
+        const bool characters = is_char_array(array) && d + 1 == array.shape.size();
+        if (company_ == Company::kCoordinates && !characters) return {};
         continue;
       }
       const Axis& a = axis->second;
@@ -161,8 +167,14 @@ class TableReader {
         column.ticks = values;
       UPWELL_TRY(values, cf::decode(decoding, std::move(values)));
     }
+    size_t rank = array.shape.size();
+    if (company_ == Company::kCoordinates && !raw_ && is_char_array(array) && !single[rank - 1] &&
+        part.shape[rank - 1] > 0) {
+      --rank;
+      values.type = DataType::fixed_string(static_cast<uint32_t>(part.shape[rank]));
+    }
     Shape kept;
-    for (size_t d = 0; d < array.shape.size(); ++d) {
+    for (size_t d = 0; d < rank; ++d) {
       if (single[d]) continue;
       const Axis axis{part.origin[d], part.shape[d], part.step[d], false};
       column.dimensions.push_back(output_dimension(array, d, axis));

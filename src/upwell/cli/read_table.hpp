@@ -33,7 +33,8 @@ struct Table {
 enum class Company { kNone, kCoordinates, kDescribed };
 
 /// Reads the part `named` of the array at `path`, decoded unless `raw`, and its company. Axes of
-/// which one element was taken are dropped, as numpy does; their coordinates become scalars.
+/// which one element was taken are dropped, as numpy does; their coordinates become scalars. For
+/// text (kCoordinates) characters are joined along their last axis.
 Result<Table> read_table(io::Session& session, const Dataset& dataset, const std::string& path,
                          const NamedSelection& named, bool raw, Company company);
 

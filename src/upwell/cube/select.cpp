@@ -293,8 +293,13 @@ Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& da
   for (const AxisRequest& request : requests) {
     auto axis = axis_of(array, request);
     if (!axis) {
-      return bad_axis(request, fmt::format("{} has the dimensions ({})", array.name,
-                                           fmt::join(array.dimensions, ", ")));
+      std::string why =
+          fmt::format("{} has the dimensions ({})", array.name, fmt::join(array.dimensions, ", "));
+      const Array* other = find_named(dataset, path, request.dimension).array;
+      if (other != nullptr)
+        why += fmt::format("; {} is an array over ({}): select those by index (--isel)",
+                           request.dimension, fmt::join(other->dimensions, ", "));
+      return bad_axis(request, why);
     }
     size_t d = *axis;
     if (taken[d]) return bad_axis(request, "selected twice");

@@ -2,11 +2,12 @@
 
 #include <fmt/core.h>
 #include <netcdf.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <map>
 #include <mutex>
+
+#include "base/files.hpp"
 
 namespace upwell::format::netcdf4 {
 namespace {
@@ -164,24 +165,20 @@ Result<> write_file(int id, const File& file) {
 }  // namespace
 
 Result<> write(const std::filesystem::path& target, const File& file) {
-  std::filesystem::path temporary = target;
-  temporary += fmt::format(".tmp-{}", ::getpid());
-  std::lock_guard lock(library_lock());
-  int id = 0;
-  UPWELL_CHECK(check(nc_create(temporary.c_str(), NC_NETCDF4 | NC_CLOBBER, &id), target.string()));
-  int old_mode = 0;
-  nc_set_fill(id, NC_NOFILL, &old_mode);
-  Result<> written = write_file(id, file);
-  Result<> closed = check(nc_close(id), target.string());
-  std::error_code error;
-  if (written && closed) {
-    std::filesystem::rename(temporary, target, error);
-    if (!error) return {};
-    written = fail(Code::kCannotWrite, target.string() + ": " + error.message());
+  UPWELL_TRY(AtomicFile output, AtomicFile::create(target));
+  {
+    std::lock_guard lock(library_lock());
+    int id = 0;
+    UPWELL_CHECK(
+        check(nc_create(output.path().c_str(), NC_NETCDF4 | NC_CLOBBER, &id), target.string()));
+    int old_mode = 0;
+    nc_set_fill(id, NC_NOFILL, &old_mode);
+    Result<> written = write_file(id, file);
+    Result<> closed = check(nc_close(id), target.string());
+    UPWELL_CHECK(std::move(written));
+    UPWELL_CHECK(std::move(closed));
   }
-  std::filesystem::remove(temporary, error);
-  UPWELL_CHECK(std::move(written));
-  return closed;
+  return output.commit();
 }
 
 }  // namespace upwell::format::netcdf4
