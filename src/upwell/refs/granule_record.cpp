@@ -147,18 +147,21 @@ Result<std::optional<StoreRecord>> read_record(std::string_view document) {
   return std::optional<StoreRecord>(std::move(record));
 }
 
+void expect_granule(io::Session& session, const std::string& url, io::ObjectInfo recorded) {
+  if (recorded.size == 0) return;
+  // Of a file the size decides: a copy has another time, and the ETag is of this machine.
+  if (io::scheme_of(url) == "file") recorded = {recorded.size, {}, {}};
+  session.expect(url, recorded);
+}
+
 Result<> expect_granules(io::Session& session, std::string_view document, const UrlPolicy& urls) {
   // Another place has ETags and times of its own.
   if (urls.locations != nullptr || document.find("\"upwell\"") == std::string_view::npos) return {};
   UPWELL_TRY(const std::optional<StoreRecord> record, read_record(document));
   if (!record) return {};
   for (const GranuleRecord& granule : record->granules) {
-    if (granule.info.size == 0) continue;
     UPWELL_TRY(const std::string url, urls.resolve(granule.url));
-    io::ObjectInfo info = granule.info;
-    // Of a file the size decides: a copy has another time.
-    if (io::scheme_of(url) == "file") info.mtime_ns.reset();
-    session.expect(url, info);
+    expect_granule(session, url, granule.info);
   }
   return {};
 }

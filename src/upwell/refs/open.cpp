@@ -66,7 +66,8 @@ Result<Dataset> open_directory(io::Session& session, const std::string& url,
   if (names_store(url)) {
     UPWELL_TRY(const SharedBytes manifest, session.read_one(base + kManifest));
     OpenStoreOptions store;
-    UPWELL_TRY(store.urls, policy_of(session, base, as_text(manifest.span()), options));
+    UPWELL_TRY(store.urls, policy_of(session, base, as_text(manifest.span())));
+    store.only_as_recorded = options.only_as_recorded;
     store.drop = options.scan.drop;
     return open_store(session, base, manifest.span(), store);
   }

@@ -397,7 +397,7 @@ class Verify {
                                                const std::string& path, const Selection& box,
                                                uint64_t& bytes) {
     const Selection place = mapping.in_store(box);
-    const auto finding = [&](const char* kind, std::string message) {
+    const auto finding = [&](const char* kind, const std::string& message) {
       return std::optional(Finding{"", "", kind, box_text(place) + ": " + message, 1});
     };
     // What is broken is a finding; what may pass is an error.

@@ -40,6 +40,7 @@ class StoreOpener {
   Result<> add_part(const StorePart& part, uint64_t start) {
     UPWELL_TRY(const auto columns,
                PartColumns::open(session_, base_, part, options_.urls, dataset_.granules));
+    if (options_.only_as_recorded) columns->hold_granules(session_);
     dataset_.granule_count += part.granules;
     std::vector<std::shared_ptr<const SegmentLayout>> plain(columns->document().layouts.size());
     for (const PartDocument::OneSegment& one : columns->document().segments) {

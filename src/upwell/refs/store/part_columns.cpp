@@ -30,10 +30,10 @@ Result<std::shared_ptr<const StoreFile>> need_file(io::Session& session, const s
 
 }  // namespace
 
-Result<std::shared_ptr<const PartColumns>> PartColumns::open(io::Session& session,
-                                                             const std::string& base,
-                                                             const StorePart& part, UrlPolicy urls,
-                                                             std::shared_ptr<GranuleTable> table) {
+Result<std::shared_ptr<PartColumns>> PartColumns::open(io::Session& session,
+                                                       const std::string& base,
+                                                       const StorePart& part, UrlPolicy urls,
+                                                       std::shared_ptr<GranuleTable> table) {
   auto out = std::make_shared<PartColumns>();
   UPWELL_TRY(const auto document, need_file(session, base, part, kPartFile));
   UPWELL_TRY(const SharedBytes text, document->read({0, document->size()}));
@@ -61,7 +61,7 @@ Result<std::shared_ptr<const PartColumns>> PartColumns::open(io::Session& sessio
     if (one.rows.first > out->rows() || one.rows.count > out->rows() - one.rows.first)
       return fail(Code::kInvalidData,
                   base + part.name + ": a segment with rows that are not there");
-  return std::shared_ptr<const PartColumns>(std::move(out));
+  return out;
 }
 
 Result<PartColumns::Block> PartColumns::block(uint64_t first, uint64_t count) const {
@@ -160,6 +160,9 @@ Result<uint32_t> PartColumns::number_of(uint64_t granule) const {
   found.info.size = size.number(0);
   if (const auto ns = static_cast<int64_t>(mtime.number(0)); ns != kNoTime)
     found.info.mtime_ns = ns;
+  found.reach = urls_.reach;
+  if (held_to_ != nullptr && urls_.locations == nullptr)
+    expect_granule(*held_to_, found.url, found.info);
   const uint32_t number = table_->intern(found);
   known.store(number + 1, std::memory_order_relaxed);
   return number;

@@ -28,10 +28,12 @@ inline constexpr uint64_t kNoSource = UINT64_MAX;  // "length" of what only hold
 class PartColumns {
  public:
   /// `table` learns of the granules that are looked up. kInvalidData when columns are missing.
-  static Result<std::shared_ptr<const PartColumns>> open(io::Session& session,
-                                                         const std::string& base,
-                                                         const StorePart& part, UrlPolicy urls,
-                                                         std::shared_ptr<GranuleTable> table);
+  static Result<std::shared_ptr<PartColumns>> open(io::Session& session, const std::string& base,
+                                                   const StorePart& part, UrlPolicy urls,
+                                                   std::shared_ptr<GranuleTable> table);
+
+  /// From now on the session reads granules only in the state that is recorded of them.
+  void hold_granules(io::Session& session) { held_to_ = &session; }
 
   const PartDocument& document() const { return document_; }
   uint64_t rows() const { return chunks_.rows; }
@@ -56,6 +58,7 @@ class PartColumns {
   std::optional<Block> all_;                   // of a local file
   mutable std::atomic<uint64_t> touched_ = 0;  // bytes of it that lookups brought into memory
   UrlPolicy urls_;
+  io::Session* held_to_ = nullptr;  // where granules must be as recorded
   std::shared_ptr<GranuleTable> table_;
   // Number in table_ of each granule of the part plus one; 0: not looked up yet.
   mutable std::vector<std::atomic<uint32_t>> numbers_;

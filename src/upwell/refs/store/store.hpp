@@ -75,6 +75,7 @@ Result<uint64_t> write_manifest(const std::filesystem::path& directory,
 struct OpenStoreOptions {
   UrlPolicy urls;
   std::vector<std::string> drop;  ///< paths of arrays
+  bool only_as_recorded = false;  ///< see OpenOptions
 };
 /// Opens the store at `base`, which ends with '/'. References stay in their files until they are
 /// looked up; the session must outlive the dataset. kInvalidData names the file that is broken.
