@@ -74,6 +74,7 @@ void add_read_command(Program& program);
 void add_virtualize_command(Program& program);
 void add_append_command(Program& program);
 void add_verify_command(Program& program);
+void add_doctor_command(Program& program);
 void add_serve_command(Program& program);
 
 /// Everything above in one call, for main.

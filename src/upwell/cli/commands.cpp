@@ -9,6 +9,7 @@ int run_program(int argc, char** argv) {
   add_virtualize_command(program);
   add_append_command(program);
   add_verify_command(program);
+  add_doctor_command(program);
   add_serve_command(program);
   return program.run(argc, argv);
 }

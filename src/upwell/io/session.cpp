@@ -596,6 +596,10 @@ Counters Session::counters() const {
   return counters;
 }
 
+Result<std::shared_ptr<ByteStore>> Session::store(const std::string& url) const {
+  return impl_->store_of(url);
+}
+
 Result<StoreTraits> Session::traits(const std::string& url) const {
   UPWELL_TRY(auto store, impl_->store_of(url));
   return store->traits();

@@ -79,6 +79,8 @@ class Session {
   ReachPtr reach_from(const std::string& url) const;
 
   Counters counters() const;
+  /// The store that reads this URL: for another session over it.
+  Result<std::shared_ptr<ByteStore>> store(const std::string& url) const;
   /// Coalescing and request limits of the store behind this URL.
   Result<StoreTraits> traits(const std::string& url) const;
 
