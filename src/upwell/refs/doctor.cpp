@@ -27,9 +27,9 @@ class TracingStore : public io::ByteStore {
       : below_(std::move(below)), traits_(traits) {}
 
   io::StoreTraits traits() const override { return traits_; }
-  Result<io::ObjectInfo> stat(const std::string& url) override {
+  Result<io::ObjectInfo> stat(const std::string& url, const io::ReachPtr& reach) override {
     note({{url, {0, 0}}});
-    return below_->stat(url);
+    return below_->stat(url, reach);
   }
   std::vector<Result<SharedBytes>> read(std::span<const io::ReadRequest> requests) override {
     note({requests.begin(), requests.end()});
@@ -211,7 +211,7 @@ Result<ReadPattern> plan_read(const Dataset& dataset, const Array& array, std::s
   std::vector<io::ReadRequest> requests;
   for (const ChunkTask& task : plan.tasks) {
     if (task.ref.state != ChunkRef::State::kStored) continue;
-    UPWELL_TRY(const auto decoder, ChunkDecoder::make(*task.segment->layout));
+    UPWELL_TRY(const auto decoder, ChunkDecoder::make(*task.segment->layout, array.type));
     io::Range range = decoder->needed_bytes(task);
     range.length = std::min(range.length, task.ref.length);
     range.offset += task.ref.offset;
@@ -263,7 +263,8 @@ Result<> try_compression(io::Session& session, const Dataset& dataset, const Arr
   const uint64_t length =
       plain ? std::min(ref.length, kTrialBytes) / array.type.size * array.type.size : ref.length;
   UPWELL_TRY(const SharedBytes stored,
-             session.read_one(dataset.granules->at(ref.granule).url, {ref.offset, length}));
+             session.read_one(dataset.granules->at(ref.granule).url, {ref.offset, length},
+                              dataset.granules->at(ref.granule).reach));
   Bytes raw = plain ? to_bytes(stored.span()) : Bytes(out.chunk_bytes);
   if (deflated) {
     UPWELL_TRY(const auto pipeline, codec::Pipeline::make(out.codecs, array.type.size));
