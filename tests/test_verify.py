@@ -333,7 +333,7 @@ def test_over_http(tmp_path, cube, root):
 
 def test_a_set_from_the_network_names_no_local_granule(tmp_path, cube, root):
     run = subprocess.run([UPWELL, "verify", f"{root}/cube.json"], capture_output=True, text=True, timeout=60)
-    assert run.returncode == 77 and "names the local object" in run.stderr
+    assert run.returncode == 77 and "from the network" in run.stderr
 
 
 @pytest.mark.parametrize("what", ["granule", "zarr", "nothing", "not there"])

@@ -505,7 +505,7 @@ class Append {
       const std::string url = output_url(options_.virtualize.output, granule.url);
       if (i < record_.granules.size() || url == granule.url) continue;
       granule.url = url;
-      granule.info = {granule.info.size, {}, {}};
+      granule.info.etag.clear();  // of the other place
     }
     return record;
   }

@@ -149,8 +149,9 @@ Result<std::optional<StoreRecord>> read_record(std::string_view document) {
 
 void expect_granule(io::Session& session, const std::string& url, io::ObjectInfo recorded) {
   if (recorded.size == 0) return;
-  // Of a file the size decides: a copy has another time, and the ETag is of this machine.
-  if (io::scheme_of(url) == "file") recorded = {recorded.size, {}, {}};
+  // A copy at another place has another time; the ETag of a file is of this machine.
+  recorded.mtime_ns.reset();
+  if (io::scheme_of(url) == "file") recorded.etag.clear();
   session.expect(url, recorded);
 }
 

@@ -192,8 +192,7 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
   for (const size_t i : report.order) {
     const SourceReport& source = report.sources[i];
     GranuleRecord granule{output_url(options, source.url), source.info, source.length};
-    // At another place it has an ETag and a time of its own.
-    if (granule.url != source.url) granule.info = {source.info.size, {}, {}};
+    if (granule.url != source.url) granule.info.etag.clear();  // of the other place
     out.granules.push_back(std::move(granule));
   }
   return out;
