@@ -377,6 +377,25 @@ def test_parquet_killed_at_every_write(tmp_path):
     assert killed and seen_old
 
 
+def test_a_changed_file_is_not_read(tmp_path):
+    """Of the same size, too; a copy that kept its time in seconds is no change."""
+    g = steps(tmp_path, range(2), zlib=False, shuffle=False)
+    store = tmp_path / "cube.json"
+    virtualize(*g, "-o", store, "-q")
+
+    def read(*options):
+        command = [UPWELL, "read", str(store), "v", "-o", str(tmp_path / "v.npy"), *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    info = os.stat(g[1])
+    os.utime(g[1], ns=(info.st_atime_ns, info.st_mtime_ns // 10**9 * 10**9))
+    assert read().returncode == 0
+    os.utime(g[1], ns=(info.st_atime_ns, info.st_mtime_ns + 10**10))
+    run = read()
+    assert run.returncode == 65 and g[1] in run.stderr and "since it was indexed" in run.stderr
+    assert read("--ignore-changes").returncode == 0
+
+
 # --- as a set of its own ------------------------------------------------------------------------
 
 

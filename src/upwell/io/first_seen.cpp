@@ -3,6 +3,16 @@
 #include "io/url.hpp"
 
 namespace upwell::io {
+namespace {
+
+/// A recorded time in whole seconds stands for that second: many copies keep no more.
+bool same_time(int64_t a, int64_t b, bool exact) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  if (a == b || exact) return a == b;
+  return a / kSecond == b / kSecond && (a % kSecond == 0 || b % kSecond == 0);
+}
+
+}  // namespace
 
 Result<> FirstSeen::check(const std::string& url, const ObjectInfo& now, bool size_known) {
   std::lock_guard lock(mutex_);
@@ -24,7 +34,8 @@ Result<> FirstSeen::check(const std::string& url, const ObjectInfo& now, bool si
       return fail(Code::kChanged,
                   shown + ": ETag " + first.info.etag + " before, " + now.etag + " now");
     }
-  } else if (now.mtime_ns && first.info.mtime_ns && *now.mtime_ns != *first.info.mtime_ns) {
+  } else if (now.mtime_ns && first.info.mtime_ns &&
+             !same_time(*now.mtime_ns, *first.info.mtime_ns, first.seen)) {
     return fail(Code::kChanged, shown + ": it was modified since");
   }
   first.seen = true;

@@ -149,9 +149,13 @@ Result<std::optional<StoreRecord>> read_record(std::string_view document) {
 
 void expect_granule(io::Session& session, const std::string& url, io::ObjectInfo recorded) {
   if (recorded.size == 0) return;
-  // A copy at another place has another time; the ETag of a file is of this machine.
-  recorded.mtime_ns.reset();
-  if (io::scheme_of(url) == "file") recorded.etag.clear();
+  // The ETag of a file is of this machine. Elsewhere the time may be that of the file which was
+  // indexed, before it was put there.
+  if (io::scheme_of(url) == "file") {
+    recorded.etag.clear();
+  } else {
+    recorded.mtime_ns.reset();
+  }
   session.expect(url, recorded);
 }
 

@@ -51,8 +51,8 @@ std::string record_json(const StoreRecord& record);
 /// kInvalidData when it is something else than what record_json writes.
 Result<std::optional<StoreRecord>> read_record(std::string_view document);
 
-/// Makes the session refuse (kChanged) an object in another state than the recorded one, as far as
-/// that is known (size 0: not at all).
+/// Makes the session refuse (kChanged) an object in another state (size, ETag; of a file, time)
+/// than the recorded one, as far as that is known (size 0: not at all).
 void expect_granule(io::Session& session, const std::string& url, io::ObjectInfo recorded);
 
 /// Makes the session refuse objects that are not what a set with this document recorded of its
