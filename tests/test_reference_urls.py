@@ -19,7 +19,6 @@ UPWELL = pathlib.Path(os.environ.get("UPWELL", ROOT / "build" / "release" / "bin
 
 kerchunk_df = pytest.importorskip("kerchunk.df")
 
-pytestmark = pytest.mark.skipif(not UPWELL.exists(), reason=f"{UPWELL} is not built")
 
 METADATA = {"link": "http://169.254.169.254/latest/meta-data/iam/security-credentials/"}
 

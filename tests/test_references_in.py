@@ -15,8 +15,6 @@ kerchunk_hdf = pytest.importorskip("kerchunk.hdf")
 kerchunk_df = pytest.importorskip("kerchunk.df")
 h5py = pytest.importorskip("h5py")
 
-pytestmark = pytest.mark.skipif(not UPWELL.exists(), reason=f"{UPWELL} is not built")
-
 
 def read(source, array, out):
     done = subprocess.run(

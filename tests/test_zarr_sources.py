@@ -22,8 +22,6 @@ UPWELL = zarr_conformance.program()
 PYTHONS = zarr_conformance.pythons()
 zarr = pytest.importorskip("zarr", minversion="3")
 
-pytestmark = pytest.mark.skipif(not UPWELL.exists(), reason=f"{UPWELL} is not built")
-
 
 def upwell(*arguments, status=0):
     done = subprocess.run([UPWELL, *map(str, arguments)], capture_output=True, text=True, timeout=60)

@@ -3,16 +3,11 @@
 #include "io/url.hpp"
 
 namespace upwell::io {
-namespace {
 
-/// A recorded time in whole seconds stands for that second: many copies keep no more.
-bool same_time(int64_t a, int64_t b, bool exact) {
+bool same_recorded_time(int64_t a, int64_t b) {
   constexpr int64_t kSecond = 1'000'000'000;
-  if (a == b || exact) return a == b;
-  return a / kSecond == b / kSecond && (a % kSecond == 0 || b % kSecond == 0);
+  return a == b || (a / kSecond == b / kSecond && (a % kSecond == 0 || b % kSecond == 0));
 }
-
-}  // namespace
 
 Result<> FirstSeen::check(const std::string& url, const ObjectInfo& now, bool size_known) {
   std::lock_guard lock(mutex_);
@@ -35,7 +30,8 @@ Result<> FirstSeen::check(const std::string& url, const ObjectInfo& now, bool si
                   shown + ": ETag " + first.info.etag + " before, " + now.etag + " now");
     }
   } else if (now.mtime_ns && first.info.mtime_ns &&
-             !same_time(*now.mtime_ns, *first.info.mtime_ns, first.seen)) {
+             (first.seen || !same_recorded_time(*now.mtime_ns, *first.info.mtime_ns)) &&
+             *now.mtime_ns != *first.info.mtime_ns) {
     return fail(Code::kChanged, shown + ": it was modified since");
   }
   first.seen = true;

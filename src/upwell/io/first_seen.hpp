@@ -9,6 +9,10 @@
 
 namespace upwell::io {
 
+/// Nanoseconds since 1970. A recorded time in whole seconds stands for that second: many copies
+/// keep no more.
+bool same_recorded_time(int64_t a, int64_t b);
+
 /// Remembers one state per URL and tells whether a later one contradicts it. Bounded: the least
 /// recently used is forgotten. Thread-safe.
 class FirstSeen {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "io/first_seen.hpp"
 #include "refs/store/store.hpp"
 #include "refs/url_policy.hpp"
 
@@ -78,11 +79,6 @@ std::string_view last_member(std::string_view document) {
   return value.substr(colon + 1);
 }
 
-bool same_time(int64_t a, int64_t b) {
-  constexpr int64_t kSecond = 1'000'000'000;
-  return a == b || (a / kSecond == b / kSecond && (a % kSecond == 0 || b % kSecond == 0));
-}
-
 }  // namespace
 
 io::ObjectInfo lasting_state(const std::string& url, io::ObjectInfo info) {
@@ -96,7 +92,7 @@ Sameness compare_states(const io::ObjectInfo& recorded, const io::ObjectInfo& no
   if (!recorded.etag.empty() && !now.etag.empty())
     return recorded.etag == now.etag ? Sameness::kSame : Sameness::kChanged;
   if (!recorded.mtime_ns || !now.mtime_ns) return Sameness::kUnknown;
-  if (same_time(*recorded.mtime_ns, *now.mtime_ns)) return Sameness::kSame;
+  if (io::same_recorded_time(*recorded.mtime_ns, *now.mtime_ns)) return Sameness::kSame;
   // One of them was seen at another place, which has times of its own.
   return recorded.etag.empty() == now.etag.empty() ? Sameness::kChanged : Sameness::kUnknown;
 }
