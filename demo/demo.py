@@ -54,9 +54,11 @@ def virtualize():
 
 
 def serve(made, bind):
-    say(f"upwell serve {' '.join(t.name for _, _, t, _ in made)} --bind {bind}")
-    process = subprocess.Popen([UPWELL, "serve", *(str(t) for _, _, t, _ in made), "--bind", bind],
-                               stdout=subprocess.PIPE, text=True)
+    # The sample granules lie below .venv: a server follows references to hidden directories only where it is told to.
+    roots = sorted({str(g.parent) for _, granules, _, _ in made for g in granules})
+    options = ["--bind", bind, *(word for root in roots for word in ("--allow-root", root))]
+    say(f"upwell serve {' '.join(t.name for _, _, t, _ in made)} --bind {bind} --allow-root (where the granules are)")
+    process = subprocess.Popen([UPWELL, "serve", *(str(t) for _, _, t, _ in made), *options], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if line.startswith("serving "):
             # Whatever it prints later must not fill the pipe.
