@@ -85,6 +85,30 @@ def many_sets(directory, granule):
     return sorted((directory / "many_sets").glob("*.json"))
 
 
+def million_references(directory):
+    """One array of a million chunks in 365 granules, as a reference set in JSON. No granule is there: nobody reads one."""
+    path = directory / "million.json"
+    if not path.exists():
+        chunks = 1_000_000
+        array = {"zarr_format": 2, "shape": [16 * chunks], "chunks": [16], "dtype": "<f4", "order": "C", "fill_value": "NaN",
+                 "compressor": {"id": "zlib", "level": 4}, "filters": [{"id": "shuffle", "elementsize": 4}]}
+        refs = {".zgroup": '{"zarr_format": 2}', "v/.zarray": json.dumps(array), "v/.zattrs": '{"_ARRAY_DIMENSIONS": ["x"]}'}
+        for chunk in range(chunks):
+            refs[f"v/{chunk}"] = [f"/archive/sst/{chunk * 365 // chunks:03d}.nc", 4096 + 70 * chunk, 40 + chunk % 30]
+        path.write_text(json.dumps({"version": 1, "refs": refs}))
+    return path
+
+
+def hundred_million_references(directory, small):
+    """A thousand names of the granule with 1e5 chunks."""
+    links = directory / "small_links"
+    links.mkdir(exist_ok=True)
+    for number in range(1000):
+        if not (link := links / f"{number:04d}.h5").exists():
+            link.hardlink_to(small)
+    return links
+
+
 def make(directory):
     directory.mkdir(parents=True, exist_ok=True)
     granule, small = directory / "analysis.nc", directory / "small_chunks.h5"

@@ -57,6 +57,26 @@ def xarray_mean(path, name):
     return time.perf_counter() - start, mean
 
 
+def chunk_positions(chunks, count):
+    """As bench/lookup.cpp picks them."""
+    position = 12345
+    for _ in range(count):
+        position = (position * 1103515245 + 12345) % chunks
+        yield position
+
+
+def fsspec_lookup(path, name, count):
+    import fsspec
+
+    start = time.perf_counter()
+    references = fsspec.filesystem("reference", fo=path).references
+    array = json.loads(references[f"{name}/.zarray"])
+    chunks = -(-array["shape"][0] // array["chunks"][0])
+    found = [references[f"{name}/{position}"] for position in chunk_positions(chunks, int(count))]
+    sums = [sum(offset for _, offset, _ in found), sum(length for _, _, length in found), sum(len(url) for url, _, _ in found)]
+    return time.perf_counter() - start, [chunks, *sums]
+
+
 def remote_scan(url, out):
     import fsspec
     from kerchunk.hdf import SingleHdf5ToZarr
@@ -87,7 +107,7 @@ def peak_memory_mib():
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-JOBS = {f.__name__: f for f in (kerchunk_index, h5py_chunk_iter, kerchunk_combine, h5py_mean, xarray_mean, remote_scan, remote_slice)}
+JOBS = {f.__name__: f for f in (kerchunk_index, h5py_chunk_iter, kerchunk_combine, h5py_mean, xarray_mean, fsspec_lookup, remote_scan, remote_slice)}
 
 if __name__ == "__main__":
     seconds, result = JOBS[sys.argv[1]](*sys.argv[2:])
