@@ -3,6 +3,7 @@
 // session.
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +13,16 @@
 #include "io/session.hpp"
 
 namespace upwell::format {
+
+/// What the files of MITgcm do not say themselves.
+struct MdsOptions {
+  /// Seconds of one time step; absent: times are those of timeInterval.
+  std::optional<double> delta_t;
+  /// Date of step 0, "1992-01-01T12:00:00"; empty: time is counted in steps.
+  std::string reference;
+  /// The compact form of an llc grid as 13 tiles; else as it lies in the file.
+  bool tiles = true;
+};
 
 struct ScanOptions {
   /// Arrays (paths, with or without the leading '/') to leave out: they may be broken.
@@ -24,6 +35,10 @@ struct ScanOptions {
   /// Contiguous arrays are cut along their leading axes into chunks of about this many bytes. 0:
   /// one chunk.
   uint64_t subchunk_bytes = 4ULL << 20;
+  /// All chunks of an array are stored in one way, even where that takes many small ones: as
+  /// reference sets need it.
+  bool one_layout = false;
+  MdsOptions mds = {};
   /// How deep external links and virtual datasets may lead from file to file.
   int max_file_depth = 8;
   /// The file as its own library shows it: attributes that netCDF-4 and dimension scales need for
@@ -57,10 +72,18 @@ struct Format {
   /// itself.
   Result<> (*link)(io::Session& session, GranuleReader& reader, Dataset& dataset,
                    const ScanOptions& options, int depth);
+  /// Null, or: for objects without a signature, the one that says what this one is ("x.meta" of
+  /// "x.data" and of itself), by its URL; empty for others. Where it is there, `make` and the
+  /// reader are given it, and `link` finds this one as granule 0 (none if it is the same).
+  std::string (*description)(const std::string& url) = nullptr;
 };
 
 /// Every format, in the order in which they are tried. Adding one is one line in formats.cpp.
 std::span<const Format> formats();
+
+/// The object that describes this one, by the rules of `Format::description`; empty: it is to be
+/// recognised by its bytes.
+std::string description_of(const std::string& url);
 
 /// Scans one granule: recognises the format, runs rounds until done. kInvalidData with a hint for
 /// HTML, empty and unknown objects.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "format/format.hpp"
 #include "format/hdf5/hdf5.hpp"
@@ -68,9 +69,72 @@ Result<bool> scan_probe_user_block(io::Session& session, const Granule& granule,
   return hdf5::find_signature(window).has_value();
 }
 
+/// Runs rounds over the object until its reader is done.
+Result<std::unique_ptr<GranuleReader>> scan_rounds(io::Session& session, const Format& format,
+                                                   const Granule& granule, Window& window,
+                                                   const ScanOptions& options) {
+  UPWELL_TRY(io::StoreTraits traits, session.traits(granule.url));
+  if (traits.worth_caching) window.read_ahead(kRemoteReadAhead);
+  auto reader = format.make(granule, options);
+  for (int round = 0;; ++round) {
+    UPWELL_TRY(bool done, reader->advance(window));
+    if (done) return reader;
+    auto missing = window.take_missing();
+    if (missing.empty())
+      return fail(Code::kInternal, "the reader waits for bytes but asks for none");
+    if (round >= kMaxRounds)
+      return fail(Code::kInvalidData,
+                  fmt::format("structures form a chain of more than {} steps", kMaxRounds));
+    if (window.held() > kMaxMetadata)
+      return fail(Code::kResourceExhausted,
+                  fmt::format("more than {} bytes of metadata", kMaxMetadata));
+    UPWELL_CHECK(scan_fetch(session, granule, window, missing));
+  }
+}
+
+/// The format whose objects are described by others, and the object that describes this one.
+std::pair<const Format*, std::string> scan_description(const std::string& url) {
+  for (const Format& format : formats()) {
+    std::string description = format.description ? format.description(url) : std::string();
+    if (!description.empty()) return {&format, std::move(description)};
+  }
+  return {nullptr, ""};
+}
+
+/// `granule` by what another object says of it, or by what it says of another.
+Result<Dataset> scan_described(io::Session& session, const Format& format, const Granule& granule,
+                               const Granule& description, const ScanOptions& options, int depth) {
+  Window window(description.info.size);
+  auto reader = scan_rounds(session, format, description, window, options);
+  if (!reader) {
+    const ByteSpan text = window.get_up_to(0, description.info.size).value_or(ByteSpan());
+    if (scan_looks_like_html(text)) return scan_unknown(text);
+    return fail(std::move(reader).error());
+  }
+  UPWELL_TRY(Dataset dataset, (*reader)->finish());
+  if (description.url != granule.url) dataset.granules->intern(granule);
+  if (format.link) UPWELL_CHECK(format.link(session, **reader, dataset, options, depth));
+  return dataset;
+}
+
 Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
                              const ScanOptions& options, int depth) {
   uint64_t size = granule.info.size;
+  std::string lacking;
+  if (const auto [format, url] = scan_description(granule.url); format != nullptr) {
+    Granule description = granule;
+    if (url != granule.url) {
+      auto info = session.stat(url, granule.reach);
+      if (!info && info.error().code != Code::kNotFound) return fail(std::move(info).error());
+      if (!info) lacking = url;
+      if (info) description = {url, *info, granule.reach};
+    }
+    if (lacking.empty()) {
+      auto dataset = scan_described(session, *format, granule, description, options, depth);
+      if (!dataset && url != granule.url) return fail(std::move(dataset).error().with(url));
+      return dataset;
+    }
+  }
   if (size == 0) return fail(Code::kInvalidData, "the object is empty");
 
   uint64_t head_bytes = 0;
@@ -87,35 +151,23 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
       break;
     }
   }
+  if (!found && !lacking.empty())
+    return fail(Code::kInvalidData, "what describes it is not there: " + lacking);
   if (!found && !scan_looks_like_html(head)) {
     UPWELL_TRY(bool hidden, scan_probe_user_block(session, granule, window));
     if (hidden) found = &hdf5::hdf5_format();
   }
   if (!found) return scan_unknown(head);
 
-  UPWELL_TRY(io::StoreTraits traits, session.traits(granule.url));
-  if (traits.worth_caching) window.read_ahead(kRemoteReadAhead);
-  auto reader = found->make(granule, options);
-  for (int round = 0;; ++round) {
-    UPWELL_TRY(bool done, reader->advance(window));
-    if (done) break;
-    auto missing = window.take_missing();
-    if (missing.empty())
-      return fail(Code::kInternal, "the reader waits for bytes but asks for none");
-    if (round >= kMaxRounds)
-      return fail(Code::kInvalidData,
-                  fmt::format("structures form a chain of more than {} steps", kMaxRounds));
-    if (window.held() > kMaxMetadata)
-      return fail(Code::kResourceExhausted,
-                  fmt::format("more than {} bytes of metadata", kMaxMetadata));
-    UPWELL_CHECK(scan_fetch(session, granule, window, missing));
-  }
+  UPWELL_TRY(auto reader, scan_rounds(session, *found, granule, window, options));
   UPWELL_TRY(Dataset dataset, reader->finish());
   if (found->link) UPWELL_CHECK(found->link(session, *reader, dataset, options, depth));
   return dataset;
 }
 
 }  // namespace
+
+std::string description_of(const std::string& url) { return scan_description(url).second; }
 
 Result<Dataset> scan(io::Session& session, const std::string& url, const ScanOptions& options,
                      int depth) {
