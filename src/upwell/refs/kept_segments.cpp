@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint64_t kRefsAtOnce = 8192;
 constexpr size_t kLayoutsCompared = 64;
+constexpr size_t kMaxLanes = 64;
 /// Unencoded chunks can be larger than anybody wants to be served.
 constexpr uint64_t kMaxViewChunk = 8 << 20;
 
@@ -287,6 +288,9 @@ Result<bool> KeptSegments::join(const Line& line,
         return false;
     return true;
   };
+  size_t lanes = 1;
+  for (const size_t i : line.order) lanes = std::max(lanes, 2 * sources_[i].size());
+  lanes = std::min(lanes, kMaxLanes);
   uint64_t begin = 0;
   for (size_t k = 0; k < line.order.size(); ++k) {
     for (const Kept& kept : sources_[line.order[k]]) {
@@ -294,8 +298,12 @@ Result<bool> KeptSegments::join(const Line& line,
       if (line.axis) next.origin[axis] += begin;
       const Piece piece{kept.start, kept.grid.empty() ? 1 : kept.grid[axis],
                         kept.shape.empty() ? 1 : kept.shape[axis], false};
-      if (!runs.empty() && follows(runs.back(), next)) {
-        Run& run = runs.back();
+      // A granule can have several segments beside each other, each of which goes on in the next.
+      const auto oldest = runs.rbegin() + static_cast<ptrdiff_t>(std::min(runs.size(), lanes));
+      const auto found =
+          std::find_if(runs.rbegin(), oldest, [&](const Run& run) { return follows(run, next); });
+      if (found != oldest) {
+        Run& run = *found;
         run.segment.shape[axis] += next.shape[axis];
         run.segment.grid[axis] += next.grid[axis];
         run.pieces.push_back(piece);
