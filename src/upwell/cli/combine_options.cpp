@@ -41,6 +41,7 @@ Result<> apply_combine_options(const CombineArguments& args, const Context& cont
   options.combine.check_values = args.check == "values";
   options.progress = context.progress_style();
   options.sidecar = context.open_options().sidecar;
+  options.mds = context.options().mds;
   return {};
 }
 

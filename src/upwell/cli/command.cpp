@@ -63,6 +63,7 @@ Progress::Style Context::progress_style() const {
 refs::OpenOptions Context::open_options(std::vector<std::string> drop) const {
   refs::OpenOptions options;
   options.scan.drop = std::move(drop);
+  options.scan.mds = options_.mds;
   options.only_as_recorded = !options_.ignore_changes;
   if (options_.sidecar == "always") options.sidecar = refs::SidecarUse::kAlways;
   if (options_.sidecar == "never") options.sidecar = refs::SidecarUse::kNever;
@@ -187,6 +188,24 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->check(CLI::Validator(CLI::ExistingDirectory).description(""))
       ->allow_extra_args(false)
       ->group(references);
+  const char* mds = "MITgcm output, .meta and .data (see docs/guide/mds.md)";
+  command
+      ->add_option("--mds-reference", common.mds.reference,
+                   "Date of time step 0: times become dates instead of step numbers")
+      ->type_name("DATE")
+      ->group(mds);
+  command
+      ->add_option("--mds-delta-t", common.mds.delta_t,
+                   "Seconds of one time step, where the .meta has no timeInterval; where it has, "
+                   "they are compared")
+      ->check(CLI::PositiveNumber)
+      ->type_name("SECONDS")
+      ->group(mds);
+  command
+      ->add_flag(
+          "--mds-compact", [&common](int64_t) { common.mds.tiles = false; },
+          "Leave llc grids as they lie in the file, nx wide and 13 nx high, instead of 13 tiles")
+      ->group(mds);
   impl_->bodies.emplace_back(command, std::move(body));
   return command;
 }

@@ -30,6 +30,7 @@ struct CommonOptions {
   io::ReachOptions reach;
   std::string prefer;            ///< "s3", "https" or empty
   std::string sidecar = "auto";  ///< "auto", "always" or "never"
+  format::MdsOptions mds;
 };
 
 /// Passed to the body of a command.

@@ -129,7 +129,7 @@ Result<> print_array(const std::string& path, const Array& array) {
     fmt::print("      chunks {} ({} stored{}), {}{}\n", chunks.empty() ? "scalar" : chunks, count,
                totals.inlined > 0 ? fmt::format(", {} inline", totals.inlined) : "",
                codecs.empty() ? "no codecs" : codecs,
-               layouts.differ ? ", layouts differ between granules" : "");
+               layouts.differ ? ", other parts are stored in other ways" : "");
     uint64_t full = element_count(array.shape) * array.type.size;
     if (totals.counted && totals.bytes > 0 && full > 0) {
       fmt::print("      {} stored of {} (ratio {:.2f})\n", byte_text(totals.bytes), byte_text(full),

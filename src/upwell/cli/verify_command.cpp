@@ -85,6 +85,7 @@ void print_verified(const refs::VerifyReport& report, bool all) {
 
 Result<> run_verify(VerifyArguments& args, Context& context) {
   args.options.progress = context.progress_style();
+  args.options.mds = context.options().mds;
   refs::VerifyReport report;
   auto result = refs::verify(context.session(), args.source, args.options, report);
   if (report.granules.empty()) return result;

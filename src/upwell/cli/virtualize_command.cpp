@@ -29,6 +29,7 @@ constexpr const char* kVirtualizeFooter =
     "  upwell virtualize *.nc -o cube.json --url-prefix /data/=https://example.org/data/\n"
     "  upwell virtualize 's3://bucket/2020/*.nc' -o s3://bucket/2020.json\n"
     "  upwell virtualize s3://bucket/2020/ -o c.json --also-at s3://bucket/=https://host/bucket/\n"
+    "  upwell virtualize SSH_mon_mean/ -o ssh.json --mds-reference 1992-01-01   raw MITgcm output\n"
     "\n"
     "Nothing is copied but coordinates and what is tiny: the output says where in the granules "
     "each\n"

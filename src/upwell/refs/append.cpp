@@ -107,6 +107,7 @@ class Append {
     open_.sidecar = options.virtualize.sidecar;
     open_.scan.subchunk_bytes = 0;
     open_.scan.drop = options.virtualize.combine.drop;
+    open_.scan.mds = options.virtualize.mds;
   }
 
   Result<> run(const std::vector<std::string>& sources) {
@@ -115,6 +116,7 @@ class Append {
     const bool local = io::scheme_of(name) == "file";
     std::error_code ignored;
     own_ = names_store(name);
+    open_.scan.one_layout = !own_;
     parquet_ = !own_ && (local ? fs::is_directory(location_, ignored) : wants_parquet(location_));
     document_ = own_ ? location_ / kManifest : parquet_ ? location_ / ".zmetadata" : location_;
     output_ = in_place ? name : options_.output;

@@ -117,7 +117,9 @@ class Advisor {
 
   void advise_variable(const VariableHealth& v) {
     const bool zarr = report_.format.starts_with("zarr");
-    if (!report_.format.starts_with("kerchunk") && v.counted && !v.one_run) {
+    // Chunks of MITgcm's files are those in which they are read here; nobody can repack them.
+    const bool repacks = !report_.format.starts_with("kerchunk") && report_.format != "mds";
+    if (repacks && v.counted && !v.one_run) {
       const uint64_t mean = v.stored > 0 ? v.stored_bytes / v.stored : 0;
       if (v.stored >= kManyChunks && mean < kSmallChunk && resized(v) != v.chunk_shape) {
         add("small chunks", v.path,

@@ -154,6 +154,15 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
     if (local || !absent || path_of(url).ends_with('/')) return dataset;
   }
   auto info = session.stat(url, options.reach);
+  // Values of MITgcm can look like anything: what its name makes a pair is not looked into.
+  if (const std::string description = format::description_of(url); !description.empty()) {
+    if (info) return format::scan_known(session, {url, *info, options.reach}, options.scan);
+    if (info.error().code == Code::kNotFound && description != url &&
+        session.stat(description, options.reach))
+      return fail(Code::kInvalidData,
+                  url + " is not there, only what describes it: " + description);
+    return fail(std::move(info).error());
+  }
   if (!info) {
     // For a remote directory a server says that it does not exist, that it may not be listed, or
     // sends a page that lists it.

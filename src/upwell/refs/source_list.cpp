@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <unordered_set>
 
+#include "format/mds/mds.hpp"
 #include "refs/store/store.hpp"
 
 namespace upwell::refs {
@@ -202,6 +203,8 @@ Result<std::vector<std::string>> expand_sources(io::Session& session,
   urls.reserve(found.size());
   for (const std::string& source : found) {
     std::string url = io::normal_url(source);
+    // A pair of MITgcm output is one granule: the file that holds the values.
+    if (const std::string data = format::mds::data_url(url); !data.empty()) url = data;
     if (seen.insert(url).second) urls.push_back(std::move(url));
   }
   drop_sidecars(urls);

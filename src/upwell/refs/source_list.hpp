@@ -15,7 +15,8 @@ namespace upwell::refs {
 /// listed) to the files below it. Matches of one source are sorted; plain paths become absolute; an
 /// object named twice is kept once. A directory that is itself a dataset (it holds .zmetadata,
 /// .zgroup, .zarray or zarr.json) stays one source, also among what lies below another. A DMR++
-/// ("X.nc.dmrpp") whose granule is a source too is none. kNotFound when something named is not
+/// ("X.nc.dmrpp") whose granule is a source too is none. A pair X.meta and X.data is one source,
+/// the X.data. kNotFound when something named is not
 /// there.
 Result<std::vector<std::string>> expand_sources(io::Session& session,
                                                 const std::vector<std::string>& sources);

@@ -127,6 +127,7 @@ class Verify {
   Verify(io::Session& session, const VerifyOptions& options, VerifyReport& report)
       : session_(session), options_(options), report_(report) {
     scan_.drop = options.drop;
+    scan_.mds = options.mds;
   }
 
   Result<> run(const std::string& source) {

@@ -206,6 +206,8 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   open.sidecar = options.sidecar;
   format::ScanOptions& scan = open.scan;
   scan.drop = options.combine.drop;
+  scan.one_layout = !options.combine.keep_segments;
+  scan.mds = options.mds;
   scan.subchunk_bytes = 0;  // the combiner cuts contiguous arrays itself, when it knows all lengths
   Progress progress("scanning", "granules", urls.size(), options.progress);
   auto first = open_source_with(session, urls[0], open);

@@ -25,6 +25,7 @@ struct VirtualizeOptions {
   bool longest_uniform = false;
   size_t threads = 0;  ///< granules scanned at once; 0: chosen
   SidecarUse sidecar = SidecarUse::kWhenNeeded;
+  format::MdsOptions mds;
   Progress::Style progress = Progress::Style::kQuiet;
 };
 
