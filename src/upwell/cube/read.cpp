@@ -258,9 +258,6 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
                      const Selection& selection, const PieceSink& sink, const FillSink& fill,
                      const ReadOptions& options) {
   UPWELL_TRY(CheckedSelection checked, check_selection(array, selection));
-  if (!std::all_of(checked.step.begin(), checked.step.end(), [](uint64_t s) { return s == 1; })) {
-    return fail(Code::kInvalidArgument, "pieces are read without steps");
-  }
   if (array.type.has_vlen())
     return fail(Code::kInvalidArgument, "pieces are read of elements of fixed size");
   UPWELL_TRY(ChunkPlan plan, plan_chunks(array, checked));
@@ -269,16 +266,13 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
   auto decoder_of = [&](const ChunkTask& task) -> const ChunkDecoder& {
     return *decoders.at(task.segment->layout.get());
   };
-  auto absolute = [&](const Shape& destination) {
-    Shape origin = destination;
-    for (size_t d = 0; d < origin.size(); ++d) origin[d] += checked.origin[d];
-    return origin;
-  };
+  const bool stepped =
+      std::any_of(checked.step.begin(), checked.step.end(), [](uint64_t s) { return s != 1; });
   auto deliver = [&](ChunkTask task, ByteSpan stored) -> Result<> {
     const ChunkDecoder& decoder = decoder_of(task);
-    const Box box{absolute(task.destination), task.count};
+    const Box box{task.destination, task.count};
     const bool there = task.ref.state != ChunkRef::State::kMissing;
-    if (there && is_whole_and_contiguous(task, task.count, decoder)) {
+    if (there && !stepped && is_whole_and_contiguous(task, task.count, decoder)) {
       UPWELL_TRY(DecodedChunk chunk, decoder.decode(task, stored));
       return sink(box, chunk.elements.first(decoder.chunk_elements() * decoder.memory_size()));
     }
@@ -288,7 +282,8 @@ Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& 
     return sink(box, piece.data);
   };
   auto range_of = [&](const ChunkTask& task) { return decoder_of(task).needed_bytes(task); };
-  UPWELL_CHECK(fetch_chunks(session, dataset, array, tasks, range_of, options, deliver));
+  UPWELL_CHECK(
+      fetch_chunks(session, dataset, array, tasks, range_of, options, deliver, options.in_order));
   return count_fill(array, checked, plan, fill);
 }
 

@@ -25,6 +25,8 @@ struct Box {
 
 struct ReadOptions {
   uint64_t memory_budget = 512ULL << 20;  ///< stored and decoded chunks in flight
+  /// read_pieces: one piece after the other on the calling thread, in the same order on every run.
+  bool in_order = false;
 };
 
 /// About how much memory it takes at most to read `elements` from a box of so many elements along
@@ -38,15 +40,15 @@ uint64_t memory_to_read(const Array& array, const Shape& box, uint64_t elements,
 Result<Values> read_raw(io::Session& session, const Dataset& dataset, const Array& array,
                         const Selection& selection = {}, const ReadOptions& options = {});
 
-/// Called with a box of the array and its elements in memory form, which are gone after the call.
-/// Calls may be concurrent.
+/// Called with a box of the selection (in selected elements) and its elements in memory form, in C
+/// order, which are gone after the call. Calls may be concurrent.
 using PieceSink = std::function<Result<>(const Box& box, ByteSpan elements)>;
 /// Called with a value (one element in memory form) that `count` elements have which no chunk
 /// holds.
 using FillSink = std::function<Result<>(const Values& value, uint64_t count)>;
-/// Streams a selection (step 1) of elements of fixed size piece by piece in bounded memory, pieces
-/// in no order; together with what goes to `fill`, one call after the other, they cover it exactly
-/// once.
+/// Streams a selection of elements of fixed size piece by piece in bounded memory, pieces in no
+/// order unless options.in_order; together with what goes to `fill`, one call after the other, they
+/// cover it exactly once.
 Result<> read_pieces(io::Session& session, const Dataset& dataset, const Array& array,
                      const Selection& selection, const PieceSink& sink, const FillSink& fill,
                      const ReadOptions& options = {});
