@@ -33,6 +33,9 @@ int nc_def_var(int id, const char* name, nc_type type, int rank, const int* dime
                int* variable) {
   UPWELL_LATE(nc_def_var, id, name, type, rank, dimensions, variable);
 }
+int nc_def_var_chunking(int id, int variable, int storage, const size_t* shape) {
+  UPWELL_LATE(nc_def_var_chunking, id, variable, storage, shape);
+}
 int nc_def_var_deflate(int id, int variable, int shuffle, int deflate, int level) {
   UPWELL_LATE(nc_def_var_deflate, id, variable, shuffle, deflate, level);
 }
@@ -49,8 +52,15 @@ int nc_put_att_text(int id, int variable, const char* name, size_t length, const
 int nc_put_var(int id, int variable, const void* values) {
   UPWELL_LATE(nc_put_var, id, variable, values);
 }
+int nc_put_vara(int id, int variable, const size_t* start, const size_t* count,
+                const void* values) {
+  UPWELL_LATE(nc_put_vara, id, variable, start, count, values);
+}
 int nc_put_var_string(int id, int variable, const char** values) {
   UPWELL_LATE(nc_put_var_string, id, variable, values);
+}
+int nc_set_var_chunk_cache(int id, int variable, size_t bytes, size_t slots, float preemption) {
+  UPWELL_LATE(nc_set_var_chunk_cache, id, variable, bytes, slots, preemption);
 }
 const char* nc_strerror(int status) {
   static const auto real =

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <utility>
 
 #include "base/files.hpp"
 
@@ -116,6 +118,10 @@ class Writer {
         variable.values.count() > 1) {
       UPWELL_CHECK(check(nc_def_var_deflate(file_, id, 1, 1, 1), variable.name));
     }
+    if (!variable.chunk_shape.empty()) {
+      const std::vector<size_t> chunks(variable.chunk_shape.begin(), variable.chunk_shape.end());
+      UPWELL_CHECK(check(nc_def_var_chunking(file_, id, NC_CHUNKED, chunks.data()), variable.name));
+    }
     for (const Attribute& attribute : variable.attributes) {
       if (attribute.null_space || attribute.value.count() == 0) continue;
       UPWELL_CHECK(put_attribute(file_, id, attribute));
@@ -124,12 +130,26 @@ class Writer {
   }
 
   Result<> put(size_t i, const Variable& variable) const {
-    if (variable.values.count() == 0) return {};
+    if (variable.later || variable.values.count() == 0) return {};
     if (is_text(variable.values.type) && !is_char(variable.values.type)) {
       TextTable table(variable.values);
       return check(nc_put_var_string(file_, ids_[i], table.pointers.data()), variable.name);
     }
     return check(nc_put_var(file_, ids_[i], variable.values.data.data()), variable.name);
+  }
+
+  /// Parts of what is stored as it is go straight to the file. After nc_enddef, where netCDF-C
+  /// makes room for ten chunks.
+  Result<> set_cache(size_t i, const Variable& variable) const {
+    if (!variable.later || variable.deflate || variable.chunk_shape.empty()) return {};
+    return check(nc_set_var_chunk_cache(file_, ids_[i], 0, 1, 1), variable.name);
+  }
+
+  Result<> put_box(size_t i, const Shape& origin, const Shape& shape, ByteSpan elements) const {
+    const std::vector<size_t> start(origin.begin(), origin.end());
+    const std::vector<size_t> count(shape.begin(), shape.end());
+    return check(nc_put_vara(file_, ids_[i], start.data(), count.data(), elements.data()),
+                 "writing");
   }
 
  private:
@@ -150,34 +170,79 @@ class Writer {
   std::map<std::string, std::pair<int, uint64_t>> dimensions_;
 };
 
-Result<> write_file(int id, const File& file) {
+Result<> write_header(int id, const File& file, Writer& writer) {
   for (const Attribute& attribute : file.attributes) {
     if (attribute.null_space || attribute.value.count() == 0) continue;
     UPWELL_CHECK(put_attribute(id, NC_GLOBAL, attribute));
   }
-  Writer writer(id);
   for (const Variable& variable : file.variables) UPWELL_CHECK(writer.define(variable));
   UPWELL_CHECK(check(nc_enddef(id), "header"));
-  for (size_t i = 0; i < file.variables.size(); ++i) UPWELL_CHECK(writer.put(i, file.variables[i]));
+  for (size_t i = 0; i < file.variables.size(); ++i)
+    UPWELL_CHECK(writer.set_cache(i, file.variables[i]));
   return {};
 }
 
 }  // namespace
 
-Result<> write(const std::filesystem::path& target, const File& file) {
-  UPWELL_TRY(AtomicFile output, AtomicFile::create(target));
-  {
+struct Output::Impl {
+  std::string target;
+  AtomicFile file;
+  int id = -1;  // of the open file, or negative
+  std::optional<Writer> writer;
+
+  Impl(std::string name, AtomicFile output) : target(std::move(name)), file(std::move(output)) {}
+  ~Impl() {
     std::lock_guard lock(library_lock());
-    int id = 0;
-    UPWELL_CHECK(
-        check(nc_create(output.path().c_str(), NC_NETCDF4 | NC_CLOBBER, &id), target.string()));
+    if (id >= 0) nc_close(id);
+  }
+
+  Result<> open() {
+    std::lock_guard lock(library_lock());
+    int created = 0;
+    UPWELL_CHECK(check(nc_create(file.path().c_str(), NC_NETCDF4 | NC_CLOBBER, &created), target));
+    id = created;
     int old_mode = 0;
     nc_set_fill(id, NC_NOFILL, &old_mode);
-    Result<> written = write_file(id, file);
-    Result<> closed = check(nc_close(id), target.string());
-    UPWELL_CHECK(std::move(written));
-    UPWELL_CHECK(std::move(closed));
+    writer.emplace(id);
+    return {};
   }
+  Result<> close() {
+    std::lock_guard lock(library_lock());
+    return check(nc_close(std::exchange(id, -1)), target);
+  }
+};
+
+Output::Output(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Output::Output(Output&&) noexcept = default;
+Output::~Output() = default;
+
+Result<Output> Output::create(const std::filesystem::path& target, const File& file) {
+  UPWELL_TRY(AtomicFile output, AtomicFile::create(target));
+  auto impl = std::make_unique<Impl>(target.string(), std::move(output));
+  UPWELL_CHECK(impl->open());
+  {
+    std::lock_guard lock(library_lock());
+    UPWELL_CHECK(write_header(impl->id, file, *impl->writer));
+    for (size_t i = 0; i < file.variables.size(); ++i)
+      UPWELL_CHECK(impl->writer->put(i, file.variables[i]));
+  }
+  return Output(std::move(impl));
+}
+
+Result<> Output::put(size_t variable, const Shape& origin, const Shape& shape, ByteSpan elements) {
+  std::lock_guard lock(library_lock());
+  auto done = impl_->writer->put_box(variable, origin, shape, elements);
+  if (!done) return fail(std::move(done).error().with(impl_->target));
+  return {};
+}
+
+Result<> Output::commit(Sync sync) {
+  UPWELL_CHECK(impl_->close());
+  return impl_->file.commit(sync);
+}
+
+Result<> write(const std::filesystem::path& target, const File& file) {
+  UPWELL_TRY(Output output, Output::create(target, file));
   return output.commit();
 }
 

@@ -2,9 +2,11 @@
 // Writing netCDF-4 files with netCDF-C.
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "base/files.hpp"
 #include "cube/dataset.hpp"
 
 namespace upwell::format::netcdf4 {
@@ -15,7 +17,9 @@ struct Variable {
   std::vector<std::string> dimensions;
   Attributes attributes;
   Values values;
-  bool deflate = true;  ///< shuffle + deflate 1; not applied to scalars and text
+  bool deflate = true;     ///< shuffle + deflate 1; not applied to scalars and text
+  bool later = false;      ///< `values` have a type and a shape, but no data: see Output
+  Shape chunk_shape = {};  ///< {}: the library's choice
 };
 
 struct File {
@@ -26,5 +30,25 @@ struct File {
 /// Writes atomically: the target is whole or not there. kUnsupported for types netCDF-4 has no name
 /// for, kCannotWrite otherwise.
 Result<> write(const std::filesystem::path& target, const File& file);
+
+/// A file of which some variables are written part by part. Whole or not there: destroyed without
+/// commit, it leaves nothing.
+class Output {
+ public:
+  /// Defines all variables of `file` and writes those that are not `later`.
+  static Result<Output> create(const std::filesystem::path& target, const File& file);
+  Output(Output&&) noexcept;
+  ~Output();
+
+  /// Writes a box of variable number `variable` of the file; `elements` in C order. What is never
+  /// written is undefined. Thread-safe.
+  Result<> put(size_t variable, const Shape& origin, const Shape& shape, ByteSpan elements);
+  Result<> commit(Sync sync = Sync::kYes);
+
+ private:
+  struct Impl;
+  explicit Output(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace upwell::format::netcdf4
