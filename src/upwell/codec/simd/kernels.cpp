@@ -15,6 +15,8 @@
 // After foreach_target.h.
 #include <hwy/highway.h>
 
+#include "codec/simd/dispatch.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace upwell::codec::simd {
 namespace HWY_NAMESPACE {
@@ -348,40 +350,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace upwell::codec::simd {
 
-namespace {
-
-// Highway's own choice at run time lives in a shared library whose start-up measures clocks for
-// milliseconds, which is longer than many a command takes.
-enum class Level { kBaseline, kAvx2, kAvx512 };
-Level processor_level() {
-#if HWY_ARCH_X86
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2") ||
-      !__builtin_cpu_supports("fma"))
-    return Level::kBaseline;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    return Level::kAvx512;
-  return Level::kAvx2;
-#else
-  return Level::kBaseline;
-#endif
-}
-
-template <typename Function>
-Function* choose(Function* avx512, Function* avx2, Function* baseline) {
-  static const Level level = processor_level();
-  if (level == Level::kAvx512 && avx512) return avx512;
-  return level != Level::kBaseline && avx2 ? avx2 : baseline;
-}
-
-}  // namespace
-
-// What a target was not compiled for is null.
-#define UPWELL_CHOSEN(f)                                                           \
-  choose<decltype(HWY_STATIC_DISPATCH(f))>(HWY_CHOOSE_AVX3(f), HWY_CHOOSE_AVX2(f), \
-                                           &HWY_STATIC_DISPATCH(f))
-
 void shuffle(const uint8_t* in, size_t count, size_t item_size, uint8_t* out) {
   if (count > 0) UPWELL_CHOSEN(shuffle_items)(in, count, item_size, out);
 }
@@ -404,8 +372,6 @@ IntegerTotals add_up(int type, const uint8_t* in, size_t count, std::optional<ui
   UPWELL_CHOSEN(add_integers)(type, in, count, fill, totals);
   return totals;
 }
-
-#undef UPWELL_CHOSEN
 
 }  // namespace upwell::codec::simd
 #endif  // HWY_ONCE
