@@ -13,10 +13,10 @@ import numpy as np
 ROWS, COLUMNS = 4500, 9000
 
 
-def sea_surface(random, day):
+def sea_surface(random, day, rows=ROWS, columns=COLUMNS):
     """Smooth waves and a little noise in kelvin, and a land mask: packs and deflates about as real analyses do."""
-    y = np.radians(np.linspace(-90, 90, ROWS))[:, None]
-    x = np.radians(np.linspace(-180, 180, COLUMNS))[None, :]
+    y = np.radians(np.linspace(-90, 90, rows))[:, None]
+    x = np.radians(np.linspace(-180, 180, columns))[None, :]
     field = 272 + 29 * np.cos(y) ** 2 + 1.5 * np.sin(4 * x + day) * np.cos(3 * y) + 0.5 * np.sin(19 * x - 13 * y)
     field = field + random.normal(0, 0.01, field.shape)
     land = np.sin(2 * x + 0.4) + np.sin(3 * y + 0.6) + 0.5 * np.sin(6 * x - 5 * y) > 0.95
@@ -107,6 +107,37 @@ def hundred_million_references(directory, small):
         if not (link := links / f"{number:04d}.h5").exists():
             link.hardlink_to(small)
     return links
+
+
+def write_step(path, random, day, rows=1500, columns=3600):
+    """One step of a series: two float32 variables with a fill, 43 MB, in chunks of 1 x 500 x 900."""
+    field, land = sea_surface(random, day, rows, columns)
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("time", None), ("lat", rows), ("lon", columns)):
+            file.createDimension(name, size)
+        time = file.createVariable("time", "f8", ("time",))
+        time.units = "days since 2000-01-01"
+        time[:] = day
+        for name, ends in (("lat", 89.94), ("lon", 179.95)):
+            axis = file.createVariable(name, "f8", (name,))
+            axis.units = {"lat": "degrees_north", "lon": "degrees_east"}[name]
+            axis[:] = np.linspace(-ends, ends, len(axis))
+        for name, values in (("sst", np.round(field, 3)), ("err", np.round(0.37 + 0.02 * np.abs(np.sin(field)), 3))):
+            variable = file.createVariable(name, "f4", ("time", "lat", "lon"), zlib=True, complevel=4, shuffle=True, chunksizes=(1, 500, 900),
+                                           fill_value=np.float32(-9999))
+            variable.units = "K"
+            variable[0] = np.where(land, np.float32(-9999), values)
+
+
+def series(directory, count=24):
+    """A series of 24 files, 1.04 GB of values."""
+    paths = [directory / "series" / f"{day:02d}.nc" for day in range(count)]
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    for day, path in enumerate(paths):
+        if not path.exists():
+            write_step(path.with_suffix(".tmp"), np.random.default_rng(100 + day), day)
+            path.with_suffix(".tmp").rename(path)
+    return paths
 
 
 def make(directory):

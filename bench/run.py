@@ -48,6 +48,19 @@ def run(command):
     return output, errors, wall, usage.ru_utime + usage.ru_stime
 
 
+def run_program(*command):
+    """Another program, of which nothing but the whole process can be measured. Its peak memory includes a few pages of this one."""
+    with open(os.devnull, "w") as null:
+        start = time.perf_counter()
+        process = subprocess.Popen(list(map(str, command)), stdout=null)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{command[0]} ended with {process.returncode}")
+    return Sample(wall, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, None)
+
+
 def run_upwell(*arguments, result=lambda output: output, inside=lambda command: command):
     output, errors, wall, cpu = run(inside([UPWELL, *arguments, "--stats", "--quiet"]))
     stats = json.loads(errors.strip().splitlines()[-1])
@@ -93,6 +106,10 @@ AIMS = {
     ("mean of an 81 MB deflated variable, inner", "xarray (h5netcdf)"): 20,
     "open 1,000,000 references and look up 1,000, inner": 500,
     "open 100,000,000 references and look up 1,000, peak memory": 1,
+    ("mean over time of 24 files, 1.04 GB, whole process", "ncra"): 5,
+    ("mean over time of 24 files, 1.04 GB, whole process", "xarray + dask"): 5,
+    ("mean over time of 24 files, 1.04 GB, peak memory", "ncra"): 5,
+    ("mean over time of 24 files, 1.04 GB, peak memory", "xarray + dask"): 10,
     "served metadata (zarr.json of a group)": 40,
     "served 1 MiB chunk, not cached": 4,
     "served 1 MiB chunk, passed through": 0.8,
@@ -232,6 +249,39 @@ def bench_lookup(directory, scratch, rounds):
                        [24e8 / 2**20 + 50], "MiB", f"in {made.inner:.1f} s")]
 
 
+def check_means(paths, *outputs):
+    """Each output beside sums of doubles. Peers add up and write float32: a few of its last digits are allowed."""
+    import netCDF4
+    import numpy as np
+
+    for name in ("sst", "err"):
+        total, count = 0.0, 0
+        for path in paths:
+            with netCDF4.Dataset(path) as file:
+                values = file[name][0].astype("f8").filled(np.nan)
+            total = total + np.nan_to_num(values)
+            count = count + ~np.isnan(values)
+        with np.errstate(invalid="ignore"):
+            mean = total / count
+        for output, tolerance in outputs:
+            with netCDF4.Dataset(output) as file:
+                values = np.ma.filled(file[name][:].astype("f8"), np.nan)
+            np.testing.assert_allclose(values, mean, rtol=tolerance, err_msg=f"{output} {name}")
+
+
+def bench_aggregate(paths, directory, rounds):
+    """The mean over time, read from deflated files and written without compression by all."""
+    ours_out, ncra_out, xarray_out = (directory / f"{name}.nc" for name in ("ours", "ncra", "xarray"))
+    ours, ncra, xarray = interleave(
+        rounds, lambda: run_upwell("aggregate", *map(str, paths), "--reduce", "time:mean", "-o", str(ours_out), "--no-sync"),
+        lambda: run_program("ncra", "-O", "-L", "0", *paths, ncra_out),
+        lambda: run_peer("xarray_time_mean", xarray_out, *paths))
+    check_means(paths, (ours_out, 1e-13), (ncra_out, 2e-6), (xarray_out, 2e-6))
+    work = f"mean over time of {len(paths)} files, 1.04 GB"
+    return rows_for(work, "ncra", ours, ncra, "ours adds up and writes float64, the others float32; nothing is compressed or synced")[1:] + rows_for(
+        work, "xarray + dask", ours, xarray)
+
+
 def bench_remote(directory, rounds):
     def run_in(link, kind, *arguments):
         return {"upwell": run_upwell, "peer": run_peer}[kind](*arguments, inside=link.inside)
@@ -282,6 +332,7 @@ PARTS = {
     "combine": ("Combining reference sets", bench_combining),
     "lookup": ("Opening many references", bench_lookup),
     "mean": ("Reading a whole variable", lambda data, _, rounds: bench_mean(inputs.make(data)[0], rounds)),
+    "aggregate": ("Aggregating many files", lambda data, scratch, rounds: bench_aggregate(inputs.series(data), scratch, rounds)),
     "serve": ("Serving", lambda _, scratch, rounds: [Row(*r) for r in serving.bench(UPWELL, scratch, rounds)]),
     "remote": ("Over a wide-area link", lambda _, scratch, rounds: bench_remote(scratch, rounds)),
 }
