@@ -72,6 +72,7 @@ class Program {
 // One per command, in x_command.cpp.
 void add_info_command(Program& program);
 void add_read_command(Program& program);
+void add_aggregate_command(Program& program);
 void add_virtualize_command(Program& program);
 void add_append_command(Program& program);
 void add_verify_command(Program& program);

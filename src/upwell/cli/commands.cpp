@@ -6,6 +6,7 @@ int run_program(int argc, char** argv) {
   Program program;
   add_info_command(program);
   add_read_command(program);
+  add_aggregate_command(program);
   add_virtualize_command(program);
   add_append_command(program);
   add_verify_command(program);

@@ -66,20 +66,27 @@ class TableReader {
       // emplace: of a name that comes twice (a covariance) the first axis has the coordinate.
       axes_.emplace(dimension_name(array, d),
                     Axis{named.selection.origin[d], named.selection.shape[d],
-                         named.selection.step[d], named.single[d]});
+                         named.selection.step[d], named.single[d], is_reduced(d)});
     }
-    UPWELL_TRY(Column data, read_column(array, named.selection, named.single));
-    table_.data = std::move(data);
+    if (reduced_.empty()) {
+      UPWELL_TRY(table_.data, read_column(array, named.selection, named.single));
+    } else {
+      table_.data = reduced_column(array, named);
+    }
     sources_.push_back({path, &array});
     table_.global_attributes = dataset_.root.attributes;
     if (company_ != Company::kNone) UPWELL_CHECK(read_company(array));
     return std::move(table_);
   }
 
+  /// Axes of the data that are no more.
+  void leave_out(std::vector<bool> reduced) { reduced_ = std::move(reduced); }
+
  private:
   struct Axis {
     uint64_t origin, shape, step;
     bool single;
+    bool reduced = false;
     bool operator==(const Axis&) const = default;
   };
 
@@ -134,6 +141,7 @@ class TableReader {
         continue;
       }
       const Axis& a = axis->second;
+      if (a.reduced) return {};
       // Another dimension of the same name, in another group.
       if (a.shape > 0 && a.origin + (a.shape - 1) * a.step >= array.shape[d]) return {};
       part.origin[d] = a.origin;
@@ -146,6 +154,24 @@ class TableReader {
     table_.others.push_back(std::move(column));
     sources_.push_back(named);
     return {};
+  }
+
+  bool is_reduced(size_t d) const { return !reduced_.empty() && reduced_[d]; }
+
+  Column reduced_column(const Array& array, const NamedSelection& named) {
+    Column column;
+    column.name = array.name;
+    const cf::Decoding decoding = cf::decoding_of(array);
+    column.attributes = cf::decoded_attributes(array.attributes, decoding);
+    column.values.type = cf::decoded_type(decoding, memory_type(array.type));
+    for (size_t d = 0; d < array.shape.size(); ++d) {
+      if (named.single[d] || is_reduced(d)) continue;
+      const Axis axis{named.selection.origin[d], named.selection.shape[d], named.selection.step[d],
+                      false};
+      column.dimensions.push_back(output_dimension(array, d, axis));
+      column.values.shape.push_back(axis.shape);
+    }
+    return column;
   }
 
   Result<Column> read_column(const Array& array, const Selection& part,
@@ -249,6 +275,7 @@ class TableReader {
   const Dataset& dataset_;
   bool raw_;
   Company company_;
+  std::vector<bool> reduced_;  // axes of the data; {} is none
   Table table_;
   std::map<std::string, Axis> axes_;     // of the data, by dimension
   std::map<std::string, Axis> written_;  // dimensions of the output
@@ -262,6 +289,16 @@ Result<Table> read_table(io::Session& session, const Dataset& dataset, const std
   const Array* array = dataset.root.find_array(path);
   if (array == nullptr) return fail(Code::kNotFound, path);
   return TableReader(session, dataset, raw, company).read(path, *array, named);
+}
+
+Result<Table> read_reduced_company(io::Session& session, const Dataset& dataset,
+                                   const std::string& path, const NamedSelection& named,
+                                   const std::vector<bool>& reduced) {
+  const Array* array = dataset.root.find_array(path);
+  if (array == nullptr) return fail(Code::kNotFound, path);
+  TableReader reader(session, dataset, /*raw=*/false, Company::kDescribed);
+  reader.leave_out(reduced);
+  return reader.read(path, *array, named);
 }
 
 }  // namespace upwell::cli

@@ -38,4 +38,10 @@ enum class Company { kNone, kCoordinates, kDescribed };
 Result<Table> read_table(io::Session& session, const Dataset& dataset, const std::string& path,
                          const NamedSelection& named, bool raw, Company company);
 
+/// The table (kDescribed) of an array whose axes `reduced` disappear: nothing that has one of those
+/// comes along. Its data have type, shape and attributes of the decoded values, but no values.
+Result<Table> read_reduced_company(io::Session& session, const Dataset& dataset,
+                                   const std::string& path, const NamedSelection& named,
+                                   const std::vector<bool>& reduced);
+
 }  // namespace upwell::cli

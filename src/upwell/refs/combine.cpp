@@ -66,12 +66,14 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
   std::vector<bool> seen(plans_.size(), false);
   Result<> result;
   for (const Problem& problem : dataset.problems)
-    if (!names_array(options_.drop, problem.path))
+    if (!names_array(options_.drop, problem.path) &&
+        (!options_.ignore_extra || plan_of_.contains(problem.path)))
       reasons.push_back({"unreadable variable", problem.path, problem.error.to_string()});
   for_each_array(dataset.root, [&](const std::string& path, const Array& array) {
     if (!result || names_array(options_.drop, path)) return;
     auto found = plan_of_.find(path);
     if (found == plan_of_.end()) {
+      if (options_.ignore_extra) return;
       reasons.push_back({"extra variable", path, "the first granule does not have it"});
       return;
     }

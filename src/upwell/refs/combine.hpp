@@ -32,6 +32,7 @@ struct CombineOptions {
   std::vector<std::string> load;
   bool load_given = false;
   std::vector<std::string> drop;  ///< arrays left out; named as above
+  bool ignore_extra = false;      ///< granules may have arrays that the first does not have
   uint64_t inline_bytes = 1024;   ///< arrays of one granule not larger than this are loaded too
   /// Read arrays without the concat dimension in every granule, to see that they are equal. Off:
   /// only their metadata is compared.

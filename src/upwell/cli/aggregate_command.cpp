@@ -1,0 +1,349 @@
+// upwell aggregate
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "cli/bounding_box.hpp"
+#include "cli/command.hpp"
+#include "cli/reduced_output.hpp"
+#include "cli/variables.hpp"
+#include "refs/source_list.hpp"
+#include "refs/virtualize.hpp"
+
+namespace upwell::cli {
+namespace {
+
+struct AggregateArguments {
+  std::vector<std::string> sources, variables, sel, isel;
+  std::string reduce, output, bbox;
+  std::string on_drift = "keep", check = "values";
+  uint64_t ddof = 0, memory = 512ULL << 20;
+  bool nearest = false, compress = false, no_sync = false, load_given = false;
+  refs::VirtualizeOptions combine;
+};
+
+constexpr const char* kAggregateFooter =
+    "Examples:\n"
+    "  upwell aggregate *.nc --reduce time:mean -o mean.nc                 over all granules\n"
+    "  upwell aggregate cube.json --variables sst,ice --reduce time:max -o max.nc\n"
+    "  upwell aggregate cube.json --sel time=2020 --reduce time:std --ddof 1 -o std.nc\n"
+    "  upwell aggregate data/ --bbox -95,40,-73,49 --reduce lat,lon:mean -o lakes.nc\n"
+    "\n"
+    "FUNCTION is mean, sum, min, max, count, std or var. Values are decoded as CF says, and what "
+    "is\n"
+    "missing counts for nothing, as in xarray: the mean of nothing is NaN, its sum 0. Whatever "
+    "the\n"
+    "type of the variable is, mean, std, var and sums of floats are calculated and written as\n"
+    "float64, sums of integers and counts as 64-bit integers; min and max keep the type.\n"
+    "Several granules are joined in memory, as virtualize does, and may differ in packing, chunks\n"
+    "and time units (--on-drift). Memory does not grow with their number (--memory). The result "
+    "is\n"
+    "the same on any number of cores.";
+
+struct Request {
+  std::vector<std::string> dimensions;
+  compute::Function function;
+};
+
+/// "lat,lon:mean"
+Result<Request> parse_reduce(const std::string& text) {
+  Request request;
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0)
+    return fail(Code::kInvalidArgument,
+                "--reduce " + text + ": write DIMENSION:FUNCTION, as in time:mean or lat,lon:mean");
+  UPWELL_TRY(request.function, compute::parse_function(text.substr(colon + 1)));
+  for (size_t begin = 0; begin <= colon;) {
+    const size_t end = std::min(text.find(',', begin), colon);
+    request.dimensions.push_back(text.substr(begin, end - begin));
+    if (request.dimensions.back().empty())
+      return fail(Code::kInvalidArgument, "--reduce " + text + ": a dimension has no name");
+    begin = end + 1;
+  }
+  return request;
+}
+
+void print_report(const refs::CombineReport& report) {
+  for (const std::string& warning : report.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  for (const refs::SourceReport& source : report.sources)
+    for (const refs::Reason& reason : source.reasons)
+      fmt::print(stderr, "{} {}: {}{}{}\n", source.used ? "note:" : "does not fit:", source.url,
+                 reason.path, reason.path.empty() ? "" : ": ", reason.message);
+  for (const refs::DriftReport& kept : report.kept)
+    fmt::print(stderr, "kept: {}: {} differs in {} granule{}: {} has {}\n", kept.path, kept.kind,
+               kept.granules, kept.granules == 1 ? "" : "s", kept.granule, kept.message);
+}
+
+/// Which axes of `array` the dimensions are; those that it does not have go to `unknown`.
+std::vector<bool> axes_of(const Array& array, const std::vector<std::string>& dimensions,
+                          std::string& unknown) {
+  std::vector<bool> axes(array.shape.size(), false);
+  for (const std::string& dimension : dimensions) {
+    bool found = false;
+    for (size_t d = 0; d < array.dimensions.size(); ++d) {
+      if (array.dimensions[d] != dimension) continue;
+      axes[d] = found = true;
+    }
+    if (!found) unknown = dimension;
+  }
+  return axes;
+}
+
+Result<> check_numbers(const std::string& path, const Array& array) {
+  if (array.type.is_number()) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("{} holds {}, not numbers", path, describe(array.type)));
+}
+
+/// The variables that are named, or all those that have the dimensions.
+Result<std::vector<std::string>> choose_variables(const AggregateArguments& args,
+                                                  const Dataset& dataset, const Request& request) {
+  std::vector<std::string> paths;
+  for (const std::string& name : args.variables) {
+    UPWELL_TRY(std::string path, find_variable(dataset, name));
+    if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  }
+  if (!paths.empty()) return paths;
+  const std::set<std::string> describing = describing_arrays(dataset);
+  for_each_array(dataset.root, [&](const std::string& path, const Array& array) {
+    std::string unknown;
+    axes_of(array, request.dimensions, unknown);
+    if (array.type.is_number() && unknown.empty() && !describing.contains(path))
+      paths.push_back(path);
+  });
+  if (paths.empty())
+    return fail(Code::kInvalidArgument, fmt::format("no variable of numbers has the dimension{} {}",
+                                                    request.dimensions.size() == 1 ? "" : "s",
+                                                    fmt::join(request.dimensions, ", ")));
+  return paths;
+}
+
+Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& args,
+                                                    Context& context, const Dataset& dataset,
+                                                    const Request& request) {
+  std::vector<AxisRequest> requests;
+  for (bool by_label : {true, false}) {
+    for (const std::string& text : by_label ? args.sel : args.isel) {
+      UPWELL_TRY(auto axes, parse_axes(text, by_label));
+      requests.insert(requests.end(), axes.begin(), axes.end());
+    }
+  }
+  UPWELL_TRY(std::vector<std::string> paths, choose_variables(args, dataset, request));
+  std::vector<ReducedVariable> variables;
+  for (const std::string& path : paths) {
+    ReducedVariable variable;
+    variable.path = path;
+    variable.array = dataset.root.find_array(path);
+    const Array& array = *variable.array;
+    UPWELL_CHECK(check_numbers(path, array));
+    std::string unknown;
+    variable.reduction.reduced = axes_of(array, request.dimensions, unknown);
+    if (!unknown.empty())
+      return fail(Code::kInvalidArgument, fmt::format("{} has no dimension '{}'; it has ({})", path,
+                                                      unknown, fmt::join(array.dimensions, ", ")));
+    variable.reduction.function = request.function;
+    variable.reduction.ddof = args.ddof;
+    std::vector<AxisRequest> own = requests;
+    if (!args.bbox.empty()) {
+      UPWELL_TRY(const BoundingBox box, parse_bounding_box(args.bbox));
+      UPWELL_TRY(auto inside, select_box(context.session(), dataset, path, array, box));
+      own.insert(own.end(), inside.begin(), inside.end());
+    }
+    auto named = resolve_selection(context.session(), dataset, path, array, own, args.nearest);
+    if (!named) return fail(std::move(named).error().with(path));
+    variable.named = std::move(*named);
+    for (size_t d = 0; d < array.shape.size(); ++d)
+      if (variable.named.selection.shape[d] == 0)
+        return fail(
+            Code::kInvalidArgument,
+            fmt::format("{}: the selection holds nothing along {}", path,
+                        d < array.dimensions.size() ? array.dimensions[d] : std::to_string(d)));
+    variables.push_back(std::move(variable));
+  }
+  return variables;
+}
+
+/// `of_axes` without the axes of which one element was taken.
+Shape written_axes(const ReducedVariable& variable, const Shape& of_axes) {
+  Shape kept;
+  size_t k = 0;
+  for (size_t d = 0; d < variable.named.single.size(); ++d) {
+    if (variable.reduction.reduced[d]) continue;
+    if (!variable.named.single[d]) kept.push_back(of_axes[k]);
+    ++k;
+  }
+  return kept;
+}
+
+Result<> check_target(const std::string& output, const std::vector<std::string>& urls) {
+  if (!output.ends_with(".nc") && !output.ends_with(".nc4"))
+    return fail(Code::kInvalidArgument, "'" + output + "': the output is netCDF-4, NAME.nc");
+  std::error_code error;
+  for (const std::string& url : urls)
+    if (std::filesystem::equivalent(output, url, error))
+      return fail(Code::kInvalidArgument, output + " is one of the sources");
+  return {};
+}
+
+/// Leaves everything out of `args.combine` that the variables do not need, as the first granule has
+/// it: what is not read need not fit.
+Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::string& first) {
+  refs::CombineOptions& combine = args.combine.combine;
+  refs::OpenOptions open = context.open_options();
+  open.scan.drop = combine.drop;
+  UPWELL_TRY(const Dataset dataset, refs::open_source_with(context.session(), first, open));
+  std::vector<std::string> wanted;
+  if (args.variables.empty()) {
+    for_each_array(dataset.root, [&](const std::string& path, const Array& array) {
+      if (array.type.is_number()) wanted.push_back(path);
+    });
+  }
+  for (const std::string& name : args.variables) {
+    UPWELL_TRY(const std::string path, find_variable(dataset, name));
+    UPWELL_CHECK(check_numbers(path, *dataset.root.find_array(path)));
+    wanted.push_back(path);
+  }
+  const std::set<std::string> needed = with_company(dataset, wanted);
+  std::vector<std::string> asked = combine.load;
+  asked.push_back(combine.order_by);
+  auto leave_out = [&](const std::string& path) {
+    if (!needed.contains(path) && !refs::names_array(asked, path)) combine.drop.push_back(path);
+  };
+  for_each_array(dataset.root, [&](const std::string& path, const Array&) { leave_out(path); });
+  for (const Problem& problem : dataset.problems) leave_out(problem.path);
+  return {};
+}
+
+/// What is named, as one dataset: opened, or joined in memory.
+Result<Dataset> open_sources(AggregateArguments& args, Context& context,
+                             const std::vector<std::string>& urls) {
+  if (urls.size() == 1) {
+    UPWELL_TRY(Dataset dataset,
+               refs::open_source_with(context.session(), urls[0], context.open_options()));
+    context.print_notes(urls[0], dataset);
+    return dataset;
+  }
+  refs::VirtualizeOptions& options = args.combine;
+  options.combine.skip_offenders = args.on_drift == "skip";
+  options.combine.keep_drift = args.on_drift == "keep";
+  options.combine.keep_segments = true;
+  options.combine.check_values = args.check == "values";
+  options.combine.load_given = args.load_given;
+  options.combine.ignore_extra = true;
+  UPWELL_CHECK(drop_unneeded(args, context, urls[0]));
+  options.progress = context.progress_style();
+  options.sidecar = context.open_options().sidecar;
+  refs::CombineReport report;
+  auto cube = refs::combine_sources(context.session(), urls, options, report);
+  if (!context.options().quiet || !cube) print_report(report);
+  return cube;
+}
+
+Result<> run_aggregate(AggregateArguments& args, Context& context) {
+  UPWELL_TRY(const Request request, parse_reduce(args.reduce));
+  UPWELL_TRY(auto urls, refs::expand_sources(context.session(), args.sources));
+  UPWELL_CHECK(check_target(args.output, urls));
+  UPWELL_TRY(const Dataset dataset, open_sources(args, context, urls));
+  UPWELL_TRY(auto variables, plan_variables(args, context, dataset, request));
+  UPWELL_TRY(const auto file,
+             plan_reduced_file(context.session(), dataset, variables, args.compress));
+  UPWELL_TRY(auto output, format::netcdf4::Output::create(args.output, file));
+  compute::ReduceOptions options;
+  options.memory_budget = args.memory;
+  options.progress = context.progress_style();
+  for (size_t i = 0; i < variables.size(); ++i) {
+    const ReducedVariable& variable = variables[i];
+    const size_t number = file.variables.size() - variables.size() + i;
+    auto sink = [&](const Box& box, ByteSpan elements) {
+      return output.put(number, written_axes(variable, box.origin),
+                        written_axes(variable, box.shape), elements);
+    };
+    UPWELL_CHECK(compute::reduce(context.session(), dataset, *variable.array,
+                                 variable.named.selection, variable.reduction, options, sink));
+  }
+  return output.commit(args.no_sync ? Sync::kNo : Sync::kYes);
+}
+
+}  // namespace
+
+void add_aggregate_command(Program& program) {
+  auto args = std::make_shared<AggregateArguments>();
+  CLI::App* app = program.add(
+      "aggregate", "Reduce variables over dimensions: means, extremes, counts of many granules",
+      kAggregateFooter, [args](Context& context) { return run_aggregate(*args, context); });
+  app->add_option("SOURCE", args->sources,
+                  "A cube (reference set, .upwell, Zarr store), or granules to join: paths, URLs, "
+                  "patterns, directories, @list.txt")
+      ->required();
+  app->add_option("--reduce", args->reduce,
+                  "What to do, over which dimensions: time:mean, lat,lon:max")
+      ->required()
+      ->type_name("DIM,...:FUNCTION");
+  app->add_option("--variables", args->variables,
+                  "Default: all of numbers that have the dimensions and are no coordinates")
+      ->delimiter(',')
+      ->type_name("NAME,...");
+  app->add_option("--bbox", args->bbox,
+                  "Longitudes and latitudes in degrees; WEST above EAST crosses the antimeridian")
+      ->type_name("WEST,SOUTH,EAST,NORTH");
+  app->add_option("--sel", args->sel, "By coordinate value: lat=40:50,time=2020-01")
+      ->type_name("DIM=VALUE");
+  app->add_option("--isel", args->isel, "By index: time=0:3")->type_name("DIM=INDEX");
+  app->add_flag("--nearest", args->nearest, "A single --sel value takes the nearest element");
+  app->add_option("--ddof", args->ddof, "std and var divide by the count minus this")
+      ->capture_default_str();
+  app->add_option("-o,--output", args->output, "NetCDF-4 file to write, whole or not at all")
+      ->required()
+      ->type_name("FILE.nc");
+  app->add_flag("--no-sync", args->no_sync,
+                "Do not wait until the output is on the disk; a power cut may leave a broken file");
+  app->add_flag("--compress", args->compress, "Shuffle and deflate the result");
+  app->add_option("--memory", args->memory,
+                  "About how much memory decoding and totals may take (200MB, 2GB). Default: 512MB")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->check(CLI::PositiveNumber)
+      ->type_name("SIZE");
+  const char* joining = "Several granules";
+  refs::CombineOptions& combine = args->combine.combine;
+  app->add_option("--concat", combine.concat,
+                  "Dimension along which they follow each other. Default: the unlimited one, or CF "
+                  "time")
+      ->type_name("DIM")
+      ->group(joining);
+  app->add_option("--order-by", combine.order_by,
+                  "Variable along it that gives the order, where its own coordinate does not")
+      ->type_name("NAME")
+      ->group(joining);
+  app->add_option("--load", combine.load, "As virtualize: copy the values of these variables first")
+      ->delimiter(',')
+      ->type_name("NAME,...")
+      ->group(joining)
+      ->each([args](const std::string&) { args->load_given = true; });
+  app->add_option("--drop", combine.drop, "Leave these variables out")
+      ->delimiter(',')
+      ->type_name("NAME,...")
+      ->group(joining);
+  app->add_option("--on-drift", args->on_drift,
+                  "When a granule differs in packing, chunks, codecs, type or time units: decode "
+                  "each as it is (keep), refuse all, or skip it. What cannot be one variable is "
+                  "never kept")
+      ->check(CLI::IsMember({"keep", "refuse", "skip"}))
+      ->capture_default_str()
+      ->group(joining);
+  app->add_option("--check", args->check,
+                  "How variables without that dimension are compared: by their values, or by their "
+                  "metadata only")
+      ->check(CLI::IsMember({"values", "metadata"}))
+      ->capture_default_str()
+      ->group(joining);
+  app->add_option("--jobs", args->combine.threads, "Granules scanned at once")
+      ->check(CLI::Range(size_t{1}, size_t{1024}))
+      ->type_name("N")
+      ->group(joining);
+}
+
+}  // namespace upwell::cli

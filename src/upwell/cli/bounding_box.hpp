@@ -1,0 +1,28 @@
+#pragma once
+// --bbox: a box of longitudes and latitudes as a selection by index.
+
+#include <string>
+#include <vector>
+
+#include "cube/select.hpp"
+
+namespace upwell::cli {
+
+/// Degrees. West may be greater than east: the box then crosses the antimeridian.
+struct BoundingBox {
+  double west = 0, south = 0, east = 0, north = 0;
+};
+
+/// "W,S,E,N". kInvalidArgument says what is wrong with it.
+Result<BoundingBox> parse_bounding_box(const std::string& text);
+
+/// The elements of `array` whose longitude and latitude lie in the box, ends included, whichever
+/// way the coordinates run and wherever the longitudes begin (-180, 0). Goes by the 1-D coordinate
+/// variables of its dimensions (CF 4.1, 4.2). kInvalidArgument where there are none, where no
+/// element lies in the box, and where those that do are not in one piece because the longitudes
+/// begin within the box.
+Result<std::vector<AxisRequest>> select_box(io::Session& session, const Dataset& dataset,
+                                            const std::string& path, const Array& array,
+                                            const BoundingBox& box);
+
+}  // namespace upwell::cli

@@ -1,0 +1,172 @@
+#include "cli/reduced_output.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cube/cf.hpp"
+
+namespace upwell::cli {
+namespace {
+
+using compute::Function;
+
+/// CF appendix E; nullptr where there is none.
+const char* cell_method_of(Function function) {
+  switch (function) {
+    case Function::kMean:
+      return "mean";
+    case Function::kSum:
+      return "sum";
+    case Function::kMin:
+      return "minimum";
+    case Function::kMax:
+      return "maximum";
+    case Function::kStd:
+      return "standard_deviation";
+    case Function::kVar:
+      return "variance";
+    case Function::kCount:
+      break;
+  }
+  return nullptr;
+}
+
+void set_attribute(Attributes& attributes, const std::string& name, Values value) {
+  auto at = std::find_if(attributes.begin(), attributes.end(),
+                         [&](const Attribute& a) { return a.name == name; });
+  if (at == attributes.end()) at = attributes.insert(at, Attribute{name, {}, false});
+  at->value = std::move(value);
+}
+
+Values quiet_nan(const DataType& type) {
+  Values value = make_number(NAN);
+  if (type.size == 8) return value;
+  const float narrow = NAN;
+  value.type = type;
+  value.data.resize(sizeof(narrow));
+  std::memcpy(value.data.data(), &narrow, sizeof(narrow));
+  return value;
+}
+
+bool same_column(const format::netcdf4::Variable& a, const Column& b) {
+  return a.dimensions == b.dimensions && a.values.type == b.values.type &&
+         a.values.shape == b.values.shape && a.values.data == b.values.data &&
+         a.values.heap == b.values.heap;
+}
+
+/// What ACDD attributes say of the extent of one granule does not hold for the result.
+bool describes_extent(const Attribute& attribute) {
+  return attribute.name.starts_with("time_coverage_") || attribute.name.starts_with("geospatial_");
+}
+
+Result<> add_company(std::vector<Column>& others, const std::string& path,
+                     format::netcdf4::File& file) {
+  for (Column& column : others) {
+    auto same_name = [&](const format::netcdf4::Variable& v) { return v.name == column.name; };
+    auto there = std::find_if(file.variables.begin(), file.variables.end(), same_name);
+    if (there == file.variables.end()) {
+      file.variables.push_back(
+          {column.name, column.dimensions, column.attributes, std::move(column.values)});
+    } else if (!same_column(*there, column)) {
+      return fail(Code::kUnsupported,
+                  fmt::format("{} and another variable need different arrays of the name {}; "
+                              "aggregate them into files of their own",
+                              path, column.name));
+    }
+  }
+  return {};
+}
+
+/// Chunks of the result, along the axes that the file has; {} for small ones, which the file holds
+/// in one piece.
+Result<Shape> chunk_shape_of(const ReducedVariable& variable) {
+  UPWELL_TRY(const Shape tile,
+             compute::tile_shape(*variable.array, variable.named.selection, variable.reduction));
+  constexpr uint64_t kLeastChunk = 1 << 14;
+  if (element_count(tile) < kLeastChunk) return Shape{};
+  Shape shape;
+  size_t kept = 0;
+  for (size_t d = 0; d < variable.named.single.size(); ++d) {
+    if (variable.reduction.reduced[d]) continue;
+    if (!variable.named.single[d]) shape.push_back(tile[kept]);
+    ++kept;
+  }
+  return shape;
+}
+
+}  // namespace
+
+Attributes reduced_attributes(Attributes attributes, const ReducedVariable& variable,
+                              const DataType& type) {
+  const Function function = variable.reduction.function;
+  const bool is_a_value =
+      function == Function::kMean || function == Function::kMin || function == Function::kMax;
+  std::erase_if(attributes, [&](const Attribute& a) {
+    const bool range = a.name == "valid_min" || a.name == "valid_max" || a.name == "valid_range" ||
+                       a.name == "actual_range";
+    const bool flags = a.name.starts_with("flag_");
+    return a.name == "actual_range" || (range && !is_a_value) || (flags && !is_a_value) ||
+           a.name == "_FillValue" || a.name == "missing_value";
+  });
+  if (function == Function::kCount) {
+    if (auto name = text_attribute(attributes, "standard_name"))
+      set_attribute(attributes, "standard_name", make_text(*name + " number_of_observations"));
+    set_attribute(attributes, "units", make_text("1"));
+    std::erase_if(attributes, [](const Attribute& a) { return a.name == "cell_methods"; });
+  } else {
+    std::string methods = text_attribute(attributes, "cell_methods").value_or("");
+    if (!methods.empty()) methods += ' ';
+    for (size_t d = 0; d < variable.reduction.reduced.size(); ++d) {
+      if (!variable.reduction.reduced[d]) continue;
+      const bool named = d < variable.array->dimensions.size();
+      methods += (named ? variable.array->dimensions[d] : fmt::format("dim_{}", d)) + ": ";
+    }
+    set_attribute(attributes, "cell_methods", make_text(methods + cell_method_of(function)));
+  }
+  if (auto units = text_attribute(attributes, "units");
+      units && function == Function::kVar && *units != "1")
+    set_attribute(attributes, "units", make_text("(" + *units + ")2"));
+  if (type.kind == Kind::kFloat) set_attribute(attributes, "_FillValue", quiet_nan(type));
+  return attributes;
+}
+
+Result<format::netcdf4::File> plan_reduced_file(io::Session& session, const Dataset& dataset,
+                                                const std::vector<ReducedVariable>& variables,
+                                                bool compress) {
+  format::netcdf4::File file;
+  std::vector<format::netcdf4::Variable> results;
+  for (const ReducedVariable& variable : variables) {
+    UPWELL_TRY(Table table, read_reduced_company(session, dataset, variable.path, variable.named,
+                                                 variable.reduction.reduced));
+    file.attributes = std::move(table.global_attributes);
+    UPWELL_CHECK(add_company(table.others, variable.path, file));
+    format::netcdf4::Variable result;
+    result.name = table.data.name;
+    result.dimensions = table.data.dimensions;
+    result.values = std::move(table.data.values);
+    result.values.type = compute::result_type(variable.reduction.function, result.values.type);
+    result.attributes =
+        reduced_attributes(std::move(table.data.attributes), variable, result.values.type);
+    UPWELL_TRY(result.chunk_shape, chunk_shape_of(variable));
+    result.deflate = compress;
+    result.later = true;
+    auto same_name = [&](const format::netcdf4::Variable& v) { return v.name == result.name; };
+    if (std::any_of(results.begin(), results.end(), same_name))
+      return fail(Code::kInvalidArgument,
+                  "two variables of the name " + result.name +
+                      ", which one file cannot hold; aggregate them into files of their own");
+    results.push_back(std::move(result));
+  }
+  // A variable may be the company of another one (an auxiliary coordinate): its reduction wins.
+  for (format::netcdf4::Variable& result : results) {
+    std::erase_if(file.variables,
+                  [&](const format::netcdf4::Variable& v) { return v.name == result.name; });
+    file.variables.push_back(std::move(result));
+  }
+  std::erase_if(file.attributes, describes_extent);
+  return file;
+}
+
+}  // namespace upwell::cli

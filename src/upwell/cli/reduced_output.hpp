@@ -1,0 +1,33 @@
+#pragma once
+// The netCDF-4 file of `upwell aggregate`: reduced variables and what describes them.
+
+#include <string>
+#include <vector>
+
+#include "cli/read_table.hpp"
+#include "compute/reduce.hpp"
+#include "format/netcdf4/writer.hpp"
+
+namespace upwell::cli {
+
+/// A variable that is to be reduced, and which part of it.
+struct ReducedVariable {
+  std::string path;  ///< "/a/v"
+  const Array* array = nullptr;
+  NamedSelection named;
+  compute::Reduction reduction;
+};
+
+/// What a result says of itself: cell_methods (CF 7.3), units and standard name as the function
+/// changes them, no valid range where it need not hold any more.
+Attributes reduced_attributes(Attributes attributes, const ReducedVariable& variable,
+                              const DataType& type);
+
+/// The file with every variable defined: first coordinates and the like, with their values, then
+/// `variables` in their order, to be written later. `compress`: shuffle and deflate. kUnsupported
+/// where two variables need different arrays of one name.
+Result<format::netcdf4::File> plan_reduced_file(io::Session& session, const Dataset& dataset,
+                                                const std::vector<ReducedVariable>& variables,
+                                                bool compress);
+
+}  // namespace upwell::cli

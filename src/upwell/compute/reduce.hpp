@@ -1,0 +1,59 @@
+#pragma once
+// Reductions of an array over some of its axes, streaming in bounded memory.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/progress.hpp"
+#include "cube/read.hpp"
+
+namespace upwell::compute {
+
+enum class Function { kMean, kSum, kMin, kMax, kCount, kStd, kVar };
+
+/// "mean", "sum", "min", "max", "count", "std" or "var". kInvalidArgument names these.
+Result<Function> parse_function(const std::string& name);
+
+struct Reduction {
+  Function function = Function::kMean;
+  std::vector<bool> reduced;  ///< by axis of the array
+  uint64_t ddof = 0;          ///< kStd, kVar: the divisor is count - ddof
+};
+
+/// What a reduction of values of the type `decoded` (cf::decoded_type) gives: kMean, kStd, kVar and
+/// the kSum of floats are float64; the kSum of integers is int64 or uint64, kCount int64; kMin and
+/// kMax keep the type (half precision becomes float32).
+DataType result_type(Function function, const DataType& decoded);
+
+struct ReduceOptions {
+  uint64_t memory_budget = 512ULL << 20;  ///< chunks that are decoded, and totals
+  size_t threads = 0;                     ///< 0: every core
+  Progress::Style progress = Progress::Style::kQuiet;
+};
+
+/// The shape of the result of a selection: the extents of the axes that are kept.
+Shape reduced_shape(const Shape& selection, const Reduction& reduction);
+/// A good chunk shape for storing the result: its tiles.
+Result<Shape> tile_shape(const Array& array, const Selection& selection,
+                         const Reduction& reduction);
+
+/// Called with a box of the result and its elements, of result_type, in C order. Calls may be
+/// concurrent, and come in no order.
+using TileSink = std::function<Result<>(const Box& box, ByteSpan elements)>;
+
+/// Reduces a selection of decoded values (CF packing and missing values applied), skipping NaN as
+/// xarray does by default: a mean, extreme, standard deviation or variance of nothing is NaN, a sum
+/// of nothing 0. Sums are of doubles, block by block and compensated between blocks; squares are of
+/// distances from one of the values. Every core works on a tile of the result that is aligned with
+/// the stored chunks, or on a block of chunks of one; blocks are added up in their order. So the
+/// result does not depend on the number of cores, and memory not on the number of chunks.
+///
+/// kInvalidArgument for what does not hold numbers, when no axis is reduced or one of length 0 is,
+/// or a selection that does not fit; errors of reading name array, chunk and granule.
+Result<> reduce(io::Session& session, const Dataset& dataset, const Array& array,
+                const Selection& selection, const Reduction& reduction,
+                const ReduceOptions& options, const TileSink& sink);
+
+}  // namespace upwell::compute

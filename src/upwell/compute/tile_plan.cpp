@@ -1,0 +1,119 @@
+#include "compute/tile_plan.hpp"
+
+#include <algorithm>
+
+namespace upwell::compute {
+namespace {
+
+/// Chunks along the reduced axes that make a block. Within one, sums are plain sums of doubles; so
+/// few that those stay exact to some last bits, so many that adding blocks up costs nothing.
+constexpr uint64_t kBlockChunks = 32;
+/// Smaller work costs more to plan than to do.
+constexpr uint64_t kLeastElements = 1 << 16;
+/// Tiles of arrays that are stored without codecs need not be whole chunks.
+constexpr uint64_t kMostElements = 1 << 20;
+/// Counts within a block have 32 bits.
+constexpr uint64_t kMostOfCell = 1ULL << 31;
+
+/// The extents by which an array's segments are chunked, the largest along each axis: then no chunk
+/// of a segment is decoded for more than a few boxes, whatever the others are like.
+Shape chunk_extents(const Array& array) {
+  Shape extents = array.segments.empty() ? array.shape : Shape(array.shape.size(), 1);
+  for (const Segment& segment : array.segments) {
+    for (size_t d = 0; d < extents.size(); ++d)
+      extents[d] = std::max(extents[d], segment.layout->chunk_shape[d]);
+  }
+  for (size_t d = 0; d < extents.size(); ++d)
+    extents[d] = std::clamp<uint64_t>(extents[d], 1, std::max<uint64_t>(array.shape[d], 1));
+  return extents;
+}
+
+/// Elements of a selection's axis, cut where its elements pass a multiple of `extent`.
+AxisCut cut_axis(uint64_t origin, uint64_t n, uint64_t step, uint64_t extent) {
+  AxisCut cut{0};
+  while (cut.back() < n) {
+    const uint64_t at = origin + cut.back() * step;
+    const uint64_t end = (at / extent + 1) * extent;
+    cut.push_back(std::min(n, cut.back() + (end - at + step - 1) / step));
+  }
+  return cut;
+}
+
+}  // namespace
+
+TilePlan::TilePlan(const Array& array, const CheckedSelection& selection, std::vector<bool> reduced)
+    : reduced_(std::move(reduced)) {
+  const size_t rank = selection.shape.size();
+  Shape extents = chunk_extents(array);
+  const bool plain = std::all_of(array.segments.begin(), array.segments.end(),
+                                 [](const Segment& s) { return s.layout->codecs.empty(); });
+  uint64_t chunks = 1, of_cell = 1;
+  for (size_t d = 0; d < rank; ++d) {
+    if (!reduced_[d]) continue;
+    extents[d] = std::min(extents[d], std::max<uint64_t>(kMostOfCell / of_cell, 1));
+    of_cell *= extents[d];
+  }
+  // Blocks grow along the last reduced axis first: those chunks lie together.
+  for (size_t d = rank; d-- > 0;) {
+    if (!reduced_[d]) continue;
+    const uint64_t grid = (array.shape[d] + extents[d] - 1) / extents[d];
+    const uint64_t most = std::min(kBlockChunks / chunks, kMostOfCell / of_cell);
+    const uint64_t taken = std::clamp<uint64_t>(grid, 1, std::max<uint64_t>(most, 1));
+    extents[d] *= taken;
+    of_cell *= taken;
+    chunks *= taken;
+  }
+  for (size_t d = 0; d < rank && plain; ++d) {
+    if (!reduced_[d] && element_count(extents) > kMostElements)
+      extents[d] = std::max<uint64_t>(1, extents[d] * kMostElements / element_count(extents));
+  }
+  for (size_t d = rank; d-- > 0;) {
+    const uint64_t elements = element_count(extents);
+    if (reduced_[d] || elements >= kLeastElements) continue;
+    const uint64_t grid = (array.shape[d] + extents[d] - 1) / extents[d];
+    extents[d] *= std::clamp<uint64_t>(kLeastElements / elements, 1, std::max<uint64_t>(grid, 1));
+  }
+  for (size_t d = 0; d < rank; ++d) {
+    cuts_.push_back(
+        cut_axis(selection.origin[d], selection.shape[d], selection.step[d], extents[d]));
+    (reduced_[d] ? blocks_ : tiles_) *= cuts_.back().size() - 1;
+  }
+}
+
+Box TilePlan::unit(uint64_t tile, uint64_t block) const {
+  Box box{Shape(cuts_.size()), Shape(cuts_.size())};
+  for (size_t d = cuts_.size(); d-- > 0;) {
+    uint64_t& number = reduced_[d] ? block : tile;
+    const uint64_t parts = cuts_[d].size() - 1;
+    const uint64_t part = number % parts;
+    number /= parts;
+    box.origin[d] = cuts_[d][part];
+    box.shape[d] = cuts_[d][part + 1] - cuts_[d][part];
+  }
+  return box;
+}
+
+Box TilePlan::tile(uint64_t tile) const {
+  const Box whole = unit(tile, 0);
+  Box box;
+  for (size_t d = 0; d < cuts_.size(); ++d) {
+    if (reduced_[d]) continue;
+    box.origin.push_back(whole.origin[d]);
+    box.shape.push_back(whole.shape[d]);
+  }
+  return box;
+}
+
+Shape TilePlan::largest_tile() const {
+  Shape shape;
+  for (size_t d = 0; d < cuts_.size(); ++d) {
+    if (reduced_[d]) continue;
+    uint64_t largest = 0;
+    for (size_t i = 1; i < cuts_[d].size(); ++i)
+      largest = std::max(largest, cuts_[d][i] - cuts_[d][i - 1]);
+    shape.push_back(largest);
+  }
+  return shape;
+}
+
+}  // namespace upwell::compute
