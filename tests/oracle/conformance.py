@@ -251,14 +251,17 @@ def reason(error):
 class Dimensions:
     """Names and sizes of the dimensions of one file against netCDF-C's, where netCDF-C opens it."""
 
-    def __init__(self, netcdf, ours, short_lengths):
-        self.differences, self.groups, self.arrays = [], 0, 0
+    def __init__(self, netcdf, ours, short_lengths, as_source=None):
+        """as_source() gives what the program itself shows: there variables are as long as their dimensions."""
+        self.differences, self.groups, self.arrays, self.extended = [], 0, 0, 0
         self.compared = netcdf.status == 0 and netcdf.opened and ours.opened
         if self.compared:
             self.known = {d[0] for o in netcdf.objects.values() if o["kind"] == "group" for d in o["dims"]}
             self.short_lengths = short_lengths
             for path, theirs in netcdf.objects.items():
                 self.compare(path, theirs, ours.objects)
+            if as_source:
+                self.compare_shapes(netcdf.objects, ours.objects, as_source)
 
     def compare(self, path, theirs, objects):
         group, name = path.rsplit("/", 1)
@@ -280,6 +283,18 @@ class Dimensions:
             self.differences.append(f"{path}: dimensions: expected {str(expected)[:300]}, got {str(got)[:300]}")
 
 
+    def compare_shapes(self, theirs, ours, as_source):
+        """Of the variables that have another shape in HDF5 than netCDF-C shows."""
+        paths = [p for p, o in theirs.items() if o["kind"] == "array" and o["shape"] and "shape" in ours.get(p, {})
+                 and o["shape"] != ours[p]["shape"]]
+        shown = as_source().objects if paths else {}
+        for path in paths:
+            self.extended += 1
+            got = shown.get(path, {}).get("shape")
+            if got != theirs[path]["shape"]:
+                self.differences.append(f"{path}: shape: expected {theirs[path]['shape']}, got {got}")
+
+
 def compare_file(folder, path, oracle_name):
     bin_folder = programs()
     oracle = Answer([bin_folder / oracle_name], folder / path, ORACLE_SECONDS)
@@ -288,7 +303,8 @@ def compare_file(folder, path, oracle_name):
     if oracle_name == "hdf5_oracle":
         names = Answer([sys.executable, HERE / "netcdf_dimensions.py"], folder / path, ORACLE_SECONDS)
         short_lengths = any(0xFFFFFFFF in o.get("max", []) for o in oracle.objects.values())
-        dimensions = Dimensions(names, ours, short_lengths)
+        dimensions = Dimensions(names, ours, short_lengths, lambda: Answer(
+            [bin_folder / "upwell_dump", "--source"], folder / path, GOOD_SECONDS, OUR_MEMORY))
     return Comparison(path, oracle, ours, dimensions)
 
 
@@ -324,7 +340,8 @@ def table(kind, results):
     if named:
         lines += ["", f"Dimensions are netCDF-C's, by name, number, length and kind, in the {len(named)} files that it opens: "
                   f"{sum(d.groups for d in named)} groups, {sum(d.arrays for d in named)} variables; different in "
-                  f"{sum(bool(d.differences) for d in named)} files."]
+                  f"{sum(bool(d.differences) for d in named)} files. {sum(d.extended for d in named)} variables are "
+                  "shorter in HDF5 than their dimension: they are shown as long as netCDF-C shows them."]
     refusals = sum((r.refusals for r in results), collections.Counter())
     if refusals:
         lines += ["", "| refused because | objects |", "|---|---:|"]

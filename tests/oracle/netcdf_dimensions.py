@@ -1,4 +1,5 @@
-"""Prints the dimensions of every group and variable that netCDF-C finds in a file, one JSON line each.
+"""Prints the dimensions of every group and variable that netCDF-C finds in a file, and the shapes of variables, one JSON
+line each.
 
 Asks the library inside the netCDF4 package, which is newer than Debian's: it takes types for variables that older ones
 skip, and phony dimensions are numbered by variables. netcdf_dimensions.py FILE
@@ -57,7 +58,8 @@ class File:
             ids = (ctypes.c_int * NC_MAX_VAR_DIMS)()
             self.nc.nc_inq_vardimid(group, variable, ids)
             yield {"path": f"{path}/{self.name(self.nc.nc_inq_varname, group, variable)}", "kind": "array",
-                   "dims": [self.name(self.nc.nc_inq_dimname, group, d) for d in ids[: rank.value]]}
+                   "dims": [self.name(self.nc.nc_inq_dimname, group, d) for d in ids[: rank.value]],
+                   "shape": [self.dimension_length(group, d) for d in ids[: rank.value]]}
         for child in self.numbers(self.nc.nc_inq_grps, group):
             yield from self.walk(child, f"{path}/{self.name(self.nc.nc_inq_grpname, child)}")
 

@@ -28,13 +28,16 @@ class FileReader : public GranuleReader {
   Result<Dataset> finish() override;
 
   const PendingFiles& pending() const { return pending_; }
-  void name(Dataset& dataset) const {
-    name_dimensions(objects_, named_, options_.all_attributes, dataset);
+  /// `complete`: all arrays have the shapes that HDF5 gives them.
+  void name(Dataset& dataset, bool complete) const {
+    // A file that others point to is read as HDF5.
+    const bool extend = complete && !options_.all_attributes && options_.trail.empty();
+    name_dimensions(objects_, named_, options_.all_attributes, extend, dataset);
   }
   const FileFacts& facts() const { return shared_.facts(); }
 
  private:
-  enum class Step : uint8_t { kHeader, kLinks, kAttributes, kDataset, kIndex, kType };
+  enum class Step : uint8_t { kHeader, kLinks, kAttributes, kDataset, kIndex, kType, kMeasure };
   struct Task {
     Step step;
     Object* object;
@@ -43,6 +46,7 @@ class FileReader : public GranuleReader {
   Result<> start(Window& window);
   Result<> read_extension(Window& window);
   Result<> run(Window& window, const Task& task);
+  Result<> count_header(const Window& window, const ObjectHeader& header);
   Result<> classify(const Window& window, Object& object);
   Result<> read_group(Window& window, Object& object);
   Result<> read_attributes(Window& window, Object& object);
@@ -52,6 +56,8 @@ class FileReader : public GranuleReader {
   bool follow_scales(const Object& object);
   std::vector<const Object*> groups_above(const Object& object) const;
   bool is_whole_part() const;
+  bool measure_uses();
+  Result<> measure(Window& window, Object& object);
   bool complete_part();
   Object* reach(uint64_t address, std::string path);
 
@@ -65,6 +71,8 @@ class FileReader : public GranuleReader {
   SharedMessages shared_;
   std::unique_ptr<ObjectHeader> extension_;
   Objects objects_;
+  std::deque<Object> to_measure_;  // not among objects_: only their extents are wanted
+  std::unordered_set<uint64_t> measured_;
   std::vector<Task> work_;
   uint64_t header_bytes_ = 0;
   uint64_t links_ = 0;
@@ -149,11 +157,16 @@ Object* FileReader::reach(uint64_t address, std::string path) {
   return object;
 }
 
-Result<> FileReader::classify(const Window& window, Object& object) {
-  header_bytes_ += object.header.size();
+Result<> FileReader::count_header(const Window& window, const ObjectHeader& header) {
+  header_bytes_ += header.size();
   // Headers never overlap in a sound file.
   if (header_bytes_ > window.object_size() + (1 << 16))
     return fail(Code::kInvalidData, "object headers overlap each other");
+  return {};
+}
+
+Result<> FileReader::classify(const Window& window, Object& object) {
+  UPWELL_CHECK(count_header(window, object.header));
   const ObjectHeader& header = object.header;
   auto has = [&](uint16_t type) { return header.find(type) != nullptr; };
   if (has(kMsgSymbolTable) || has(kMsgLinkInfo)) {
@@ -217,6 +230,8 @@ Result<> FileReader::run(Window& window, const Task& task) {
       return {};
     case Step::kIndex:
       return object.dataset->index(window, facts());
+    case Step::kMeasure:
+      return measure(window, object);
     case Step::kType: {
       UPWELL_TRY(MessageBody body, shared_.body(window, *object.header.find(kMsgDatatype)));
       Cursor in(body.bytes, body.offset, facts());
@@ -345,6 +360,34 @@ bool FileReader::is_whole_part() const {
   return true;
 }
 
+/// Looks, beside what is read, at the extents of all variables of the unlimited dimensions that it
+/// has: the longest gives the dimension its length. False: the file does not tell which they are.
+bool FileReader::measure_uses() {
+  if (options_.all_attributes || !options_.trail.empty()) return true;
+  for (const Object& object : objects_.all) {
+    if (!is_unlimited_scale(object)) continue;
+    auto uses = uses_of_scale(object);
+    if (!uses) return false;
+    for (const ScaleUse& use : *uses) {
+      if (objects_.find(use.dataset) || !measured_.insert(use.dataset).second) continue;
+      work_.push_back({Step::kMeasure, &to_measure_.emplace_back(use.dataset, "")});
+    }
+  }
+  return true;
+}
+
+Result<> FileReader::measure(Window& window, Object& object) {
+  UPWELL_CHECK(object.header.read(window, facts()));
+  const Message* message = object.header.find(kMsgDataspace);
+  if (!message) return {};
+  UPWELL_TRY(MessageBody body, shared_.body(window, *message));
+  UPWELL_CHECK(count_header(window, object.header));
+  Cursor in(body.bytes, body.offset, facts());
+  UPWELL_TRY(Dataspace space, read_dataspace(in));
+  objects_.measured.emplace(object.header.address(), std::move(space.shape));
+  return {};
+}
+
 /// When all that is wanted has been read: wants what that needs, or else the whole file. True:
 /// there is more to read.
 bool FileReader::complete_part() {
@@ -353,6 +396,8 @@ bool FileReader::complete_part() {
   // More objects may come while they are looked at.
   for (size_t i = 0; i < objects_.all.size() && alone; ++i)
     alone = !objects_.all[i].dataset || follow_scales(objects_.all[i]);
+  if (alone && !work_.empty()) return true;
+  alone = alone && measure_uses();
   if (alone && !work_.empty()) return true;
   if (alone && is_whole_part()) return false;
   wanted_.want_everything();
@@ -366,7 +411,7 @@ Result<Dataset> FileReader::finish() {
   dataset.partial = !wanted_.everything();
   dataset.granules->intern(granule_);
   UPWELL_CHECK(build_tree(objects_, options_, wanted_, dataset, pending_, named_));
-  name(dataset);
+  name(dataset, pending_.empty());
   return dataset;
 }
 
@@ -387,7 +432,7 @@ Result<> link_hdf5(io::Session& session, GranuleReader& reader, Dataset& dataset
   if (file.pending().empty()) return {};
   UPWELL_CHECK(link_files(session, dataset, file.pending(), file.facts(), options, depth));
   // Virtual datasets have their shapes now, and links their targets.
-  file.name(dataset);
+  file.name(dataset, true);
   return {};
 }
 

@@ -38,20 +38,55 @@ bool is_unlimited(const Array& array, size_t axis) {
   return axis < array.max_shape.size() && array.max_shape[axis] == kUndefined;
 }
 
+/// What netCDF-C takes for elements that are not there of a variable that defines no fill value
+/// (NC_FILL_BYTE and so on); nullopt where that is zeros.
+std::optional<Bytes> default_fill(const DataType& type) {
+  const DataType& number = type.kind == Kind::kEnum ? *type.base : type;
+  const bool plain = number.is_number() && !number.layout && number.size <= 8;
+  if (!plain) return std::nullopt;
+  // The default of a signed integer is next to its least value, of an unsigned one (but for the
+  // byte) next to its greatest.
+  const uint64_t top = uint64_t{1} << (number.size * 8 - 1);
+  std::array<uint8_t, 8> memory{};
+  constexpr double kReal = 9.9692099683868690e+36;
+  constexpr auto kShortReal = static_cast<float>(kReal);
+  uint64_t integer = 0;
+  if (number.kind == Kind::kFloat && number.size == 4) {
+    std::memcpy(memory.data(), &kShortReal, sizeof kShortReal);
+  } else if (number.kind == Kind::kFloat && number.size == 8) {
+    std::memcpy(memory.data(), &kReal, sizeof kReal);
+  } else if (number.kind == Kind::kInt) {
+    integer = number.size == 8 ? top + 2 : top + 1;
+    std::memcpy(memory.data(), &integer, number.size);
+  } else if (number.kind == Kind::kUint) {
+    integer = number.size == 8 ? UINT64_MAX - 1 : top - 1 + top;
+    std::memcpy(memory.data(), &integer, number.size);
+  } else {
+    return std::nullopt;
+  }
+  Bytes stored(number.size);
+  if (!from_memory(number, ByteSpan(memory).first(number.size), 1, stored)) return std::nullopt;
+  return stored;
+}
+
 /// Gives every axis of one file its name.
 class DimensionNames {
  public:
   DimensionNames(const Objects& objects, bool own_names, bool partial)
       : objects_(objects), own_(own_names), partial_(partial) {}
 
-  void run(const NamedGroup& root, Dataset& dataset) {
+  void run(const NamedGroup& root, bool extend, Dataset& dataset) {
     Place& top = places_.emplace_back();
     top.tree = &dataset.root;
     declare(root, top);
     match(top);
     invent_rest(top);
     for (Place& place : places_) name_axes(place);
-    for (Place& place : places_) list_dimensions(place);
+    for (Place& place : places_) {
+      for (Variable& variable : place.variables)
+        if (extend) extend_variable(variable);
+    }
+    for (Place& place : places_) list_dimensions(place);  // they move
   }
 
  private:
@@ -155,6 +190,13 @@ class DimensionNames {
     bool unlimited = is_unlimited(facts, 0);
     // The length of an unlimited dimension is that of its longest variable.
     added.dimension = {link, only && unlimited ? 0 : facts.shape[0], unlimited};
+    if (unlimited && !objects_.measured.empty()) {
+      for (const ScaleUse& use : uses_of_scale(object).value_or(std::vector<ScaleUse>{})) {
+        auto other = objects_.measured.find(use.dataset);
+        if (other != objects_.measured.end() && use.axis < other->second.size())
+          added.dimension.size = std::max(added.dimension.size, other->second[use.axis]);
+      }
+    }
     added.scale = &object;
     by_id_.emplace(added.id, &added);
     return added;
@@ -242,6 +284,29 @@ class DimensionNames {
     }
   }
 
+  /// Gives a variable the lengths of its unlimited dimensions.
+  static void extend_variable(Variable& variable) {
+    if (!variable.array || !variable.object || !variable.netcdf) return;
+    Array& array = *variable.array;
+    bool longer = false;
+    for (size_t i = 0; i < variable.axes.size(); ++i) {
+      if (!variable.axes[i] || !variable.axes[i]->dimension.unlimited) continue;
+      const uint64_t size = variable.axes[i]->dimension.size;
+      longer = longer || size > array.shape[i];
+      array.shape[i] = std::max(array.shape[i], size);
+    }
+    if (!longer || array.fill) return;
+    array.fill = default_fill(array.type);
+    if (!array.fill) return;
+    // Chunks that were never written stay zeros, as HDF5 has it.
+    for (Segment& segment : array.segments) {
+      if (segment.layout->fill || segment.layout->type.has_vlen()) continue;
+      SegmentLayout layout = *segment.layout;
+      layout.fill = Bytes(layout.type.size, uint8_t{0});
+      segment.layout = std::make_shared<const SegmentLayout>(std::move(layout));
+    }
+  }
+
   static void list_dimensions(Place& place) {
     if (!place.tree) return;
     std::stable_sort(place.dimensions.begin(), place.dimensions.end(),
@@ -261,9 +326,32 @@ class DimensionNames {
 
 }  // namespace
 
-void name_dimensions(const Objects& objects, const NamedGroup& root, bool own_names,
+void name_dimensions(const Objects& objects, const NamedGroup& root, bool own_names, bool extend,
                      Dataset& dataset) {
-  DimensionNames(objects, own_names, dataset.partial).run(root, dataset);
+  DimensionNames(objects, own_names, dataset.partial).run(root, extend, dataset);
+}
+
+std::optional<std::vector<ScaleUse>> uses_of_scale(const Object& scale) {
+  const Attribute* list = find_attribute(scale.attributes, "REFERENCE_LIST");
+  if (!list) return std::nullopt;
+  const DataType& type = list->value.type;
+  if (type.kind != Kind::kCompound || type.members.size() != 2) return std::nullopt;
+  const Member& dataset = type.members[0];
+  const Member& axis = type.members[1];
+  if (dataset.type->kind != Kind::kReference || dataset.type->size > 8 || axis.type->size > 8 ||
+      (axis.type->kind != Kind::kInt && axis.type->kind != Kind::kUint))
+    return std::nullopt;
+  std::vector<ScaleUse> uses(list->value.count(), {0, 0});
+  for (size_t i = 0; i < uses.size(); ++i) {
+    const uint8_t* element = list->value.data.data() + i * type.size;
+    std::memcpy(&uses[i].dataset, element + dataset.offset, dataset.type->size);
+    std::memcpy(&uses[i].axis, element + axis.offset, axis.type->size);
+  }
+  return uses;
+}
+
+bool is_unlimited_scale(const Object& object) {
+  return is_scale(object) && is_unlimited(object.dataset->array, 0);
 }
 
 std::vector<uint64_t> listed_scales(const Object& object) {

@@ -35,12 +35,26 @@ struct NamedGroup {
 ///   one is invented after all others, so that these keep their numbers.
 /// `own_names` says whether arrays have the names of their links or those of variables. In a
 /// partial dataset no name is invented: that takes all objects.
-void name_dimensions(const Objects& objects, const NamedGroup& root, bool own_names,
+///
+/// An unlimited dimension is as long as its longest variable. `extend`: the others get that shape
+/// too; what they lack is their fill value, or where they define none netCDF's own for their type.
+void name_dimensions(const Objects& objects, const NamedGroup& root, bool own_names, bool extend,
                      Dataset& dataset);
 
 /// Addresses of the last scale of each axis that DIMENSION_LIST names (kUndefined where none);
 /// empty when the first axis has none, which to netCDF-C means that there are none at all.
 std::vector<uint64_t> listed_scales(const Object& object);
+
+/// The datasets that REFERENCE_LIST of a scale names, by address, and which axis of each has the
+/// scale; nullopt when there is none.
+struct ScaleUse {
+  uint64_t dataset;
+  uint64_t axis;
+};
+std::optional<std::vector<ScaleUse>> uses_of_scale(const Object& scale);
+
+/// Whether this is the scale of an unlimited dimension.
+bool is_unlimited_scale(const Object& object);
 
 /// What _Netcdf4Dimid says.
 std::optional<int64_t> dimension_id(const Object& object);

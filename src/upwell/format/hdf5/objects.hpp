@@ -38,6 +38,8 @@ struct Objects {
   std::deque<Object> all;
   std::unordered_map<uint64_t, Object*> by_address;
   Object* root = nullptr;
+  /// Of a part of a file: datasets of which only the extent is known, by address.
+  std::unordered_map<uint64_t, Shape> measured;
 
   Object* find(uint64_t address) const {
     auto found = by_address.find(address);
