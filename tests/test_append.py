@@ -75,7 +75,10 @@ def test_twice_changes_nothing(tmp_path):
     before, stat = store.read_bytes(), store.stat()
     assert "nothing to do" in append(store, *g).stderr
     assert store.read_bytes() == before and store.stat().st_ino == stat.st_ino
-    append(store, "--remove", "no-such-granule.nc", "-q")
+    run = append(store, "--remove", "no-such-granule.nc", "-q", status=66)
+    assert "no-such-granule.nc" in run.stderr and str(store) in run.stderr
+    run = append(g[0], g[1], status=65)
+    assert f"{g[0]}: not a reference set" in run.stderr
     assert store.stat().st_ino == stat.st_ino
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cube.json", "g0.nc", "g1.nc", "g2.nc"]
 

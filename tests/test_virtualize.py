@@ -516,10 +516,61 @@ def test_drift_is_refused_or_skipped_with_its_reason(tmp_path, drift):
     assert [g["url"] for g in offenders] == [paths[odd]]
     assert {r["kind"] for g in offenders for r in g["reasons"]} == kinds
     assert paths[odd] in run.stderr
+    if drift == "byte order":
+        assert "byte order big endian, the first granule has little endian" in run.stderr
     run = virtualize(*paths, "-o", out, "--report", report, "--on-drift", "skip")
     assert f"skipped {paths[odd]}" in run.stderr
     assert json.loads(report.read_text())["skipped"] == [paths[odd]]
     assert_same(open_zarr(out), truth_of(paths[:odd] + paths[odd + 1:]))
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_first_granule_that_cannot_be_read_is_skipped(tmp_path, bad):
+    paths = [write_step(tmp_path / f"g{i}.nc", i) for i in range(4)]
+    broken = paths[:bad + 1]
+    for path in broken:
+        os.truncate(path, 3000)
+    out, report = tmp_path / "o.json", tmp_path / "r.json"
+    assert broken[0] in virtualize(*paths, "-o", out, status=65).stderr
+    run = virtualize(*paths, "-o", out, "--report", report, "--on-drift", "skip")
+    for path in broken:
+        assert f"skipped {path}" in run.stderr
+    assert sorted(json.loads(report.read_text())["skipped"]) == broken
+    assert_same(open_zarr(out), truth_of(paths[bad + 1:]))
+    for path in paths[bad + 1:]:
+        os.truncate(path, 3000)
+    assert paths[0] in virtualize(*paths, "-o", out, "--on-drift", "skip", status=65).stderr
+
+
+def test_a_reference_set_beside_granules(tmp_path):
+    """Without _FillValue a set does not say what chunks never written are: they are stored."""
+    def write(name, start):
+        with netCDF4.Dataset(tmp_path / name, "w") as f:
+            f.createDimension("time", None)
+            f.createDimension("x", 300)
+            t = f.createVariable("time", "f8", ("time",))
+            t.units = "days since 2000-01-01"
+            t[:] = start + np.arange(2)
+            for variable, dtype in (("v", "f4"), ("holes", "i4")):
+                f.createVariable(variable, dtype, ("time", "x"), chunksizes=(1, 300))
+            f["v"][:] = start
+            f["holes"][1] = start  # the first row is netCDF's own fill value
+        return str(tmp_path / name)
+
+    a, b, c = (write(f"{i}.nc", 2 * i) for i in range(3))
+    large = ["--inline-threshold", "0", "-q"]
+    virtualize(a, b, "-o", tmp_path / "ab.json", *large)
+    for sources in ([tmp_path / "ab.json", c], [c, tmp_path / "ab.json"]):
+        virtualize(*sources, "-o", tmp_path / "abc.json", *large)
+        with xr.open_mfdataset([a, b, c], combine="nested", concat_dim="time", decode_cf=False) as truth:
+            assert_same(open_zarr(tmp_path / "abc.json", decode_cf=False), truth, ["v", "holes", "time"])
+
+
+def test_a_report_that_cannot_be_written_is_seen_first(tmp_path):
+    path, out = write_step(tmp_path / "g.nc", 0), tmp_path / "o.json"
+    for report in (tmp_path / "no" / "r.json", tmp_path):
+        assert str(report) in virtualize(path, "-o", out, "--report", report, status=73).stderr
+        assert not out.exists()
 
 
 def test_several_drifts_at_random_are_all_named(tmp_path):
@@ -561,7 +612,8 @@ def test_report_names_gaps_and_attributes(tmp_path):
 def test_misaligned_chunks_are_refused(tmp_path):
     paths = [write_step(tmp_path / f"g{i}.nc", i, steps=3, chunks=(2, 29, 31)) for i in range(3)]
     report = tmp_path / "r.json"
-    virtualize(*paths, "-o", tmp_path / "o.json", "--report", report, "-q", status=65)
+    run = virtualize(*paths, "-o", tmp_path / "o.json", "--report", report, "-q", status=65)
+    assert "--load v copies" in run.stderr and "--on-drift keep" in run.stderr
     granules = json.loads(report.read_text())["granules"]
     assert [{r["kind"] for r in g.get("reasons", [])} for g in granules] == [
         {"alignment"}, {"alignment"}, set()]

@@ -26,9 +26,10 @@ constexpr const char* kAppendFooter =
     "  upwell append v1.parq late.nc -o v2.parq               in between, as a new set of Parquet\n"
     "\n"
     "The new granules are compared with the store as virtualize compares granules with the first.\n"
-    "The store is replaced in one step, or not at all; a second run finds nothing to do. A "
+    "The store is replaced in one step, or not at all; a second run changes nothing. A "
     "granule\n"
-    "that is in it and has not changed since (size, ETag, time of change) is not even opened.";
+    "that is in it and has not changed since (size, ETag, time of change) is not even opened.\n"
+    "To --remove what is not in it is an error (66), also in a second run.";
 
 void print_append(const refs::AppendReport& report) {
   const refs::CombineReport& combine = report.virtualize.combine;
@@ -43,8 +44,12 @@ void print_append(const refs::AppendReport& report) {
       fmt::print(stderr, "{} {}\n", source.fate, source.url);
   }
   if (!report.written) {
-    fmt::print(stderr, "{}: nothing to do, {} granules are in it already\n",
-               report.virtualize.output, report.unchanged.size());
+    const size_t there = report.unchanged.size();
+    fmt::print(stderr, "{}: nothing {}{}\n", report.virtualize.output,
+               report.skipped > 0 ? "was changed" : "to do",
+               there == 0   ? ""
+               : there == 1 ? ", 1 granule is in it already"
+                            : fmt::format(", {} granules are in it already", there));
     return;
   }
   fmt::print(stderr, "{}: {} added, {} replaced, {} removed, {} skipped; {} granules now\n",

@@ -235,8 +235,11 @@ Result<Json> group_json(const Group& group) {
   return json;
 }
 
-uint64_t granule_count(const Dataset& dataset) {
-  return std::max<uint64_t>(dataset.granule_count, dataset.granules->size());
+/// nullopt where granules are met only as chunks are looked up, and no record counts them.
+std::optional<uint64_t> granule_count(const Dataset& dataset) {
+  const uint64_t count = std::max<uint64_t>(dataset.granule_count, dataset.granules->size());
+  if (dataset.granule_count == 0 && dataset.format == "kerchunk-parquet") return std::nullopt;
+  return count;
 }
 
 Result<> run_info(Context& context, const std::string& source, bool as_json,
@@ -249,16 +252,20 @@ Result<> run_info(Context& context, const std::string& source, bool as_json,
     Json problems = Json::array();
     for (const Problem& p : dataset.problems)
       problems.push_back({{"path", p.path}, {"error", p.error.to_string()}});
+    const auto granules = granule_count(dataset);
     Json json{{"source", source},
               {"format", dataset.format},
-              {"granules", granule_count(dataset)},
+              {"granules", granules ? Json(*granules) : Json()},
               {"root", std::move(root)},
               {"problems", std::move(problems)},
               {"notes", dataset.notes}};
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
-    fmt::print("{}  {}  {} granule{}\n", source, dataset.format, granule_count(dataset),
-               granule_count(dataset) == 1 ? "" : "s");
+    const auto granules = granule_count(dataset);
+    fmt::print("{}  {}{}\n", source, dataset.format,
+               !granules        ? ""
+               : *granules == 1 ? "  1 granule"
+                                : fmt::format("  {} granules", *granules));
     UPWELL_CHECK(print_group("", dataset.root));
     for (const Problem& p : dataset.problems)
       fmt::print("cannot be read: {}: {}\n", p.path, p.error.to_string());

@@ -53,17 +53,20 @@ TEST(SwapBytes, ReversesEachElement) {
   }
 }
 
+template <typename T>
+T element_at(ByteSpan bytes, size_t i) {
+  T value;
+  std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
+  return value;
+}
+
 template <typename In, typename Out>
 void check_unpack(NumberType type) {
   const size_t count = 3001;
   // One byte off, so that nothing is aligned by luck.
   const Bytes bytes = random_bytes(count * sizeof(In) + 1);
   const ByteSpan in = ByteSpan(bytes).subspan(1);
-  const auto at = [&](size_t i) {
-    In value;
-    std::memcpy(&value, in.data() + i * sizeof(In), sizeof(In));
-    return value;
-  };
+  const auto at = [&](size_t i) { return element_at<In>(in, i); };
   uint64_t fills[2] = {0, 0};
   const In first = at(17);
   const In second = at(2900);
@@ -121,11 +124,7 @@ void check_add_up(NumberType type) {
   const size_t count = 70001;
   const Bytes bytes = random_bytes(count * sizeof(In) + 1);
   const ByteSpan in = ByteSpan(bytes).subspan(1);
-  const auto at = [&](size_t i) {
-    In value;
-    std::memcpy(&value, in.data() + i * sizeof(In), sizeof(In));
-    return value;
-  };
+  const auto at = [&](size_t i) { return element_at<In>(in, i); };
   for (const bool filled : {false, true}) {
     IntegerTotals want;
     for (size_t i = 0; i < count; ++i) {

@@ -1,24 +1,20 @@
 #include "refs/append.hpp"
 
-#include <fcntl.h>
 #include <fnmatch.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/files.hpp"
 #include "base/parallel.hpp"
+#include "refs/kerchunk_json_reader.hpp"
 #include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
 #include "refs/source_list.hpp"
 #include "refs/store/store.hpp"
+#include "refs/store_lock.hpp"
 #include "refs/zarr_metadata.hpp"
 
 namespace upwell::refs {
@@ -29,37 +25,6 @@ namespace fs = std::filesystem;
 constexpr size_t kAppendScans = 16;
 /// Rows of chunks.arrow that an addition may move for the sake of few parts.
 constexpr uint64_t kMostRowsMoved = 1 << 20;
-
-/// The store's own file, locked: a run that was killed holds nothing. A file that was replaced
-/// while we waited is not the store any more.
-class StoreLock {
- public:
-  static Result<StoreLock> take(const fs::path& path) {
-    for (;;) {
-      StoreLock lock;
-      lock.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-      if (lock.fd_ < 0)
-        return fail(errno == ENOENT ? Code::kNotFound : Code::kPermissionDenied,
-                    path.string() + ": " + std::strerror(errno));
-      while (::flock(lock.fd_, LOCK_EX) != 0)
-        if (errno != EINTR)
-          return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(errno));
-      struct stat held{}, there{};
-      if (::fstat(lock.fd_, &held) == 0 && ::stat(path.c_str(), &there) == 0 &&
-          held.st_ino == there.st_ino && held.st_dev == there.st_dev)
-        return lock;
-    }
-  }
-  StoreLock(StoreLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  StoreLock& operator=(StoreLock&&) = delete;
-  ~StoreLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
- private:
-  StoreLock() = default;
-  int fd_ = -1;
-};
 
 bool matches(const std::string& pattern, const std::string& url) {
   const std::string leaf = url.substr(url.rfind('/') + 1);
@@ -174,13 +139,17 @@ class Append {
 
   Result<> read_store() {
     const std::string url = io::normal_url(document_.string());
+    UPWELL_CHECK(check_document(url));
     UPWELL_TRY(const SharedBytes document, session_.read_one(url));
     UPWELL_TRY(const io::ObjectInfo state, session_.stat(url));
     etag_ = state.etag;
-    UPWELL_TRY(locations_, read_locations(as_text(document.span())));
     const std::string name = location_.string();
-    UPWELL_TRY(std::optional<StoreRecord> record,
-               own_ ? own_record() : read_record(as_text(document.span())));
+    auto locations = read_locations(as_text(document.span()));
+    if (!locations) return fail(std::move(locations).error().with(name));
+    locations_ = std::move(*locations);
+    auto read = own_ ? own_record() : read_record(as_text(document.span()));
+    if (!read) return fail(std::move(read).error().with(name));
+    std::optional<StoreRecord> record = std::move(*read);
     if (!record)
       return fail(Code::kUnsupported,
                   name +
@@ -220,6 +189,17 @@ class Append {
     return {};
   }
 
+  /// A granule in place of a set is not read whole to find that out.
+  Result<> check_document(const std::string& url) {
+    constexpr uint64_t kHead = 512;
+    UPWELL_TRY(const io::ObjectInfo info, session_.stat(url));
+    UPWELL_TRY(const SharedBytes head, session_.read_one(url, {0, std::min(info.size, kHead)}));
+    if (looks_like_json(head.span())) return {};
+    return fail(Code::kInvalidData, location_.string() +
+                                        ": not a reference set; append adds to NAME.json, "
+                                        "NAME.parq or NAME.upwell that upwell virtualize wrote");
+  }
+
   Result<std::optional<StoreRecord>> own_record() {
     UPWELL_TRY(manifest_, read_manifest(session_, location_.string()));
     UPWELL_TRY(StoreRecord record, record_of_store(session_, location_.string(), manifest_));
@@ -228,13 +208,21 @@ class Append {
 
   Result<> choose_sources(const std::vector<std::string>& sources) {
     std::unordered_map<std::string, size_t> there;
+    std::unordered_set<std::string> met;
     for (size_t i = 0; i < record_.granules.size(); ++i) {
       const std::string& url = record_.granules[i].url;
       there.emplace(url, i);
       urls_.push_back(url);
-      for (const std::string& pattern : options_.remove)
-        if (matches(pattern, url)) to_remove_.insert(i);
+      for (const std::string& pattern : options_.remove) {
+        if (!matches(pattern, url)) continue;
+        to_remove_.insert(i);
+        met.insert(pattern);
+      }
     }
+    for (const std::string& pattern : options_.remove)
+      if (!met.contains(pattern))
+        return fail(Code::kNotFound, "--remove " + pattern + ": " + location_.string() +
+                                         " has no such granule; nothing was changed");
     if (sources.empty()) return {};
     UPWELL_TRY(const std::vector<std::string> wanted, expand_sources(session_, sources));
     for (const std::string& url : wanted) {

@@ -43,6 +43,17 @@ std::string hex(const std::optional<Bytes>& bytes) {
   return text;
 }
 
+std::string order_word(const DataType& type) {
+  switch (type.order) {
+    case ByteOrder::kBig:
+      return "big endian";
+    case ByteOrder::kLittle:
+      return "little endian";
+    default:
+      return describe(type);
+  }
+}
+
 /// Codecs as far as decoding depends on them: how hard the writer tried does not.
 std::vector<codec::CodecSpec> for_decoding(std::vector<codec::CodecSpec> codecs) {
   static constexpr std::array<std::string_view, 7> self_described = {"zlib", "gzip", "bz2",  "lzma",
@@ -96,7 +107,7 @@ class Comparison {
       if (first_.axis && first_.converts_time && numbers) return;
       return differ("type", describe(a), describe(b));
     }
-    if (first_.referenced) differ("byte order", describe(a), describe(b));
+    if (first_.referenced) differ("byte order", order_word(a), order_word(b));
   }
 
   void shapes() {

@@ -269,9 +269,7 @@ Result<> Combiner::store_references(size_t i, const Dataset& dataset, Pending& p
   ArrayPlan& plan = *pending.plan;
   std::vector<uint32_t> number;  // grows: lazy indexes meet their granules as they are looked up
   if (options_.keep_segments) {
-    Array array = *pending.array;
-    if (!plan.prepend) array.shape = pending.facts.head.shape;
-    return plan.kept->add(plan.facts.axis ? i : 0, array, plan.prepend, *plan.store,
+    return plan.kept->add(plan.facts.axis ? i : 0, *pending.array, plan.prepend, *plan.store,
                           [&](ChunkRef& ref) { renumber(dataset, number, ref); });
   }
   const ExpressibleArray& express = *pending.express;

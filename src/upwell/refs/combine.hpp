@@ -159,7 +159,7 @@ class Combiner {
   Result<> plan_array(const Dataset& first, const std::string& path, const Array& array);
   bool wants_load(const std::string& path, const Array& array, const ArrayPlan& plan) const;
   bool should_prepend(const std::string& path, const Array& array) const;
-  Result<> reach_dimension(const Group& root, ArrayFacts& facts) const;
+  Result<> check_length(const Group& root, const ArrayFacts& facts) const;
   Result<ArrayFacts> facts_of(const Dataset& dataset, const std::string& path, const Array& array,
                               bool load, bool prepend, std::optional<ExpressibleArray>& express);
 
@@ -201,6 +201,7 @@ class Combiner {
   Result<> order_sources();
   void align_sources();
   Result<> settle();
+  std::string ways_out() const;
 
   io::Session& session_;
   std::vector<std::string> sources_;

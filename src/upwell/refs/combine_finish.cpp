@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "refs/combine.hpp"
 
@@ -451,7 +452,36 @@ Result<> Combiner::settle() {
       text += " (and " + std::to_string(source.reasons.size() - 1) + " more)";
   }
   if (offenders > kShown) text += "\n  ... (--report R.json names them all)";
-  return fail(Code::kInvalidData, text);
+  return fail(Code::kInvalidData, text + ways_out());
+}
+
+/// What the user can do where all that differs is how granules are stored.
+std::string Combiner::ways_out() const {
+  constexpr uint64_t kWorthLoading = 64 << 20;
+  static const std::set<std::string, std::less<>> kStorage = {
+      "alignment", "chunk shape", "codecs", "byte order", "order in a chunk", "fill value"};
+  static const std::set<std::string, std::less<>> kPacking = {
+      "type", "_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned"};
+  bool keep = existing_ == 0 && !options_.keep_drift, load = existing_ == 0;
+  std::set<std::string> names;
+  for (const SourceReport& source : report_.sources) {
+    for (const Reason& reason : source.reasons) {
+      const bool storage = kStorage.contains(reason.kind);
+      keep = keep && (storage || kPacking.contains(reason.kind));
+      const auto found = plan_of_.find(reason.path);
+      const Array* array = found == plan_of_.end() ? nullptr : &plans_[found->second].facts.head;
+      load = load && storage && array != nullptr &&
+             element_count(array->shape) * array->type.size <= kWorthLoading / sources_.size();
+      if (array != nullptr) names.insert(reason.path.substr(1));
+    }
+  }
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "--load " : ",") + name;
+  text = load ? text + " copies the values into the set" : "";
+  if (keep)
+    text += std::string(text.empty() ? "" : "; ") +
+            "--on-drift keep, with an output NAME.upwell, keeps each granule as it is stored";
+  return text.empty() ? text : "\n  " + text;
 }
 
 Result<Dataset> Combiner::finish() {

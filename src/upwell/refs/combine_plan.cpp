@@ -3,6 +3,8 @@
 #include <sstream>
 
 #include "refs/combine.hpp"
+#include "refs/reference_output.hpp"
+#include "refs/zarr_metadata.hpp"
 
 namespace upwell::refs {
 namespace {
@@ -43,20 +45,6 @@ std::string list_of(const std::set<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text;
-}
-
-Group without_segments(const Group& group) {
-  Group out;
-  out.name = group.name;
-  out.attributes = group.attributes;
-  out.dimensions = group.dimensions;
-  for (const Array& array : group.arrays) {
-    Array head = array;
-    head.segments.clear();
-    out.arrays.push_back(std::move(head));
-  }
-  for (const Group& child : group.groups) out.groups.push_back(without_segments(child));
-  return out;
 }
 
 /// Whether an array can be kept as it is stored.
@@ -245,9 +233,10 @@ bool Combiner::wants_load(const std::string& path, const Array& array,
   return !options_.load_given && is_coordinate_variable(array) && bytes <= kMaxCoordinateBytes;
 }
 
-/// An array of netCDF can be shorter than its unlimited dimension: what is not there reads as fill.
-Result<> Combiner::reach_dimension(const Group& root, ArrayFacts& facts) const {
-  uint64_t& length = facts.head.shape[*facts.axis];
+/// Granules follow each other by the length of the dimension: an array of another length has no
+/// place there.
+Result<> Combiner::check_length(const Group& root, const ArrayFacts& facts) const {
+  const uint64_t length = facts.head.shape[*facts.axis];
   std::optional<uint64_t> size;
   std::string scope = facts.path;
   for (size_t slash = scope.rfind('/'); slash != std::string::npos && !size;
@@ -258,12 +247,8 @@ Result<> Combiner::reach_dimension(const Group& root, ArrayFacts& facts) const {
       if (d.name == options_.concat) size = d.size;
   }
   if (!size || *size <= length) return {};
-  if (!facts.referenced || !options_.keep_segments)
-    return fail(Code::kUnsupported, "it has " + std::to_string(length) + " of the " +
-                                        std::to_string(*size) + " elements along " +
-                                        options_.concat);
-  length = *size;
-  return {};
+  return fail(Code::kUnsupported, "it has " + std::to_string(length) + " of the " +
+                                      std::to_string(*size) + " elements along " + options_.concat);
 }
 
 Result<ArrayFacts> Combiner::facts_of(const Dataset& dataset, const std::string& path,
@@ -285,6 +270,10 @@ Result<ArrayFacts> Combiner::facts_of(const Dataset& dataset, const std::string&
     UPWELL_TRY(express, ExpressibleArray::make(session_, dataset, array, options_.express));
     facts.layout = express->layout();
     facts.contiguous = express->contiguous();
+    // What the set will say. Chunks never written that would mean something else are stored.
+    const ZarrView view{
+        array.type, facts.layout.chunk_shape, facts.layout.codecs, facts.layout.fortran_order, {}};
+    facts.head.fill = facts.layout.fill = zarr2_fill(array, view).fill;
   }
   if (prepend) {
     facts.head.shape.insert(facts.head.shape.begin(), 1);
@@ -299,7 +288,7 @@ Result<ArrayFacts> Combiner::facts_of(const Dataset& dataset, const std::string&
       facts.axis = static_cast<size_t>(it - names.begin());
       if (std::find(it + 1, names.end(), options_.concat) != names.end())
         return fail(Code::kUnsupported, "it has dimension " + options_.concat + " twice");
-      if (!prepend) UPWELL_CHECK(reach_dimension(dataset.root, facts));
+      if (!prepend) UPWELL_CHECK(check_length(dataset.root, facts));
     }
   }
   return facts;

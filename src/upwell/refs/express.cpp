@@ -1,5 +1,7 @@
 #include "refs/express.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 #include <set>
@@ -25,6 +27,26 @@ bool lies_on_grid(const Segment& segment, const Array& array, const Shape& chunk
     if (end % chunk_shape[d] != 0 && end != array.shape[d]) return false;
   }
   return true;
+}
+
+/// Why a segment does not lie on the grid.
+std::string off_grid_text(const Segment& segment, const Array& array) {
+  // A variable of netCDF can be shorter than its unlimited dimension.
+  for (size_t d = 0; d < array.shape.size() && array.segments.size() == 1; ++d)
+    if (segment.origin[d] == 0 && segment.shape[d] < array.shape[d])
+      return fmt::format("{} of the {} elements along {} are stored, and the last chunk is cut",
+                         segment.shape[d], array.shape[d],
+                         d < array.dimensions.size() ? array.dimensions[d] : "an axis");
+  return "a part that begins or ends inside a chunk";
+}
+
+/// Whether chunks that were never written and elements that no segment covers read alike.
+bool one_fill(const Array& array) {
+  const Bytes zeros(array.type.size, 0);
+  return std::all_of(array.segments.begin(), array.segments.end(), [&](const Segment& segment) {
+    return segment.shape == array.shape ||
+           segment.layout->fill.value_or(zeros) == array.fill.value_or(zeros);
+  });
 }
 
 Shape grid_of(const Shape& shape, const Shape& chunk_shape) {
@@ -71,7 +93,7 @@ std::string differences_of(const Array& array, const Shape& chunk_shape) {
       compare_facts(facts_of(array.segments[0]), facts_of(segment), reasons);
     before = segment.layout.get();
     if (!lies_on_grid(segment, array, chunk_shape))
-      reasons.push_back({"alignment", "", "a part that begins or ends inside a chunk"});
+      reasons.push_back({"alignment", "", off_grid_text(segment, array)});
   }
   std::string text;
   std::set<std::string> kinds;
@@ -159,6 +181,10 @@ Result<ExpressibleArray> ExpressibleArray::make(io::Session& session, const Data
       return fail(Code::kUnsupported, "its parts are stored in different ways: " + text);
     if (!(out.layout_.type == array.type))
       return fail(Code::kUnsupported, "its parts have different types");
+    if (!one_fill(array))
+      return fail(Code::kUnsupported,
+                  "chunks that were never written have another fill value than what is missing of "
+                  "its dimension");
   }
   UPWELL_CHECK(check_layout(array, out.layout_));
   out.grid_ = grid_of(array.shape, out.layout_.chunk_shape);
@@ -232,7 +258,7 @@ Result<> ExpressibleArray::reencode(const std::vector<size_t>& which, uint64_t f
                                     std::span<ChunkRef> block) const {
   const size_t item = array_->type.size;
   const uint64_t decoded = element_count(layout_.chunk_shape) * item;
-  auto named = [&](size_t i) { return "chunk " + std::to_string(first + i); };
+  auto named = [&](size_t i) { return "chunk " + chunk_key({}, chunk_at(grid_, first + i)); };
   const std::string reason =
       ": its filters were applied only in part, which no reference set can say";
   if (decoded > (uint64_t{64} << 20) || which.size() * decoded > (uint64_t{1} << 30))

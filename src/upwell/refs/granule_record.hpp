@@ -56,8 +56,9 @@ Result<std::optional<StoreRecord>> read_record(std::string_view document);
 void expect_granule(io::Session& session, const std::string& url, io::ObjectInfo recorded);
 
 /// Makes the session refuse objects that are not what a set with this document recorded of its
-/// granules. A set without a record expects nothing.
-Result<> expect_granules(io::Session& session, std::string_view document, const UrlPolicy& urls);
+/// granules, and gives their number. A set without a record expects nothing, and gives 0.
+Result<uint64_t> expect_granules(io::Session& session, std::string_view document,
+                                 const UrlPolicy& urls);
 
 /// The record of the reference set at `source` (a path or URL of a kerchunk JSON document or of a
 /// Parquet directory), with URLs as the set's references resolve (see UrlPolicy).

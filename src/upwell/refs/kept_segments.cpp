@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <unordered_map>
 
 #include "cube/cf.hpp"
 #include "cube/plan.hpp"
+#include "refs/reference_output.hpp"
 
 namespace upwell::refs {
 namespace {
 
-constexpr uint64_t kRefsAtOnce = 8192;
 constexpr size_t kLayoutsCompared = 64;
 constexpr size_t kMaxLanes = 64;
 /// Unencoded chunks can be larger than anybody wants to be served.
@@ -56,23 +55,14 @@ bool same_packing(const SegmentLayout& a, const SegmentLayout& b) {
 
 Result<> copy_references(const Segment& segment, uint64_t start, ReferenceStore& store,
                          const std::function<void(ChunkRef&)>& renumber, bool& masks) {
-  if (!segment.chunks) return {};
-  const uint64_t count = element_count(segment.grid);
-  std::vector<uint64_t> positions;
-  std::vector<ChunkRef> refs;
-  for (uint64_t first = segment.chunks->next_stored(0); first < count;
-       first = segment.chunks->next_stored(first + kRefsAtOnce)) {
-    positions.resize(std::min(kRefsAtOnce, count - first));
-    std::iota(positions.begin(), positions.end(), first);
-    refs.assign(positions.size(), {});
-    UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
+  return visit_chunks(segment, [&](uint64_t first, std::vector<ChunkRef>& refs) -> Result<> {
     for (ChunkRef& ref : refs) {
       renumber(ref);
       masks = masks || ref.filter_mask != 0;
     }
     store.put(start + first, refs);
-  }
-  return {};
+    return {};
+  });
 }
 
 /// The array's segments, and segments without chunks where it has none.

@@ -80,10 +80,15 @@ Result<Dataset> open_directory(io::Session& session, const std::string& url,
   if (!root.zarr_json && root.zmetadata && has_record_size(as_bytes(*root.zmetadata))) {
     KerchunkParquetOptions parquet;
     UPWELL_TRY(parquet.urls, policy_of(session, base, *root.zmetadata));
-    if (options.only_as_recorded)
-      UPWELL_CHECK(expect_granules(session, *root.zmetadata, parquet.urls));
+    uint64_t granules = 0;
+    if (options.only_as_recorded) {
+      UPWELL_TRY(granules, expect_granules(session, *root.zmetadata, parquet.urls));
+    }
     parquet.drop = options.scan.drop;
-    return read_kerchunk_parquet(session, base, as_bytes(*root.zmetadata), parquet);
+    UPWELL_TRY(Dataset dataset,
+               read_kerchunk_parquet(session, base, as_bytes(*root.zmetadata), parquet));
+    dataset.granule_count = granules;
+    return dataset;
   }
   return open_zarr_store(session, base, root, options.scan.drop);
 }

@@ -4,7 +4,14 @@
 #include <fstream>
 #include <numeric>
 
+#include "refs/zarr_metadata.hpp"
+
 namespace upwell::refs {
+namespace {
+
+constexpr uint64_t kChunksAtOnce = 8192;
+
+}  // namespace
 
 std::string output_url(const ReferenceOutputOptions& options, const std::string& url) {
   for (const auto& [from, to] : options.url_prefix)
@@ -40,26 +47,60 @@ ObjectSink directory_sink(const std::filesystem::path& directory) {
   };
 }
 
+Group without_segments(const Group& group) {
+  Group out;
+  out.name = group.name;
+  out.attributes = group.attributes;
+  out.dimensions = group.dimensions;
+  for (const Array& array : group.arrays) {
+    Array head = array;
+    head.segments.clear();
+    head.max_shape.clear();
+    head.dimensions.resize(head.shape.size());
+    out.arrays.push_back(std::move(head));
+  }
+  for (const Group& child : group.groups) out.groups.push_back(without_segments(child));
+  return out;
+}
+
+Result<> visit_chunks(
+    const Segment& segment,
+    const std::function<Result<>(uint64_t first, std::vector<ChunkRef>& refs)>& visit) {
+  if (!segment.chunks) return {};
+  const uint64_t count = element_count(segment.grid);
+  std::vector<uint64_t> positions;
+  std::vector<ChunkRef> refs;
+  for (uint64_t first = segment.chunks->next_stored(0); first < count;
+       first = segment.chunks->next_stored(first + kChunksAtOnce)) {
+    positions.resize(std::min(kChunksAtOnce, count - first));
+    std::iota(positions.begin(), positions.end(), first);
+    refs.assign(positions.size(), {});
+    UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
+    UPWELL_CHECK(visit(first, refs));
+  }
+  return {};
+}
+
 Result<> visit_references(
     const std::string& path, const Array& array,
     const std::function<Result<>(uint64_t, const std::vector<ChunkRef>&)>& visit) {
-  constexpr uint64_t kBlock = 8192;
   if (array.segments.size() != 1 || array.segments[0].shape != array.shape)
     return fail(Code::kUnsupported, path + ": not one segment");
   const Segment& segment = array.segments[0];
   const uint64_t count = element_count(segment.grid);
   std::vector<uint64_t> positions;
   std::vector<ChunkRef> refs;
-  for (uint64_t first = 0; first < count; first += kBlock) {
-    positions.resize(std::min(kBlock, count - first));
+  for (uint64_t first = 0; first < count; first += kChunksAtOnce) {
+    positions.resize(std::min(kChunksAtOnce, count - first));
     std::iota(positions.begin(), positions.end(), first);
     refs.assign(positions.size(), ChunkRef{});
     if (segment.chunks->next_stored(first) < first + positions.size())
       UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
     for (size_t i = 0; i < refs.size(); ++i)
       if (refs[i].filter_mask != 0)
-        return fail(Code::kUnsupported,
-                    path + ": chunk " + std::to_string(first + i) + " has a filter mask");
+        return fail(Code::kUnsupported, path + ": chunk " +
+                                            chunk_key({}, chunk_at(segment.grid, first + i)) +
+                                            " has a filter mask");
     UPWELL_CHECK(visit(first, refs));
   }
   return {};

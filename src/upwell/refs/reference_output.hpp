@@ -55,6 +55,16 @@ class OutputUrls {
 /// Writes plain files below a directory that is there.
 ObjectSink directory_sink(const std::filesystem::path& directory);
 
+/// The group as it is described without its chunks: arrays have no segments and no maximum extents,
+/// and a name, if "", for each axis.
+Group without_segments(const Group& group);
+
+/// Calls visit(first position, references) for runs of places of a segment, in C order, without
+/// those known to be empty. The references are the visitor's to change.
+Result<> visit_chunks(
+    const Segment& segment,
+    const std::function<Result<>(uint64_t first, std::vector<ChunkRef>& refs)>& visit);
+
 /// Calls visit(first position, references) over all chunks of an array of one whole segment, in C
 /// order. kUnsupported when the array is not one segment, or a chunk has a filter mask.
 Result<> visit_references(

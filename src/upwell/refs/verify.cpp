@@ -337,10 +337,9 @@ class Verify {
       for (size_t d = 0; d < shape.size() && wrong.empty(); ++d) {
         const bool concat = out.axis == d;
         const uint64_t expected = concat ? place.length : variable.array->shape[d];
-        // Without a record only whole chunks are known; Upwell's own form fills variables up that
-        // are shorter than their unlimited dimension.
-        const bool may_be_short = !placement_.recorded || set_.format == "upwell";
-        const bool fits = shape[d] == expected || (concat && may_be_short && shape[d] < expected);
+        // Without a record only whole chunks are known.
+        const bool may_be_short = concat && !placement_.recorded;
+        const bool fits = shape[d] == expected || (may_be_short && shape[d] < expected);
         if (!fits)
           wrong = fmt::format("{} elements along {} in the granule, {} in the set", shape[d],
                               variable.array->dimensions[d], expected);

@@ -198,8 +198,36 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
   return out;
 }
 
-Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& urls,
+namespace {
+
+/// Opens the granule with which all others are compared: the first; with skip_offenders the first
+/// that can be read. Those before it come last in `urls`, where they are met again, and reported.
+Result<Dataset> open_first(io::Session& session, const OpenOptions& open,
+                           const VirtualizeOptions& options, std::vector<std::string>& urls) {
+  std::optional<Error> error;
+  for (size_t i = 0; i < urls.size(); ++i) {
+    auto first = open_source_with(session, urls[i], open);
+    CombineReport unused;
+    if (first && options.combine.skip_offenders && urls.size() > 1) {
+      if (auto sound = check_problems(*first, urls[i], open.scan.drop, unused); !sound)
+        first = fail(std::move(sound).error());
+    }
+    if (first) {
+      std::rotate(urls.begin(), urls.begin() + static_cast<ptrdiff_t>(i), urls.end());
+      return first;
+    }
+    if (!error) error = Error(first.error()).with(urls[i]);
+    if (!options.combine.skip_offenders || is_about_access(first.error().code))
+      return fail(std::move(first).error().with(urls[i]));
+  }
+  return fail(std::move(*error));
+}
+
+}  // namespace
+
+Result<Dataset> combine_sources(io::Session& session, const std::vector<std::string>& sources,
                                 const VirtualizeOptions& options, CombineReport& report) {
+  std::vector<std::string> urls = sources;
   ZarrArrayCache arrays;
   OpenOptions open;
   open.arrays = &arrays;
@@ -210,8 +238,8 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   scan.mds = options.mds;
   scan.subchunk_bytes = 0;  // the combiner cuts contiguous arrays itself, when it knows all lengths
   Progress progress("scanning", "granules", urls.size(), options.progress);
-  auto first = open_source_with(session, urls[0], open);
-  if (!first) return fail(std::move(first).error().with(urls[0]));
+  auto first = open_first(session, open, options, urls);
+  if (!first) return fail(std::move(first).error());
   if (options.longest_uniform) UPWELL_CHECK(cut_source(session, urls, *first, report));
   report.sources.assign(
       1, {urls[0], identity_of(session, *first, urls[0]), 0, {}, {}, false, {}, {}, first->notes});

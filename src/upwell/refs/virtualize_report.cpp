@@ -8,11 +8,36 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json reasons_json(const std::vector<Reason>& reasons) {
+template <typename T, typename ToJson>
+Json list_json(const std::vector<T>& items, const ToJson& json) {
   Json out = Json::array();
-  for (const Reason& reason : reasons)
-    out.push_back({{"kind", reason.kind}, {"path", reason.path}, {"message", reason.message}});
+  for (const T& item : items) out.push_back(json(item));
   return out;
+}
+
+Json reason_json(const Reason& reason) {
+  return {{"kind", reason.kind}, {"path", reason.path}, {"message", reason.message}};
+}
+
+Json gap_json(const GapReport& gap) {
+  return {{"after", gap.after},
+          {"before", gap.before},
+          {"from", gap.from},
+          {"to", gap.to},
+          {"steps", gap.steps}};
+}
+
+Json difference_json(const AttributeDifference& d) {
+  return {{"path", d.path},   {"attribute", d.name},  {"kept", d.first},
+          {"other", d.other}, {"example", d.example}, {"granules", d.granules}};
+}
+
+Json drift_json(const DriftReport& d) {
+  return {{"path", d.path},
+          {"kind", d.kind},
+          {"granules", d.granules},
+          {"example", d.granule},
+          {"message", d.message}};
 }
 
 Json source_json(const SourceReport& source) {
@@ -23,7 +48,7 @@ Json source_json(const SourceReport& source) {
   if (!source.first.empty()) out["first"] = source.first;
   if (!source.last.empty()) out["last"] = source.last;
   if (!source.notes.empty()) out["notes"] = source.notes;
-  if (!source.reasons.empty()) out["reasons"] = reasons_json(source.reasons);
+  if (!source.reasons.empty()) out["reasons"] = list_json(source.reasons, reason_json);
   return out;
 }
 
@@ -49,37 +74,17 @@ std::string VirtualizeReport::to_json() const {
                    {"inlined_chunks", counts.inlined},   {"missing_chunks", counts.missing},
                    {"output_bytes", output_bytes}};
   out["loaded"] = combine.loaded;
-  out["refused"] = reasons_json(combine.refused);
+  out["refused"] = list_json(combine.refused, reason_json);
   out["skipped"] = Json::array();
   for (const SourceReport& source : combine.sources)
     if (!source.reasons.empty()) out["skipped"].push_back(source.url);
-  out["gaps"] = Json::array();
-  for (const GapReport& gap : combine.gaps)
-    out["gaps"].push_back({{"after", gap.after},
-                           {"before", gap.before},
-                           {"from", gap.from},
-                           {"to", gap.to},
-                           {"steps", gap.steps}});
-  out["attributes_that_differ"] = Json::array();
-  for (const AttributeDifference& d : combine.attributes)
-    out["attributes_that_differ"].push_back({{"path", d.path},
-                                             {"attribute", d.name},
-                                             {"kept", d.first},
-                                             {"other", d.other},
-                                             {"example", d.example},
-                                             {"granules", d.granules}});
-  out["kept_drift"] = Json::array();
-  for (const DriftReport& d : combine.kept)
-    out["kept_drift"].push_back({{"path", d.path},
-                                 {"kind", d.kind},
-                                 {"granules", d.granules},
-                                 {"example", d.granule},
-                                 {"message", d.message}});
+  out["gaps"] = list_json(combine.gaps, gap_json);
+  out["attributes_that_differ"] = list_json(combine.attributes, difference_json);
+  out["kept_drift"] = list_json(combine.kept, drift_json);
   out["decoded"] = combine.decoded;
   out["warnings"] = combine.warnings;
   out["order"] = combine.order;
-  out["granules"] = Json::array();
-  for (const SourceReport& source : combine.sources) out["granules"].push_back(source_json(source));
+  out["granules"] = list_json(combine.sources, source_json);
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -16,15 +16,6 @@ constexpr size_t kMaxWholeShard = size_t{1} << 30;
 constexpr size_t kShardsAtOnce = 1024;
 constexpr uint64_t kNoChunk = ~uint64_t{0};
 
-Shape unravel(uint64_t position, const Shape& grid) {
-  Shape index(grid.size());
-  for (size_t d = grid.size(); d-- > 0;) {
-    index[d] = position % grid[d];
-    position /= grid[d];
-  }
-  return index;
-}
-
 Result<> check_positions(std::span<const uint64_t> positions, uint64_t size) {
   for (const uint64_t position : positions) {
     if (position >= size) {
@@ -70,7 +61,7 @@ ZarrObjectIndex::ZarrObjectIndex(io::Session& session, std::string base, ChunkKe
 }
 
 Result<std::string> ZarrObjectIndex::url_of(uint64_t position) const {
-  return zarr_url(base_, chunk_key(keys_, unravel(position, grid_)));
+  return zarr_url(base_, chunk_key(keys_, chunk_at(grid_, position)));
 }
 
 Result<> ZarrObjectIndex::locate(std::span<const uint64_t> positions, ChunkRef* out) const {
@@ -128,7 +119,7 @@ size_t ShardedChunkIndex::memory() const {
 }
 
 ShardedChunkIndex::Place ShardedChunkIndex::place_of(uint64_t position) const {
-  const Shape chunk = unravel(position, grid_);
+  const Shape chunk = chunk_at(grid_, position);
   Place place;
   for (size_t d = 0; d < chunk.size(); ++d) {
     place.shard = place.shard * shard_grid_[d] + chunk[d] / inside_[d];
@@ -147,7 +138,7 @@ io::Range ShardedChunkIndex::index_range(uint64_t shard_length) const {
 tl::unexpected<Error> ShardedChunkIndex::explain(Error error, uint64_t shard,
                                                  const ChunkRef& ref) const {
   Error named =
-      std::move(error).with(fmt::format("shard {}", fmt::join(unravel(shard, shard_grid_), ".")));
+      std::move(error).with(fmt::format("shard {}", fmt::join(chunk_at(shard_grid_, shard), ".")));
   if (ref.state != ChunkRef::State::kStored) return fail(std::move(named));
   return fail(std::move(named).with(granules_->at(ref.granule).url));
 }

@@ -349,6 +349,15 @@ std::string chunk_key(const ChunkKeys& keys, const Shape& index) {
   return key;
 }
 
+Shape chunk_at(const Shape& grid, uint64_t position) {
+  Shape index(grid.size());
+  for (size_t d = grid.size(); d-- > 0;) {
+    index[d] = position % grid[d];
+    position /= grid[d];
+  }
+  return index;
+}
+
 std::optional<uint64_t> chunk_position(const ChunkKeys& keys, const Shape& grid,
                                        std::string_view key) {
   if (keys.c_prefix) {

@@ -30,6 +30,8 @@ std::string chunk_key(const ChunkKeys& keys, const Shape& index);
 /// outside of the grid. Allocates nothing.
 std::optional<uint64_t> chunk_position(const ChunkKeys& keys, const Shape& grid,
                                        std::string_view key);
+/// The index of the chunk at a position in C order of `grid`.
+Shape chunk_at(const Shape& grid, uint64_t position);
 
 // --- Reading ------------------------------------------------------------------------------------
 

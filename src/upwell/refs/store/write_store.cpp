@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 #include <unordered_map>
 
 #include "base/files.hpp"
@@ -12,24 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 using arrow::Type;
 
-constexpr uint64_t kChunksAtOnce = 8192;
-
-/// Calls visit(first position, references) for runs of places, without those known to be empty.
-template <typename Visit>
-Result<> visit_chunks(const Segment& segment, const Visit& visit) {
-  const uint64_t count = element_count(segment.grid);
-  std::vector<uint64_t> positions;
-  std::vector<ChunkRef> refs;
-  for (uint64_t first = segment.chunks->next_stored(0); first < count;
-       first = segment.chunks->next_stored(first + kChunksAtOnce)) {
-    positions.resize(std::min(kChunksAtOnce, count - first));
-    std::iota(positions.begin(), positions.end(), first);
-    refs.assign(positions.size(), {});
-    UPWELL_CHECK(segment.chunks->lookup(positions, refs.data()));
-    UPWELL_CHECK(visit(first, refs));
-  }
-  return {};
-}
+constexpr uint64_t kRowsAtOnce = 8192;  // of a column, in memory
 
 class PartWriter {
  public:
@@ -235,7 +217,7 @@ class PartWriter {
       part_.counts.stored += stored;
       part_.counts.inlined += in_line;
       if (stored && ref.length != io::kToEnd) part_.counts.stored_bytes += ref.length;
-      return ++held == kChunksAtOnce ? flush() : Result<>();
+      return ++held == kRowsAtOnce ? flush() : Result<>();
     };
     UPWELL_CHECK(visit_chunks(*source.segment, [&](uint64_t first, auto& refs) -> Result<> {
       for (; !rows.sparse && next < first; ++next) UPWELL_CHECK(add({}, next));
@@ -306,22 +288,6 @@ class PartWriter {
   std::vector<SharedBytes> inline_;
 };
 
-Group heads_of(const Group& group) {
-  Group out;
-  out.name = group.name;
-  out.attributes = group.attributes;
-  out.dimensions = group.dimensions;
-  for (const Array& array : group.arrays) {
-    Array head = array;
-    head.segments.clear();
-    head.max_shape.clear();
-    head.dimensions.resize(head.shape.size());
-    out.arrays.push_back(std::move(head));
-  }
-  for (const Group& child : group.groups) out.groups.push_back(heads_of(child));
-  return out;
-}
-
 }  // namespace
 
 StoreManifest plan_store(const Dataset& cube, const StoreRecord& record,
@@ -333,7 +299,7 @@ StoreManifest plan_store(const Dataset& cube, const StoreRecord& record,
   manifest.loaded = record.loaded;
   manifest.decoded = decoded;
   manifest.locations = locations_member(output.locations);
-  manifest.root = heads_of(cube.root);
+  manifest.root = without_segments(cube.root);
   return manifest;
 }
 
