@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
 #include "base/files.hpp"
 
@@ -28,6 +29,20 @@ void add_combine_options(CLI::App* app, CombineArguments& args, refs::Virtualize
       ->type_name("N");
 }
 
+namespace {
+
+/// Before hours of work: whether the report can be written at their end.
+Result<> check_report(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    return fail(Code::kCannotWrite, "--report " + path + ": is a directory");
+  auto file = AtomicFile::create(path);  // leaves nothing
+  if (!file) return fail(std::move(file).error().with("--report"));
+  return {};
+}
+
+}  // namespace
+
 Result<> apply_combine_options(const CombineArguments& args, const Context& context,
                                refs::VirtualizeOptions& options) {
   for (const std::string& pair : args.url_prefix) {
@@ -36,6 +51,7 @@ Result<> apply_combine_options(const CombineArguments& args, const Context& cont
       return fail(Code::kInvalidArgument, "--url-prefix wants OLD=NEW, not '" + pair + "'");
     options.output.url_prefix.emplace_back(pair.substr(0, equal), pair.substr(equal + 1));
   }
+  if (!args.report.empty()) UPWELL_CHECK(check_report(args.report));
   options.combine.skip_offenders = args.on_drift == "skip";
   options.combine.keep_drift = args.on_drift == "keep";
   options.combine.check_values = args.check == "values";

@@ -1,13 +1,19 @@
 #include "cli/command.hpp"
 
 #include <fmt/core.h>
+#include <poll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "base/machine.hpp"
 
@@ -33,10 +39,45 @@ void print_stats(const io::Counters& counters, double wall_s) {
   fmt::print(stderr, "{}\n", line.dump());
 }
 
+std::string check_positive(const std::string& number) {
+  return std::strtod(number.c_str(), nullptr) > 0 ? "" : "must be more than 0, not " + number;
+}
+
+/// Insertions, deletions, exchanges and swaps of neighbours that make one word of the other.
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> before, last, row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    before = std::exchange(last, row);
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+  }
+  return row.back();
+}
+
+/// Brings out what was printed. Where whoever read it has seen enough (`upwell info x | head`) the
+/// process ends as one that SIGPIPE kills, without a word.
+Result<> finish_output() {
+  const bool bad = std::ferror(stdout) != 0;
+  if (std::fflush(stdout) == 0 && !bad) return {};
+  pollfd output{STDOUT_FILENO, POLLOUT, 0};
+  if (::poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0) {
+    std::signal(SIGPIPE, SIG_DFL);
+    std::raise(SIGPIPE);
+  }
+  return fail(Code::kCannotWrite, "standard output");
+}
+
 /// Memory that ran out ends the command like any other limit, not the process.
 Result<> run_guarded(const std::function<Result<>(Context&)>& body, Context& context) {
   try {
     return body(context);
+  } catch (const std::system_error& error) {  // fmt::print, where there is no room for it
+    return fail(Code::kCannotWrite, std::string("standard output: ") + error.what());
   } catch (const std::bad_alloc&) {
     return fail(Code::kResourceExhausted, "out of memory; select less or join fewer granules");
   }
@@ -44,7 +85,9 @@ Result<> run_guarded(const std::function<Result<>(Context&)>& body, Context& con
 
 }  // namespace
 
-Context::Context(const CommonOptions& options) : options_(options) {
+namespace {
+
+io::SessionOptions session_options(const CommonOptions& options) {
   io::SessionOptions session;
   session.disk_cache = options.cache_dir;
   session.cache_bytes = options.cache_bytes;
@@ -53,7 +96,21 @@ Context::Context(const CommonOptions& options) : options_(options) {
   session.s3 = options.s3;
   session.reach = options.reach;
   session.prefer_scheme = options.prefer;
-  session_ = std::make_unique<io::Session>(session);
+  return session;
+}
+
+}  // namespace
+
+Context::Context(const CommonOptions& options)
+    : options_(options), session_(std::make_unique<io::Session>(session_options(options))) {}
+
+std::shared_ptr<io::Session> Context::new_session(size_t share) const {
+  constexpr uint64_t kMemoryCache = 256 << 20;
+  io::SessionOptions session = session_options(options_);
+  // A disk cache is shared anyhow.
+  if (session.disk_cache.empty())
+    session.cache_bytes = (session.cache_bytes > 0 ? session.cache_bytes : kMemoryCache) / share;
+  return std::make_shared<io::Session>(session);
 }
 
 Progress::Style Context::progress_style() const {
@@ -119,13 +176,15 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
                    "Most that is kept of fetched blocks, in memory and on disk together (500MB, "
                    "4GB). Default: 256MB, with --cache-dir 4GB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
-      ->check(CLI::PositiveNumber)
+      ->check(check_positive, "")
       ->type_name("SIZE")
       ->group(group);
   command
       ->add_option("--timeout", common.timeout_s,
                    "Seconds without a byte until a request counts as failed")
       ->capture_default_str()
+      ->check(check_positive, "")
+      ->type_name("SECONDS")
       ->group(group);
   command->add_option("--retries", common.retries, "How often a failed request is tried again")
       ->capture_default_str()
@@ -210,8 +269,33 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
   return command;
 }
 
+Result<> Program::check_command(const std::string& word) const {
+  std::string names, nearest;
+  size_t least = 3;  // more typing mistakes make another word
+  for (const auto& [command, body] : impl_->bodies) {
+    const std::string& name = command->get_name();
+    if (name == word) return {};
+    names += (names.empty() ? "" : ", ") + name;
+    const size_t distance = name.starts_with(word) ? 1 : edit_distance(word, name);
+    if (distance >= std::min(least, name.size() - 1)) continue;
+    least = distance;
+    nearest = name;
+  }
+  return fail(Code::kInvalidArgument,
+              fmt::format("unknown command '{}'; {}", word,
+                          nearest.empty() ? "there are " + names + " (upwell --help)"
+                                          : "did you mean '" + nearest + "'?"));
+}
+
 int Program::run(int argc, char** argv) {
+  // A reader of ours that went away is told apart by the error of the write.
   std::signal(SIGPIPE, SIG_IGN);
+  if (argc > 1 && argv[1][0] != '-') {
+    if (auto known = check_command(argv[1]); !known) {
+      fmt::print(stderr, "upwell: {}\n", known.error().message);
+      return exit_status(known.error().code);
+    }
+  }
   try {
     impl_->app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -224,6 +308,7 @@ int Program::run(int argc, char** argv) {
     Context context(impl_->common);
     Result<> result = run_guarded(body, context);
     double wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (auto printed = finish_output(); result) result = std::move(printed);
     if (!result)
       fmt::print(stderr, "upwell {}: {}: {}\n", command->get_name(), to_string(result.error().code),
                  result.error().to_string());

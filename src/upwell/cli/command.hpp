@@ -38,6 +38,9 @@ class Context {
  public:
   explicit Context(const CommonOptions& options);
   io::Session& session() { return *session_; }
+  /// Another session with the same options, which has seen nothing yet. `share`: how many such
+  /// there may be, that together keep no more blocks in memory than one.
+  std::shared_ptr<io::Session> new_session(size_t share) const;
   Progress::Style progress_style() const;
   const CommonOptions& options() const { return options_; }
   /// How sources are opened; `drop`: arrays to leave out.
@@ -65,6 +68,8 @@ class Program {
   int run(int argc, char** argv);
 
  private:
+  /// kInvalidArgument names the command that was probably meant.
+  Result<> check_command(const std::string& word) const;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

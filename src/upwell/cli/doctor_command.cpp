@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/command.hpp"
+#include "cli/print_some.hpp"
 #include "refs/doctor.hpp"
 
 namespace upwell::cli {
@@ -45,12 +46,7 @@ void print_metadata(const refs::DoctorReport& report) {
 
 void print_variables(const refs::DoctorReport& report) {
   fmt::print("variables, the largest first:\n");
-  size_t shown = 0;
-  for (const refs::VariableHealth& v : report.variables) {
-    if (shown++ == kTableLines) {
-      fmt::print("  ... ({} in all; --json has them)\n", report.variables.size());
-      break;
-    }
+  print_some(report.variables, kTableLines, [](const refs::VariableHealth& v) {
     fmt::print("  {}  {}  {}\n", v.path.substr(1), v.type, fmt::join(v.shape, " x "));
     std::string codecs;
     for (const auto& spec : v.codecs) codecs += (codecs.empty() ? "" : " + ") + spec.id;
@@ -73,7 +69,7 @@ void print_variables(const refs::DoctorReport& report) {
                  : v.series_axis       ? "one step"
                                        : "all of it",
                  read.chunks, cost_text(read.cost), size_text(read.wanted));
-  }
+  });
 }
 
 Result<> run_doctor(Context& context, const std::string& source, bool as_json) {

@@ -32,9 +32,7 @@ Result<> print_summary(Context& context, const Dataset& dataset, const Array& ar
   }
   fmt::print("{} ({}) [{}] {}{}\n", array.name, fmt::join(names, ", "),
              fmt::join(selection.shape, ", "), describe(array.type), units ? ", " + *units : "");
-  bool stepped =
-      std::any_of(selection.step.begin(), selection.step.end(), [](uint64_t s) { return s != 1; });
-  if (!array.type.is_number() || stepped) {
+  if (!array.type.is_number()) {
     fmt::print("(write the values with -o FILE, or -o - for text)\n");
     return {};
   }

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/command.hpp"
+#include "cli/print_some.hpp"
 #include "cli/read_output.hpp"
 #include "refs/verify.hpp"
 
@@ -71,16 +72,11 @@ void print_verified(const refs::VerifyReport& report, bool all) {
                v.differing > 0 ? fmt::format(", {} DIFFER", v.differing) : "");
   if (report.findings.empty()) return;
   fmt::print("differences:\n");
-  size_t shown = 0;
-  for (const refs::Finding& f : report.findings) {
-    if (shown++ == kShownLines) {
-      fmt::print("  ... ({} in all; --json names them)\n", report.findings.size());
-      break;
-    }
+  print_some(report.findings, kShownLines, [](const refs::Finding& f) {
     fmt::print("  {}{}{} ({})\n      {}{}\n", f.path.empty() ? "" : f.path.substr(1),
                f.path.empty() || f.granule.empty() ? "" : " of ", f.granule, f.kind, f.message,
                f.places > 1 ? fmt::format("; and at {} more places", f.places - 1) : "");
-  }
+  });
 }
 
 Result<> run_verify(VerifyArguments& args, Context& context) {

@@ -84,14 +84,26 @@ Result<AxisChoice> choose_between(const AxisRequest& request, const std::vector<
   return choice;
 }
 
-std::string extent_text(const std::vector<double>& values) {
-  if (values.empty()) return "the coordinate is empty";
-  auto [low, high] = std::minmax_element(values.begin(), values.end());
-  return fmt::format("the coordinate runs from {} to {}", *low, *high);
+/// A value of a coordinate as it is written in a request: a date where it is a time.
+std::string label_text(double value, const cf::TimeUnits* units) {
+  auto time = units == nullptr ? Result<cf::DateTime>(fail(Code::kInvalidArgument, ""))
+                               : cf::decode_time(*units, value);
+  return time ? cf::format_time(*time) : fmt::format("{}", value);
+}
+
+std::string extent_text(const std::vector<double>& values, const cf::TimeUnits* units) {
+  double low = INFINITY, high = -INFINITY;
+  for (double v : values) {
+    low = std::min(low, v);
+    high = std::max(high, v);
+  }
+  if (low > high) return "the coordinate has no values";
+  return fmt::format("the coordinate runs from {} to {}", label_text(low, units),
+                     label_text(high, units));
 }
 
 Result<AxisChoice> choose_nearest(const AxisRequest& request, const std::vector<double>& values,
-                                  double wanted, bool nearest) {
+                                  double wanted, bool nearest, const cf::TimeUnits* units) {
   AxisChoice choice{0, 1, 1, true};
   double best = INFINITY;
   for (uint64_t i = 0; i < values.size(); ++i) {
@@ -101,13 +113,12 @@ Result<AxisChoice> choose_nearest(const AxisRequest& request, const std::vector<
       choice.origin = i;
     }
   }
-  if (values.empty() || (best != 0 && !nearest)) {
-    std::string hint = values.empty() ? ""
-                                      : fmt::format("; the nearest is {} (take it with --nearest)",
-                                                    values[choice.origin]);
-    return bad_axis(request, "no such value: " + extent_text(values) + hint);
-  }
-  return choice;
+  const bool none = std::isinf(best);
+  if (!none && (best == 0 || nearest)) return choice;
+  const std::string hint = none ? ""
+                                : fmt::format("; the nearest is {} (take it with --nearest)",
+                                              label_text(values[choice.origin], units));
+  return bad_axis(request, "no such value: " + extent_text(values, units) + hint);
 }
 
 Result<double> parse_label(const AxisRequest& request, const std::string& text) {
@@ -123,7 +134,7 @@ Result<AxisChoice> choose_by_number(const AxisRequest& request, const std::vecto
   std::vector<std::string> parts = split(request.text, ':');
   if (parts.size() == 1) {
     UPWELL_TRY(double wanted, parse_label(request, parts[0]));
-    return choose_nearest(request, values, wanted, nearest);
+    return choose_nearest(request, values, wanted, nearest, nullptr);
   }
   if (parts.size() != 2) return bad_axis(request, "write low:high");
   double low = -INFINITY, high = INFINITY;
@@ -134,7 +145,10 @@ Result<AxisChoice> choose_by_number(const AxisRequest& request, const std::vecto
     UPWELL_TRY(high, parse_label(request, parts[1]));
   }
   if (low > high) std::swap(low, high);  // a descending coordinate may be written the way it runs
-  return choose_between(request, values, low, high);
+  UPWELL_TRY(AxisChoice choice, choose_between(request, values, low, high));
+  if (choice.count == 0)
+    return bad_axis(request, "no value there: " + extent_text(values, nullptr));
+  return choice;
 }
 
 /// "2020-01:2020-03" splits at the colon after a date; colons inside a time of day ("T12:30") do
@@ -184,9 +198,9 @@ Result<AxisChoice> choose_by_time(const AxisRequest& request, const cf::TimeUnit
     UPWELL_TRY(high, last_value(units, span));
   }
   UPWELL_TRY(AxisChoice choice, choose_between(request, values, low, high));
-  if (choice.count > 0 || parts.size() == 2) return choice;
-  if (nearest) return choose_nearest(request, values, low, true);
-  return bad_axis(request, "no time step there: " + extent_text(values) + " " + units.text);
+  if (choice.count > 0) return choice;
+  if (parts.size() == 1) return choose_nearest(request, values, low, nearest, &units);
+  return bad_axis(request, "no value there: " + extent_text(values, &units));
 }
 
 Result<std::vector<double>> coordinate_values(io::Session& session, const Dataset& dataset,

@@ -35,8 +35,9 @@ struct NamedSelection {
 
 /// Resolves requests against an array at `path`. Index ranges are Python's: end exclusive, negative
 /// from the end. Label ranges include both ends, as xarray's slices do; a single label must be
-/// there exactly unless `nearest`; a partial date ("2020-01") covers all instants in it. Reads the
-/// coordinate arrays it needs. kInvalidArgument names the dimension and what there is.
+/// there exactly unless `nearest`; a partial date ("2020-01") covers all instants in it. Labels
+/// that select nothing are an error, an empty range of indexes is not. Reads the coordinate arrays
+/// it needs. kInvalidArgument names the dimension and what there is, times as dates.
 Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& dataset,
                                          const std::string& path, const Array& array,
                                          const std::vector<AxisRequest>& requests, bool nearest);

@@ -12,7 +12,7 @@ struct Summary {
   double min = 0, max = 0, mean = 0;  ///< of those `count`; meaningless when it is 0
 };
 
-/// Streams the selection (steps are 1) and decodes it as CF says, unless `raw`. The same result on
+/// Streams the selection and decodes it as CF says, unless `raw`. The same result on
 /// every run: pieces are added in the order of their place, not of their arrival. kInvalidArgument
 /// for types that are not numbers.
 Result<Summary> summarize(io::Session& session, const Dataset& dataset, const Array& array,
