@@ -583,3 +583,85 @@ def test_no_array_hides_the_others(tmp_path):
             assert sorted(root.array_keys()) == ["opaque", "plain", "twelve"]
             assert (root["twelve"][:] == twelve_bits).all() and (root["plain"][:] == np.arange(5.0)).all()
             assert root["opaque"][:].tolist() == [b"abcd"] * 3
+
+
+def test_a_port_alone_is_of_this_machine(cube_path):
+    process = subprocess.Popen([UPWELL, "serve", cube_path, "--bind", ":0", "-q"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline().startswith("serving http://127.0.0.1:")
+    finally:
+        process.terminate()
+        process.wait(40)
+        process.stdout.close()
+
+
+def test_the_root_of_a_view_says_what_is_there(server):
+    for view, formats in (("zarr", {"2", "3"}), ("kerchunk", {"2"})):
+        for end in ("", "/"):
+            answer = requests.get(f"{server}/datasets/cube/{view}{end}", allow_redirects=False)
+            assert answer.status_code == 200
+            known = answer.json()
+            assert "plain" in known["arrays"] and set(known["metadata"]) == formats
+            for document in known["metadata"].values():
+                assert requests.get(f"{server}/datasets/cube/{view}/{document}").status_code == 200
+    missing = requests.get(f"{server}/datasets/cube/zarr/sst/9.0.0").json()["detail"]
+    assert "9.0.0" in missing
+
+
+def test_errors_name_chunks_by_their_place_in_the_grid(tmp_path):
+    path = make_cube(tmp_path / "cube.nc")
+    with serving(path) as (url, _):
+        os.truncate(path, 4000)
+        answer = requests.get(f"{url}/datasets/cube/zarr/sst/1.0.1")
+        assert answer.status_code == 502 and "chunk 1.0.1 of /sst" in answer.json()["detail"]
+
+
+def write_day(path, day, value):
+    with netCDF4.Dataset(path, "w") as nc:
+        nc.createDimension("time", None)
+        nc.createDimension("x", 4)
+        t = nc.createVariable("time", "f8", ("time",))
+        t.units = "days since 2020-01-01"
+        t[:] = [day]
+        nc.createVariable("v", "f4", ("time", "x"), chunksizes=(1, 4), zlib=True)[:] = value
+    return path
+
+
+@pytest.mark.parametrize("name", ["cube.json", "cube.upwell", "cube.parq"])
+def test_a_set_that_grows_is_served_as_it_is_now(tmp_path, name):
+    """Granules are added and written anew under a server; what cannot be opened does not take its place."""
+    store = tmp_path / name
+    days = [write_day(tmp_path / f"{i}.nc", i, i) for i in range(4)]
+
+    def run(command, *arguments):
+        subprocess.run([UPWELL, command, *map(str, arguments), "-q"], check=True, timeout=60)
+
+    def values(url):
+        return xr.open_zarr(f"{url}/datasets/cube/zarr", zarr_format=2, decode_times=False)["v"].values[:, 0].tolist()
+
+    def wait_for(url, expected):
+        end = time.monotonic() + 20
+        while values(url) != expected and time.monotonic() < end:
+            time.sleep(0.1)
+        assert values(url) == expected
+
+    run("virtualize", *days[:2], "-o", store, "--inline-threshold", "0")
+    with serving(store, options=("--refresh", "0.2")) as (url, _):
+        assert values(url) == [0, 1]
+        opened = xr.open_zarr(f"{url}/datasets/cube/zarr", zarr_format=3, decode_times=False, chunks=None)
+        run("append", store, days[2])
+        wait_for(url, [0, 1, 2])
+        if name.endswith(".json"):
+            kept = store.read_bytes()
+            store.write_bytes(b"{broken")
+            time.sleep(1)
+            assert values(url) == [0, 1, 2]
+            store.write_bytes(kept)
+        if not name.endswith(".parq"):
+            write_day(days[1], 1, 11)
+            run("append", store, days[1], "--on-overlap", "replace")
+            wait_for(url, [0, 11, 2])
+        run("append", store, days[3])
+        wait_for(url, [0, 1 if name.endswith(".parq") else 11, 2, 3])
+        # Who had opened it before goes on reading.
+        assert opened["v"].values[:, 0].tolist() == [0, 1 if name.endswith(".parq") else 11]

@@ -14,6 +14,7 @@
 #include "cli/command.hpp"
 #include "refs/open.hpp"
 #include "serve/http_server.hpp"
+#include "serve/refresh.hpp"
 #include "serve/site.hpp"
 
 namespace upwell::cli {
@@ -27,6 +28,7 @@ struct ServeArguments {
   size_t max_connections = 2048;
   size_t max_requests = 256;
   uint64_t memory_bytes = 0;
+  double refresh_s = 2;
 };
 
 /// One SOURCE as typed: "id=path", or a path alone.
@@ -69,7 +71,9 @@ Result<serve::ServerOptions> server_options(const ServeArguments& arguments) {
       options.address.back() == ']') {
     options.address = options.address.substr(1, options.address.size() - 2);
   }
-  if (options.address.empty() || options.address == "*") options.address = "0.0.0.0";
+  // Nothing is shown to the world that was not asked for.
+  if (options.address.empty()) options.address = "127.0.0.1";
+  if (options.address == "*") options.address = "0.0.0.0";
   return options;
 }
 
@@ -120,6 +124,18 @@ Result<> serve_sources(Context& context, const ServeArguments& arguments) {
                  problem.error.to_string());
     }
   }
+  serve::Refresher refresher(
+      site,
+      [&](const std::string& source) -> Result<serve::Refresher::Opened> {
+        auto session = context.new_session(site.datasets().size());
+        UPWELL_TRY(Dataset dataset,
+                   refs::open_source_with(*session, source, context.open_options()));
+        return serve::Refresher::Opened{std::move(session), std::move(dataset)};
+      },
+      [](const std::string& id, const std::string& what) {
+        fmt::print(stderr, "upwell serve: {}: {}\n", id, what);
+      });
+  if (arguments.refresh_s > 0) refresher.start(arguments.refresh_s);
   server->run();
   return {};
 }
@@ -141,11 +157,22 @@ void add_serve_command(Program& program) {
       "the requests in flight.",
       [arguments](Context& context) { return serve_sources(context, *arguments); });
   command->add_option("SOURCE", arguments->sources, "What to serve")->required();
-  command->add_option("--bind", arguments->bind, "Address and port; port 0 takes a free one")
+  command
+      ->add_option("--bind", arguments->bind,
+                   "Address and port; port 0 takes a free one. PORT alone is of 127.0.0.1, which "
+                   "only this machine reaches; 0.0.0.0:PORT lets everybody in")
       ->type_name("ADDRESS:PORT")
       ->capture_default_str();
   command->add_flag("--keep-going", arguments->keep_going,
                     "Serve the others when a source cannot be opened");
+  command
+      ->add_option("--refresh", arguments->refresh_s,
+                   "Look every so many seconds whether a source was replaced, as upwell append "
+                   "does, and then serve the new one; 0: never. Over a network five times more "
+                   "seldom, while there are requests")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 86400.0))
+      ->type_name("SECONDS");
   command->add_option("--threads", arguments->threads, "Threads that answer requests; 0: chosen")
       ->capture_default_str();
   command->add_option("--max-connections", arguments->max_connections, "Connections at once")

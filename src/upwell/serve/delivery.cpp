@@ -162,6 +162,21 @@ bool can_encode_fill(const Delivery& delivery) {
   return delivery.encode.encode(probe).has_value();
 }
 
+/// Encoded in the codecs of a view that clients know; nullopt where that view cannot be kept.
+std::optional<Delivery> kept_delivery(const Array& array, Target target,
+                                      const refs::ZarrView& before) {
+  auto delivery = encoded_delivery(array, target);
+  if (!delivery || array.type.has_vlen() || before.fortran_order) return std::nullopt;
+  refs::ZarrView& view = delivery->view;
+  if (!(view.type == before.type) || view.chunk_shape != before.chunk_shape) return std::nullopt;
+  view.codecs = before.codecs;
+  auto encode = codec::Pipeline::make(view.codecs, view.type.size);
+  if (!encode) return std::nullopt;
+  delivery->encode = std::move(*encode);
+  if (!can_encode_fill(*delivery)) return std::nullopt;
+  return std::move(*delivery);
+}
+
 Result<> refuse_stored(const Array& array) {
   if (!is_uniform(array)) {
     return fail(Code::kUnsupported,
@@ -176,16 +191,6 @@ Response bytes_response(SharedBytes bytes, std::string etag) {
   response.etag = std::move(etag);
   response.body = Body::of(std::move(bytes));
   return response;
-}
-
-Shape chunk_index(const Array& array, uint64_t position) {
-  const Shape grid = grid_shape(array.shape, array.chunk_shape);
-  Shape index(grid.size());
-  for (size_t d = grid.size(); d-- > 0;) {
-    index[d] = position % grid[d];
-    position /= grid[d];
-  }
-  return index;
 }
 
 /// What these bytes are, without reading them. Empty when the granule's state is not known.
@@ -221,7 +226,8 @@ Result<Response> stored_response(io::Session& session, const Granule& granule,
 Result<SharedBytes> encode_chunk(io::Session& session, const Dataset& dataset, const Array& array,
                                  const Delivery& delivery, uint64_t position, bool& missing) {
   const ChunkForm form = delivery.plain_memory ? ChunkForm::kMemory : ChunkForm::kStored;
-  UPWELL_TRY(auto raw, read_chunk(session, dataset, array, chunk_index(array, position), form));
+  const Shape chunk = refs::chunk_at(grid_shape(array.shape, array.chunk_shape), position);
+  UPWELL_TRY(auto raw, read_chunk(session, dataset, array, chunk, form));
   missing = !raw;
   if (!raw) return SharedBytes();
   if (delivery.encode.empty()) return SharedBytes(std::move(*raw));
@@ -288,7 +294,7 @@ Result<Response> stripped_response(io::Session& session, const Granule& granule,
 
 }  // namespace
 
-Result<Delivery> choose_delivery(const Array& array, Target target) {
+Result<Delivery> choose_delivery(const Array& array, Target target, const refs::ZarrView* before) {
   if (array.null_space) return fail(Code::kUnsupported, "it has no values (null dataspace)");
   UPWELL_CHECK(refs::check_clients(array.type));
   if (target == Target::kStored) UPWELL_CHECK(refuse_stored(array));
@@ -315,6 +321,9 @@ Result<Delivery> choose_delivery(const Array& array, Target target) {
   }
   if (!delivery) {
     UPWELL_TRY(delivery, encoded_delivery(array, target));
+  }
+  if (before != nullptr && target != Target::kStored && delivery->view.codecs != before->codecs) {
+    if (auto kept = kept_delivery(array, target, *before)) delivery = std::move(*kept);
   }
   delivery->store_missing = needs_fill(*delivery);
   return std::move(*delivery);

@@ -43,7 +43,10 @@ struct Delivery {
 /// kUnsupported with the reason when this array cannot be shown so (a type that Zarr has not; for
 /// kStored also arrays that are not stored in one uniform way, and codecs without a numcodecs
 /// name).
-Result<Delivery> choose_delivery(const Array& array, Target target);
+/// `before`: what clients were told of the array's earlier state, or null. As long as its type and
+/// chunks are the same, chunks come in the same codecs: who has it open goes on reading.
+Result<Delivery> choose_delivery(const Array& array, Target target,
+                                 const refs::ZarrView* before = nullptr);
 
 /// kUnsupported when numcodecs cannot decode the codecs of some segment in their order.
 Result<> check_numcodecs(const Array& array);

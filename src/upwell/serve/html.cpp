@@ -80,7 +80,8 @@ std::string attributes_table(const Attributes& attributes) {
 std::set<std::string> helper_names(const ServedDataset& dataset) {
   std::set<std::string> names;
   for (const ServedArray& served : dataset.arrays()) {
-    for (const char* key : {"bounds", "coordinates", "grid_mapping", "ancillary_variables"}) {
+    for (const char* key : {"bounds", "climatology", "coordinates", "grid_mapping", "cell_measures",
+                            "formula_terms", "ancillary_variables"}) {
       std::string text = text_attribute(served.array->attributes, key).value_or("");
       std::replace(text.begin(), text.end(), ',', ' ');
       size_t start = 0;
@@ -140,26 +141,33 @@ std::string variable_card(const ServedDataset& dataset, const ServedArray& serve
   return out + "</div>\n</article>\n";
 }
 
-/// The variable that shows best what the cube is.
+/// Whether the array stands for the bounds of cells, also where no attribute says so.
+bool looks_like_bounds(const Array& array) {
+  return array.name.ends_with("_bnds") || array.name.ends_with("_bounds");
+}
+
+/// The variable that shows best what the cube is: one that holds data rather than describes it,
+/// over most dimensions, on a map; no flags.
 const ServedArray* face_of(const ServedDataset& dataset) {
   const auto names = helper_names(dataset);
   const ServedArray* best = nullptr;
-  int best_score = -1;
+  size_t best_score = 0;
   for (const ServedArray& served : dataset.arrays()) {
-    if (!can_draw(*served.array)) continue;
-    int score = 0;
-    if (served.array->shape.size() >= 2) score += 4;
-    if (!is_helper(served, names)) score += 2;
+    const Array& array = *served.array;
+    if (!can_draw(array)) continue;
+    size_t score = 1 + 4 * std::min<size_t>(array.shape.size(), 5);
+    if (!is_helper(served, names) && !looks_like_bounds(array)) score += 100;
+    if (find_attribute(array.attributes, "flag_meanings") == nullptr) score += 50;
     bool lat = false;
     bool lon = false;
-    for (const std::string& name : served.array->dimensions) {
+    for (const std::string& name : array.dimensions) {
       const Array* coordinate =
           name.empty() ? nullptr : coordinate_of(dataset.dataset(), served.path, name);
       if (coordinate == nullptr) continue;
       lat = lat || axis_kind(*coordinate) == draw::AxisKind::kLatitude;
       lon = lon || axis_kind(*coordinate) == draw::AxisKind::kLongitude;
     }
-    if (lat && lon) score += 1;
+    if (lat && lon) score += 5;
     if (score > best_score) {
       best_score = score;
       best = &served;

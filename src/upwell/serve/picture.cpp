@@ -9,6 +9,7 @@
 
 #include "cube/cf.hpp"
 #include "cube/read.hpp"
+#include "serve/time_ticks.hpp"
 
 namespace upwell::serve {
 namespace {
@@ -64,6 +65,15 @@ std::string short_time(const cf::TimeUnits& units, double value) {
   }
   std::replace(text.begin(), text.end(), 'T', ' ');
   return text;
+}
+
+/// Null where the array holds no times.
+std::function<std::vector<draw::Tick>(double, double, int)> ticks_of_time(const Array& array) {
+  const auto time = cf::time_units_of(array);
+  if (!time || !*time) return nullptr;
+  return [known = **time](double low, double high, int wanted) {
+    return time_ticks(known, low, high, wanted);
+  };
 }
 
 /// A dimension of the array: its size, coordinate variable, and what that means.
@@ -124,11 +134,7 @@ Result<draw::Axis> axis_of(io::Session& session, const Dataset& dataset, const P
     }
   }
   if (d.kind == draw::AxisKind::kTime) {
-    if (auto time = cf::time_units_of(*d.coordinate); time && *time) {
-      axis.format = [known = **time](double value) {
-        return short_time(known, value).substr(0, 16);
-      };
-    }
+    axis.ticks = ticks_of_time(*d.coordinate);
   }
   return axis;
 }
@@ -256,6 +262,7 @@ Result<Bytes> series_picture(io::Session& session, const Dataset& dataset, const
   PlotDimension along = d;
   if (along.coordinate == &array) along.coordinate = nullptr;
   UPWELL_TRY(plot.x, axis_of(session, dataset, along, step));
+  plot.y.ticks = ticks_of_time(array);
   return draw::encode_png(draw::draw_series(plot));
 }
 

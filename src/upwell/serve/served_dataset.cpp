@@ -14,6 +14,8 @@ using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* kJsonType = "application/json";
 constexpr size_t kMinGzip = 512;
+// Of documents and chunks alike: the last chunk of a cube that grows changes with its shape.
+constexpr const char* kCacheControl = "public, max-age=60, must-revalidate";
 
 std::string dump_json(const OrderedJson& json) {
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
@@ -133,7 +135,7 @@ Response Document::response() const {
   out.body = Body::of(plain);
   out.gzip = gzip;
   out.compressible = true;
-  out.headers.emplace_back("Cache-Control", "public, max-age=60, must-revalidate");
+  out.headers.emplace_back("Cache-Control", kCacheControl);
   return out;
 }
 
@@ -148,11 +150,12 @@ std::string attributes_json(const Attributes& attributes) {
   return refs::zarr2_attributes_json(holder).value_or("{}");
 }
 
-Result<std::shared_ptr<const ServedDataset>> ServedDataset::make(io::Session& session,
-                                                                 std::string id, std::string source,
-                                                                 Dataset dataset) {
-  (void)session;
+Result<std::shared_ptr<const ServedDataset>> ServedDataset::make(
+    std::shared_ptr<io::Session> session, std::string id, std::string source, Dataset dataset,
+    uint64_t revision, const ServedDataset* before) {
   std::shared_ptr<ServedDataset> served(new ServedDataset());
+  served->session_ = std::move(session);
+  served->revision_ = revision;
   served->id_ = std::move(id);
   served->source_ = std::move(source);
   served->dataset_ = std::move(dataset);
@@ -160,8 +163,11 @@ Result<std::shared_ptr<const ServedDataset>> ServedDataset::make(io::Session& se
     ServedArray entry;
     entry.path = path.substr(1);
     entry.array = &array;
+    const ServedArray* earlier = before == nullptr ? nullptr : before->find(entry.path);
     for (Target target : {Target::kZarr2, Target::kZarr3, Target::kStored}) {
-      auto delivery = choose_delivery(array, target);
+      const bool known = earlier != nullptr && earlier->deliveries[slot(target)];
+      auto delivery = choose_delivery(array, target,
+                                      known ? &earlier->deliveries[slot(target)]->view : nullptr);
       if (delivery) {
         entry.deliveries[slot(target)] = std::move(*delivery);
       } else {
@@ -196,6 +202,11 @@ Result<> ServedDataset::make_documents() {
   UPWELL_TRY(const std::string info, info_json());
   documents_["info"] = Document::make(info, kJsonType);
   documents_["keys"] = Document::make(keys_json(), kJsonType);
+  for (const char* view : {"zarr", "kerchunk"}) {
+    const Target target = view[0] == 'z' ? Target::kZarr2 : Target::kStored;
+    const std::string path = view;
+    documents_[path] = documents_[path + "/"] = Document::make(view_json(target), kJsonType);
+  }
   return {};
 }
 
@@ -255,8 +266,23 @@ std::string ServedDataset::keys_json() const {
   return dump_json(keys);
 }
 
-Response ServedDataset::chunk(io::Session& session, bool stored, const std::string& key,
-                              ByteCache& cache, ByteBudget& budget) const {
+/// What somebody finds who asks for the root of a view as if it were a page. Zarr clients ask for
+/// the documents in it.
+std::string ServedDataset::view_json(Target target) const {
+  OrderedJson out;
+  out["dataset"] = id_;
+  out["is"] = target == Target::kStored ? "a Zarr store of the chunks as they are stored"
+                                        : "a Zarr store: open this URL with a Zarr client";
+  out["metadata"]["2"] = ".zmetadata";
+  if (target != Target::kStored) out["metadata"]["3"] = "zarr.json";
+  out["arrays"] = OrderedJson::array();
+  for (const ServedArray& array : arrays_)
+    if (array.deliveries[slot(target)]) out["arrays"].push_back(array.path);
+  return dump_json(out);
+}
+
+Response ServedDataset::chunk(bool stored, const std::string& key, ByteCache& cache,
+                              ByteBudget& budget) const {
   const size_t slash = key.rfind('/');
   if (slash != std::string::npos) {
     const std::string name = key.substr(slash + 1);
@@ -265,8 +291,7 @@ Response ServedDataset::chunk(io::Session& session, bool stored, const std::stri
       const Shape grid = grid_shape(array->array->shape, array->array->chunk_shape);
       const auto position = refs::chunk_position({'.', false}, grid, name);
       if (!position) return not_found("no chunk " + name + " in the grid of " + array->path);
-      return deliver(session, *array, stored ? Target::kStored : Target::kZarr2, *position, cache,
-                     budget);
+      return deliver(*array, stored ? Target::kStored : Target::kZarr2, *position, cache, budget);
     }
     if (array != nullptr && stored && !array->deliveries[slot(Target::kStored)]) {
       return error_response(422, array->path + " has no stored form to pass on: " +
@@ -280,32 +305,35 @@ Response ServedDataset::chunk(io::Session& session, bool stored, const std::stri
         const auto position = refs::chunk_position({'/', true}, grid, cut->second);
         if (!position)
           return not_found("no chunk " + cut->second + " in the grid of " + array->path);
-        return deliver(session, *array, Target::kZarr3, *position, cache, budget);
+        return deliver(*array, Target::kZarr3, *position, cache, budget);
       }
     }
   }
   return not_found("nothing is called " + key + " in dataset " + id_);
 }
 
-Response ServedDataset::deliver(io::Session& session, const ServedArray& array, Target target,
-                                uint64_t position, ByteCache& cache, ByteBudget& budget) const {
+Response ServedDataset::deliver(const ServedArray& array, Target target, uint64_t position,
+                                ByteCache& cache, ByteBudget& budget) const {
   const auto& delivery = array.deliveries[slot(target)];
   if (!delivery) {
     const std::string why = array.path + " is not in this view: " + array.reasons[slot(target)];
     return error_response(422, why);
   }
   constexpr std::array<const char*, 3> kViews{"zarr2", "zarr3", "stored"};
-  const std::string key =
-      id_ + '\n' + kViews[slot(target)] + '\n' + array.path + '\n' + std::to_string(position);
-  const std::string what = "chunk " + std::to_string(position) + " of /" + array.path;
+  const std::string key = cache_name() + '\n' + kViews[slot(target)] + '\n' + array.path + '\n' +
+                          std::to_string(position);
+  const Shape grid = grid_shape(array.array->shape, array.array->chunk_shape);
+  const std::string what =
+      "chunk " + refs::chunk_key({}, refs::chunk_at(grid, position)) + " of /" + array.path;
   auto made =
-      deliver_chunk(session, dataset_, *array.array, *delivery, position, key, cache, budget);
+      deliver_chunk(*session_, dataset_, *array.array, *delivery, position, key, cache, budget);
   if (!made) return error_response(std::move(made).error().with(what));
   if (!*made) return not_found(what + " was never written");
   Response response = std::move(**made);
-  response.headers.emplace_back("Cache-Control", "public, max-age=3600");
+  response.headers.emplace_back("Cache-Control", kCacheControl);
   if (response.body.fetch) {
-    response.body.fetch = [inner = std::move(response.body.fetch), what](
+    // Another state may take our place meanwhile.
+    response.body.fetch = [inner = std::move(response.body.fetch), what, self = shared_from_this()](
                               uint64_t offset, uint64_t length) -> Result<SharedBytes> {
       auto bytes = inner(offset, length);
       if (!bytes) return fail(std::move(bytes).error().with(what));
@@ -315,22 +343,23 @@ Response ServedDataset::deliver(io::Session& session, const ServedArray& array, 
   return response;
 }
 
-Result<Document> ServedDataset::references(io::Session& session) const {
+Result<Document> ServedDataset::references() const {
   const std::lock_guard lock(references_mutex_);
   if (references_) return *references_;
   refs::CombineOptions options;
   for (const ServedArray& array : arrays_) {
     const bool expressible =
-        refs::ExpressibleArray::make(session, dataset_, *array.array, options.express).has_value();
+        refs::ExpressibleArray::make(*session_, dataset_, *array.array, options.express)
+            .has_value();
     if (!expressible || !check_numcodecs(*array.array)) {
       options.drop.push_back(array.path);
     }
   }
   std::vector<refs::Reason> refused;
-  auto combiner = refs::Combiner::make(session, {source_}, dataset_, options, refused);
+  auto combiner = refs::Combiner::make(*session_, {source_}, dataset_, options, refused);
   if (!combiner && !refused.empty()) {
     for (const refs::Reason& reason : refused) options.drop.push_back(reason.path);
-    combiner = refs::Combiner::make(session, {source_}, dataset_, options, refused);
+    combiner = refs::Combiner::make(*session_, {source_}, dataset_, options, refused);
   }
   if (!combiner) return fail(std::move(combiner).error());
   UPWELL_TRY(const Dataset combined, (*combiner)->finish());

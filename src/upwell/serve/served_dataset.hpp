@@ -35,28 +35,35 @@ struct ServedArray {
   std::array<std::string, 3> reasons;
 };
 
-class ServedDataset {
+class ServedDataset : public std::enable_shared_from_this<ServedDataset> {
  public:
-  /// Makes every document. `source`: what the user named.
-  static Result<std::shared_ptr<const ServedDataset>> make(io::Session& session, std::string id,
-                                                           std::string source, Dataset dataset);
+  /// Makes every document. `session`: what the dataset was opened with, and is read with. `source`:
+  /// what the user named. `revision`: another one of each state of a source that is served.
+  /// `before`: the state in whose place this one comes, or null.
+  static Result<std::shared_ptr<const ServedDataset>> make(std::shared_ptr<io::Session> session,
+                                                           std::string id, std::string source,
+                                                           Dataset dataset, uint64_t revision,
+                                                           const ServedDataset* before = nullptr);
 
   const std::string& id() const { return id_; }
+  io::Session& session() const { return *session_; }
+  /// The beginning of the names of what is kept of this dataset in a cache.
+  std::string cache_name() const { return id_ + '\n' + std::to_string(revision_); }
   const std::string& source() const { return source_; }
   const Dataset& dataset() const { return dataset_; }
   const std::vector<ServedArray>& arrays() const { return arrays_; }
   const ServedArray* find(std::string_view path) const;
-  /// Documents by route below /datasets/{id}/: "info", "zarr/.zmetadata", "kerchunk/v/.zarray".
+  /// Documents by route below /datasets/{id}/: "info", "zarr/", "zarr/.zmetadata",
+  /// "kerchunk/v/.zarray".
   const std::unordered_map<std::string, Document>& documents() const { return documents_; }
   std::string title() const;
 
   /// A chunk by its key below "zarr/" or "kerchunk/" (no document): 200 or 404, or the source's
   /// failure.
-  Response chunk(io::Session& session, bool stored, const std::string& key, ByteCache& cache,
-                 ByteBudget& budget) const;
+  Response chunk(bool stored, const std::string& key, ByteCache& cache, ByteBudget& budget) const;
   /// The kerchunk reference set, made at the first call. Arrays that references cannot say are left
   /// out.
-  Result<Document> references(io::Session& session) const;
+  Result<Document> references() const;
 
  private:
   ServedDataset() = default;
@@ -64,10 +71,13 @@ class ServedDataset {
   Result<> add_zarr(const std::string& prefix, Target target);
   Result<std::string> info_json() const;
   std::string keys_json() const;
-  Response deliver(io::Session& session, const ServedArray& array, Target target, uint64_t position,
-                   ByteCache& cache, ByteBudget& budget) const;
+  std::string view_json(Target target) const;
+  Response deliver(const ServedArray& array, Target target, uint64_t position, ByteCache& cache,
+                   ByteBudget& budget) const;
 
+  std::shared_ptr<io::Session> session_;
   std::string id_, source_;
+  uint64_t revision_ = 0;
   Dataset dataset_;
   std::vector<ServedArray> arrays_;
   std::unordered_map<std::string, size_t> by_path_;

@@ -81,34 +81,80 @@ std::string base_of(const Request& request) {
 }  // namespace
 
 Site::Site(io::Session& session, SiteOptions options)
-    : session_(session),
+    : session_(std::shared_ptr<void>(), &session),
       cache_(options.cache_bytes),
       budget_(options.memory_bytes > 0 ? options.memory_bytes : physical_memory() / 2,
               options.patience_s) {}
 
 Result<> Site::add(const std::string& id, const std::string& source, Dataset dataset) {
+  const std::lock_guard lock(mutex_);
+  const auto taken = [&](const std::string& name) {
+    return std::any_of(datasets_.begin(), datasets_.end(),
+                       [&](const auto& other) { return other->id() == name; });
+  };
   std::string free_id = id;
-  for (int n = 2; by_id_.contains(free_id); ++n) free_id = id + "-" + std::to_string(n);
-  UPWELL_TRY(auto served, ServedDataset::make(session_, free_id, source, std::move(dataset)));
-  by_id_[free_id] = served;
+  for (int n = 2; taken(free_id); ++n) free_id = id + "-" + std::to_string(n);
+  UPWELL_TRY(auto served,
+             ServedDataset::make(session_, free_id, source, std::move(dataset), ++revision_));
   datasets_.push_back(std::move(served));
   return {};
 }
 
 void Site::seal() {
+  const std::lock_guard lock(mutex_);
+  contents_ = contents_of(datasets_);
+}
+
+Result<> Site::replace(const std::string& id, Dataset dataset,
+                       std::shared_ptr<io::Session> session) {
+  uint64_t revision = 0;
+  std::shared_ptr<const ServedDataset> before;
+  {
+    const std::lock_guard lock(mutex_);
+    revision = ++revision_;
+    for (const auto& served : datasets_)
+      if (served->id() == id) before = served;
+  }
+  if (!before) return fail(Code::kNotFound, "there is no dataset " + id);
+  UPWELL_TRY(auto fresh, ServedDataset::make(std::move(session), id, before->source(),
+                                             std::move(dataset), revision, before.get()));
+  const std::lock_guard lock(mutex_);
+  for (auto& served : datasets_)
+    if (served->id() == id) served = fresh;
+  contents_ = contents_of(datasets_);
+  return {};
+}
+
+Site::Datasets Site::datasets() const {
+  const std::lock_guard lock(mutex_);
+  return datasets_;
+}
+
+std::shared_ptr<const Site::Contents> Site::contents() const {
+  const std::lock_guard lock(mutex_);
+  return contents_;
+}
+
+std::shared_ptr<const Site::Contents> Site::contents_of(const Datasets& datasets) {
+  auto out = std::make_shared<Contents>();
+  out->datasets = datasets;
   nlohmann::json ids = nlohmann::json::array();
-  for (const auto& dataset : datasets_) {
+  for (const auto& dataset : datasets) {
     ids.push_back(dataset->id());
+    out->by_id[dataset->id()] = dataset;
     for (const auto& [key, document] : dataset->documents()) {
-      documents_["/datasets/" + dataset->id() + "/" + key] = document;
+      out->documents["/datasets/" + dataset->id() + "/" + key] = document;
     }
   }
   const std::string text = ids.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  documents_["/datasets"] = Document::make(text, "application/json");
-  documents_["/datasets/"] = documents_["/datasets"];
+  out->documents["/datasets"] = Document::make(text, "application/json");
+  out->documents["/datasets/"] = out->documents["/datasets"];
+  return out;
 }
 
 std::optional<Response> Site::quick(const Request& request) const {
+  asked_.store(true, std::memory_order_relaxed);
+  const auto contents = this->contents();
   if (request.method == "OPTIONS") return finish(request, preflight(request));
   if (request.method != "GET" && request.method != "HEAD") {
     Response response = error_response(405, "only GET, HEAD and OPTIONS");
@@ -118,22 +164,22 @@ std::optional<Response> Site::quick(const Request& request) const {
   if (request.target == "/healthz") {
     Response response;
     response.content_type = "application/json";
-    response.body =
-        Body::of("{\"status\":\"ok\",\"datasets\":" + std::to_string(datasets_.size()) + "}\n");
+    response.body = Body::of(
+        "{\"status\":\"ok\",\"datasets\":" + std::to_string(contents->datasets.size()) + "}\n");
     response.headers.emplace_back("Cache-Control", "no-store");
     return finish(request, std::move(response));
   }
   const size_t question = request.target.find('?');
   const auto found = question == std::string::npos
-                         ? documents_.find(request.target)
-                         : documents_.find(request.target.substr(0, question));
-  if (found == documents_.end()) return std::nullopt;
+                         ? contents->documents.find(request.target)
+                         : contents->documents.find(request.target.substr(0, question));
+  if (found == contents->documents.end()) return std::nullopt;
   return finish(request, found->second.response());
 }
 
 Response Site::handle(const Request& request) const {
   if (auto response = quick(request)) return std::move(*response);
-  return finish(request, route(request));
+  return finish(request, route(*contents(), request));
 }
 
 Handlers Site::handlers() const {
@@ -141,20 +187,20 @@ Handlers Site::handlers() const {
           [this](const Request& request) { return handle(request); }};
 }
 
-Response Site::route(const Request& request) const {
+Response Site::route(const Contents& contents, const Request& request) const {
   const auto segments = split_target(request.target);
   if (!segments) return error_response(400, "the path is malformed");
   if (segments->size() == 1 && segments->front().empty()) {
-    return html_response(index_page(datasets_));
+    return html_response(index_page(contents.datasets));
   }
   // Escapes that were not needed: the same document under another spelling.
-  const auto document = documents_.find("/" + joined(*segments, 0));
-  if (document != documents_.end()) return document->second.response();
+  const auto document = contents.documents.find("/" + joined(*segments, 0));
+  if (document != contents.documents.end()) return document->second.response();
   if (segments->size() < 2 || segments->front() != "datasets") {
     return error_response(404, "nothing is here; see /datasets");
   }
-  const auto dataset = by_id_.find((*segments)[1]);
-  if (dataset == by_id_.end()) {
+  const auto dataset = contents.by_id.find((*segments)[1]);
+  if (dataset == contents.by_id.end()) {
     return error_response(404, "there is no dataset " + (*segments)[1]);
   }
   return dataset_route(request, *dataset->second, *segments);
@@ -168,11 +214,11 @@ Response Site::dataset_route(const Request& request, const ServedDataset& datase
     return html_response(dataset_page(dataset, base_of(request)));
   }
   if (segments.size() == 3 && view == "refs.json") {
-    const auto document = dataset.references(session_);
+    const auto document = dataset.references();
     return document ? document->response() : error_response(document.error());
   }
   if (segments.size() > 3 && (view == "zarr" || view == "kerchunk")) {
-    return dataset.chunk(session_, view == "kerchunk", joined(segments, 3), cache_, budget_);
+    return dataset.chunk(view == "kerchunk", joined(segments, 3), cache_, budget_);
   }
   if (segments.size() > 3 && view == "picture")
     return picture(request, dataset, joined(segments, 3));
@@ -193,7 +239,7 @@ Response Site::picture(const Request& request, const ServedDataset& dataset,
   }
   auto index = parse_picture_index(wanted);
   if (!index) return error_response(400, index.error().message);
-  std::string key = dataset.id() + "\npicture\n" + path;
+  std::string key = dataset.cache_name() + "\npicture\n" + path;
   for (const auto& [dimension, position] : *index) {
     key += '\n' + dimension + ':' + std::to_string(position);
   }
@@ -201,7 +247,7 @@ Response Site::picture(const Request& request, const ServedDataset& dataset,
   if (!bytes) {
     auto lease = budget_.take(memory_to_draw(*array->array));
     if (!lease) return error_response(std::move(lease).error().with("picture of /" + path));
-    auto drawn = draw_picture(session_, dataset.dataset(), path, *array->array, *index);
+    auto drawn = draw_picture(dataset.session(), dataset.dataset(), path, *array->array, *index);
     if (!drawn && drawn.error().code == Code::kInvalidArgument) {
       return error_response(400, drawn.error().to_string());
     }
@@ -213,7 +259,7 @@ Response Site::picture(const Request& request, const ServedDataset& dataset,
   response.content_type = "image/png";
   response.etag = content_hash(bytes->span());
   response.body = Body::of(std::move(*bytes));
-  response.headers.emplace_back("Cache-Control", "public, max-age=3600");
+  response.headers.emplace_back("Cache-Control", "public, max-age=60, must-revalidate");
   return response;
 }
 

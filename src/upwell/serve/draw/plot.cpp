@@ -21,7 +21,8 @@ constexpr Color kCurve{24, 98, 156};
 constexpr double kTitleCap = 17;
 constexpr double kTextCap = 13.5;
 constexpr double kWidth = 900;
-constexpr double kLeft = 92;
+constexpr double kLeft = 92;        // at least
+constexpr double kLabelSpace = 36;  // left of the ticks' text, and between it and the plot
 constexpr double kTop = 78;
 constexpr double kBottom = 66;
 constexpr double kBarSpace = 138;  // right of the plot, for the colour bar and its text
@@ -143,10 +144,22 @@ void draw_titles(Image& image, const std::string& title, const std::string& subt
   text(image, {kLeft, 62}, fit_text(subtitle, kTextCap, width), kTextCap, kSoftInk);
 }
 
-std::string tick_text(const Axis& axis, AxisKind kind, double value, double step) {
-  if (axis.format && kind == axis.kind) return axis.format(value);
-  if (kind == AxisKind::kLatitude || kind == AxisKind::kLongitude) return degrees_text(value, kind);
-  return number_text(value, step);
+std::vector<Tick> ticks_of(const Axis& axis, AxisKind kind, double low, double high, int wanted) {
+  if (axis.ticks && kind == axis.kind) return axis.ticks(low, high, wanted);
+  const std::vector<double> positions = round_ticks(low, high, wanted, kind);
+  const double step = positions.size() > 1 ? positions[1] - positions[0] : 1;
+  const bool degrees = kind == AxisKind::kLatitude || kind == AxisKind::kLongitude;
+  std::vector<Tick> ticks;
+  for (const double at : positions)
+    ticks.push_back({at, degrees ? degrees_text(at, kind) : number_text(at, step)});
+  return ticks;
+}
+
+/// Where a plot begins whose y axis has these ticks: no text is cut.
+double left_of(const std::vector<Tick>& ticks) {
+  double widest = kLeft - kLabelSpace;
+  for (const Tick& tick : ticks) widest = std::max(widest, text_width(tick.text, kTextCap));
+  return widest + kLabelSpace;
 }
 
 /// Ticks are then row or column numbers: the label must not claim degrees or metres.
@@ -166,35 +179,30 @@ void frame_lines(Image& image, const Frame& f) {
 /// Ticks, their text, and the faint lines across the plot.
 void draw_x_axis(Image& image, const Frame& f, const Axis& axis, AxisKind kind, double low,
                  double high, const std::string& label) {
-  const auto ticks = round_ticks(low, high, kind == AxisKind::kTime ? 4 : 6, kind);
-  const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : 1;
   double free_from = 0;
-  for (double tick : ticks) {
-    const double x = f.x + (tick - low) / (high - low) * f.width;
+  for (const Tick& tick : ticks_of(axis, kind, low, high, 6)) {
+    const double x = f.x + (tick.position - low) / (high - low) * f.width;
     line(image, {x, f.y}, {x, f.y + f.height}, 1, kInk, 0.16);
     line(image, {x, f.y + f.height}, {x, f.y + f.height + 6}, 1.3, kFrame);
-    const std::string words = tick_text(axis, kind, tick, step);
-    const double half = text_width(words, kTextCap) / 2;
-    const double center = std::min(x, static_cast<double>(image.width) - half - 6);
+    const double half = text_width(tick.text, kTextCap) / 2;
+    const double center =
+        std::max(half + 6, std::min(x, static_cast<double>(image.width) - half - 6));
     if (center - half < free_from) continue;
     free_from = center + half + 10;
-    text(image, {center, f.y + f.height + 12 + kTextCap}, words, kTextCap, kInk, Align::kCenter);
+    text(image, {center, f.y + f.height + 12 + kTextCap}, tick.text, kTextCap, kInk,
+         Align::kCenter);
   }
   text(image, {f.x + f.width / 2, f.y + f.height + 24 + 2 * kTextCap},
        fit_text(label, kTextCap, f.width), kTextCap, kSoftInk, Align::kCenter);
 }
 
-void draw_y_axis(Image& image, const Frame& f, const Axis& axis, AxisKind kind, double low,
-                 double high, const std::string& label, bool downward) {
-  const auto ticks = round_ticks(low, high, kind == AxisKind::kTime ? 4 : 5, kind);
-  const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : 1;
-  for (double tick : ticks) {
-    const double part = (tick - low) / (high - low);
-    const double y = downward ? f.y + part * f.height : f.y + (1 - part) * f.height;
+void draw_y_axis(Image& image, const Frame& f, const std::vector<Tick>& ticks, double low,
+                 double high, const std::string& label) {
+  for (const Tick& tick : ticks) {
+    const double y = f.y + (1 - (tick.position - low) / (high - low)) * f.height;
     line(image, {f.x, y}, {f.x + f.width, y}, 1, kInk, 0.16);
     line(image, {f.x - 6, y}, {f.x, y}, 1.3, kFrame);
-    const std::string words = fit_text(tick_text(axis, kind, tick, step), kTextCap, kLeft - 36);
-    text(image, {f.x - 11, y + kTextCap / 2}, words, kTextCap, kInk, Align::kRight);
+    text(image, {f.x - 11, y + kTextCap / 2}, tick.text, kTextCap, kInk, Align::kRight);
   }
   text(image, {22, f.y + f.height / 2}, fit_text(label, kTextCap, f.height), kTextCap, kSoftInk,
        Align::kCenter, true);
@@ -239,14 +247,14 @@ void draw_color_bar(Image& image, const Frame& f, const ValueRange& range,
        fit_text(units, kTextCap, f.height), kTextCap, kSoftInk, Align::kCenter, true);
 }
 
-Frame plot_frame(double aspect) {
-  double width = kWidth - kLeft - kBarSpace;
+Frame plot_frame(double aspect, double left) {
+  double width = kWidth - left - kBarSpace;
   double height = width * aspect;
   if (height > kMaxPlotHeight) {
     height = kMaxPlotHeight;
     width = std::max(height / aspect, 240.0);
   }
-  return {kLeft, kTop, width, std::max(height, 220.0)};
+  return {left, kTop, width, std::max(height, 220.0)};
 }
 
 double aspect_of(const FieldPlot& plot, const Scale& x, const Scale& y) {
@@ -389,15 +397,17 @@ void draw_curvilinear(Image& image, const Frame& f, const FieldPlot& plot, const
 }
 
 Image draw_curvilinear_field(const FieldPlot& plot, const Box& box) {
-  const Frame f = plot_frame(std::clamp((box.north - box.south) / (box.east - box.west), 0.3, 2.0));
+  const Axis degrees;
+  const auto rows = ticks_of(degrees, AxisKind::kLatitude, box.south, box.north, 5);
+  const Frame f = plot_frame(std::clamp((box.north - box.south) / (box.east - box.west), 0.3, 2.0),
+                             left_of(rows));
   Image image(static_cast<size_t>(f.x + f.width + kBarSpace),
               static_cast<size_t>(f.y + f.height + kBottom), kPaper);
   const ValueRange range = range_of(plot.values);
   fill_rect(image, f.x, f.y, f.width, f.height, kMissing);
   draw_curvilinear(image, f, plot, box, range);
-  const Axis degrees;
   draw_x_axis(image, f, degrees, AxisKind::kLongitude, box.west, box.east, "longitude");
-  draw_y_axis(image, f, degrees, AxisKind::kLatitude, box.south, box.north, "latitude", false);
+  draw_y_axis(image, f, rows, box.south, box.north, "latitude");
   frame_lines(image, f);
   if (range.any) draw_color_bar(image, f, range, plot.units);
   draw_titles(image, plot.title, plot.subtitle);
@@ -412,7 +422,8 @@ Image draw_field(const FieldPlot& plot) {
   }
   const Scale x(plot.x, plot.nx);
   const Scale y(plot.y, plot.ny);
-  const Frame f = plot_frame(aspect_of(plot, x, y));
+  const auto rows = ticks_of(plot.y, y.kind(), y.low, y.high, 5);
+  const Frame f = plot_frame(aspect_of(plot, x, y), left_of(rows));
   Image image(static_cast<size_t>(f.x + f.width + kBarSpace),
               static_cast<size_t>(f.y + f.height + kBottom), kPaper);
   const ValueRange range = range_of(plot.values);
@@ -430,7 +441,7 @@ Image draw_field(const FieldPlot& plot) {
     }
   }
   draw_x_axis(image, f, plot.x, x.kind(), x.low, x.high, label_of(plot.x, x));
-  draw_y_axis(image, f, plot.y, y.kind(), y.low, y.high, label_of(plot.y, y), false);
+  draw_y_axis(image, f, rows, y.low, y.high, label_of(plot.y, y));
   frame_lines(image, f);
   if (range.any) {
     draw_color_bar(image, f, range, plot.units);
@@ -443,8 +454,6 @@ Image draw_field(const FieldPlot& plot) {
 }
 
 Image draw_series(const SeriesPlot& plot) {
-  const Frame f{kLeft, kTop, kWidth - kLeft - 40, 300};
-  Image image(static_cast<size_t>(kWidth), static_cast<size_t>(f.y + f.height + kBottom), kPaper);
   const Scale x(plot.x, plot.values.size());
   double low = std::numeric_limits<double>::infinity();
   double high = -low;
@@ -458,8 +467,12 @@ Image draw_series(const SeriesPlot& plot) {
   const double pad = high > low ? 0.06 * (high - low) : std::max(1e-12, 0.05 * std::abs(high));
   low -= pad == 0 ? 1 : pad;
   high += pad == 0 ? 1 : pad;
+  const auto rows = ticks_of(plot.y, plot.y.kind, low, high, 5);
+  const double left = left_of(rows);
+  const Frame f{left, kTop, kWidth - left - 40, 300};
+  Image image(static_cast<size_t>(kWidth), static_cast<size_t>(f.y + f.height + kBottom), kPaper);
   draw_x_axis(image, f, plot.x, x.kind(), x.low, x.high, label_of(plot.x, x));
-  draw_y_axis(image, f, {}, AxisKind::kPlain, low, high, plot.units, false);
+  draw_y_axis(image, f, rows, low, high, plot.y.ticks ? plot.y.label : plot.units);
   frame_lines(image, f);
 
   const bool indexed = x.indexed();

@@ -11,13 +11,19 @@ namespace upwell::serve::draw {
 
 enum class AxisKind { kPlain, kLatitude, kLongitude, kTime };
 
+/// A mark on an axis and what is written beside it.
+struct Tick {
+  double position = 0;
+  std::string text;
+};
+
 struct Axis {
   std::string label;
   AxisKind kind = AxisKind::kPlain;
   /// Position of each row or column. Taken as they are when strictly monotonic, else their index.
   std::vector<double> centers;
-  /// Text of a position (kTime); null: as a number or in degrees, by kind.
-  std::function<std::string(double)> format;
+  /// About `wanted` ticks between two positions (kTime); null: numbers or degrees, by kind.
+  std::function<std::vector<Tick>(double low, double high, int wanted)> ticks;
 };
 
 struct FieldPlot {
@@ -36,6 +42,7 @@ struct SeriesPlot {
   std::string subtitle;
   std::string units;
   Axis x;
+  Axis y;                      ///< of the values; without `ticks` numbers, with `units` beside them
   std::vector<double> values;  ///< NaN: missing
 };
 
