@@ -19,6 +19,8 @@ import netCDF4
 import numpy as np
 import pytest
 
+from http_servers import serving_with
+
 ROOT = Path(__file__).resolve().parent.parent
 UPWELL = os.environ.get("UPWELL", str(ROOT / "build/release/bin/upwell"))
 # The address space of a run: whoever asks for an array that claims more is told so (75), and nothing else may need as much.
@@ -303,13 +305,6 @@ def test_existing_output_stays(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nc", "o.csv", "o.json", "o.nc", "o.npy"]
 
 
-class QuietServer(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        """Clients that hang up are what these tests are about."""
-
-
 class Faulty(http.server.BaseHTTPRequestHandler):
     """GET and HEAD of a granule that fail in the way that the path names."""
 
@@ -374,15 +369,9 @@ class Faulty(http.server.BaseHTTPRequestHandler):
 def faulty(tmp_path):
     Faulty.data = make_netcdf(tmp_path / "source.nc").read_bytes()
     Faulty.stop.clear()
-    server = QuietServer(("127.0.0.1", 0), Faulty)
-    server.count, server.lock = {}, threading.Lock()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server, f"http://127.0.0.1:{server.server_address[1]}"
-    Faulty.stop.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_with(Faulty, count={}, lock=threading.Lock()) as server:
+        yield server, server.url
+        Faulty.stop.set()
 
 
 FAULTS = {"500": 75, "503": 75, "429": 75, "404": 66, "401": 77, "403": 77, "short": 75, "nothing": 75, "stall": 75, "html": 65}

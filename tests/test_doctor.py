@@ -1,12 +1,9 @@
 """upwell doctor: its figures are those of the real libraries and of a counted scan, and its commands do what they promise."""
 
-import functools
-import http.server
 import json
 import os
 import shlex
 import subprocess
-import threading
 
 import h5py
 import netCDF4
@@ -14,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
-from test_verify import RangeServer
+from http_servers import RangeFiles, serving_files
 from test_virtualize import UPWELL
 
 
@@ -140,24 +137,16 @@ def test_one_server_two_ways(tmp_path, scattered):
     """What is said of a file is what a remote scan of it asks for."""
     asked = []
 
-    class Counting(RangeServer):
+    class Counting(RangeFiles):
         def answer(self, with_body):
             asked.append(self.headers.get("Range") if with_body else "HEAD")
             super().answer(with_body)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
-                                             functools.partial(Counting, directory=str(scattered.parent)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        url = f"http://127.0.0.1:{server.server_address[1]}/{scattered.name}"
+    with serving_files(scattered.parent, Counting) as root:
+        url = f"{root}/{scattered.name}"
         subprocess.run([UPWELL, "info", url], check=True, capture_output=True, timeout=120)
         requests = len(asked)
         local, remote = doctor(scattered), doctor(url)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
     assert abs(local["opening"]["requests"] - requests) <= 1, (local["opening"], requests)
     assert local["metadata"] == remote["metadata"] and local["variables"] == remote["variables"]
     assert [a["text"] for a in local["advice"]] == [a["text"] for a in remote["advice"]]

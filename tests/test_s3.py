@@ -1,13 +1,10 @@
 """s3:// against services that check signatures: the conformance suite of the stores, and the program."""
 
-import functools
-import http.server
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import threading
 
 import fsspec
 import netCDF4
@@ -16,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import s3_servers  # noqa: E402
+from http_servers import PlainFiles, serving_files  # noqa: E402
 
 UPWELL = pathlib.Path(os.environ.get("UPWELL", "build/release/bin/upwell"))
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -214,22 +212,14 @@ def test_what_only_amazon_does(moto, granules, tmp_path):
     assert np.array_equal(read_sst(moto, "s3://granules/a.nc", tmp_path, "--s3-region", "eu-west-1")[0], values(1))
 
 
-class QuietFiles(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.mark.parametrize("name", ["cube.json", "cube.parq"])
 def test_two_places_of_each_granule(moto, granules, tmp_path, name):
     client = moto.client()
     client.create_bucket(Bucket="mirror")
     for path in granules.iterdir():
         client.upload_file(str(path), "mirror", f"a/{path.name}")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietFiles, directory=str(granules)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    web = f"http://127.0.0.1:{server.server_port}"
     out = tmp_path / name
-    try:
+    with serving_files(granules, PlainFiles) as web:
         done = upwell(moto, "virtualize", granules, "-o", out, "--url-prefix", f"{granules}={web}",
                       "--also-at", f"{web}/=s3://mirror/a/")
         assert done.returncode == 0, done.stderr
@@ -242,9 +232,6 @@ def test_two_places_of_each_granule(moto, granules, tmp_path, name):
         assert np.array_equal(read_sst(moto, out, tmp_path, "--prefer", "s3"), EXPECTED)
         # Without credentials for the bucket: the web.
         assert np.array_equal(read_sst(moto, out, tmp_path, "--prefer", "s3", "--s3-anonymous"), EXPECTED)
-    finally:
-        server.shutdown()
-        server.server_close()
     assert np.array_equal(read_sst(moto, out, tmp_path, "--retries", "0"), EXPECTED)
 
 

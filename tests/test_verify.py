@@ -1,19 +1,17 @@
 """upwell verify: says nothing of what is right, and finds what was changed by hand, in granules or in references."""
 
 import base64
-import functools
-import http.server
 import json
 import os
 import shutil
 import subprocess
-import threading
 
 import h5py
 import netCDF4
 import numpy as np
 import pytest
 
+from http_servers import serving_files
 from test_append import VARIANTS
 from test_virtualize import UPWELL, both_forms, virtualize, write_step
 
@@ -267,49 +265,10 @@ def test_what_kerchunk_wrote(tmp_path):
         assert compared(report)["/v"] == (1 if name == "one.json" else 3)
 
 
-class RangeServer(http.server.SimpleHTTPRequestHandler):
-    """Ranges and ETags, which Python's own server has not."""
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.answer(False)
-
-    def do_GET(self):
-        self.answer(True)
-
-    def answer(self, with_body):
-        path = self.translate_path(self.path)
-        if not os.path.isfile(path):
-            return self.send_error(404)
-        data = open(path, "rb").read()
-        part, status = data, 200
-        if asked := self.headers.get("Range"):
-            low, high = asked.removeprefix("bytes=").split("-")
-            high = min(int(high or len(data)), len(data) - 1)
-            part, status = data[int(low):high + 1], 206
-        self.send_response(status)
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {low}-{high}/{len(data)}")
-        self.send_header("ETag", f'"{hash(data)}"')
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Last-Modified", self.date_time_string(os.stat(path).st_mtime))
-        self.send_header("Content-Length", str(len(part)))
-        self.end_headers()
-        if with_body:
-            self.wfile.write(part)
-
-
 @pytest.fixture
 def root(tmp_path):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(RangeServer, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_files(tmp_path) as url:
+        yield url
 
 
 def test_over_http(tmp_path, cube, root):

@@ -9,10 +9,11 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
+
+from http_servers import serving_with
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "oracle"))
@@ -132,14 +133,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def served(root, forbidden=(), hide=False):
     seen = []
     handler = functools.partial(Handler, root=root, forbidden=forbidden, hide=hide, seen=seen)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", seen
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_with(handler) as server:
+        yield server.url, seen
 
 
 @pytest.fixture(scope="module", params=[2, 3])

@@ -1,0 +1,205 @@
+"""upwell read -o: what the written files hold, and that they are whole or not there."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from test_cli import assert_identical, grid, rows_of, upwell  # noqa: F401, grid is a fixture
+
+
+def test_outputs_agree(grid, tmp_path):
+    with xr.open_dataset(grid) as truth:
+        expected = truth["sst"].isel(time=slice(1, 4), lat=3)
+        upwell("read", grid, "sst", "--isel", "time=1:4,lat=3", "-o", tmp_path / "a.npy")
+        assert_identical(np.load(tmp_path / "a.npy"), expected.values)
+        upwell("read", grid, "sst", "--isel", "time=1:4,lat=3", "-o", tmp_path / "a.nc")
+        with xr.open_dataset(tmp_path / "a.nc") as written:
+            assert_identical(written["sst"].values, expected.values)
+            assert written["sst"].dims == ("time", "lon")
+            for name in ("time", "lat", "lon"):
+                assert_identical(written[name].values, expected[name].values)
+            assert written["sst"].attrs["units"] == "degC"
+            assert written.attrs["title"] == "grid"
+        upwell("read", grid, "sst", "--isel", "time=1:4,lat=3", "-o", tmp_path / "a.csv")
+        out = upwell("read", grid, "sst", "--isel", "time=1:4,lat=3", "-o", "-").stdout
+        assert out == (tmp_path / "a.csv").read_text()
+        head, rows = rows_of(out)
+        assert head == ["time", "lon", "lat", "sst"]
+        values = [float(r[3]) if r[3] else np.nan for r in rows]
+        assert {float(r[2]) for r in rows} == {float(expected["lat"])}
+        np.testing.assert_array_equal(np.reshape(values, expected.shape), expected.values)
+        times = np.array([r[0] for r in rows[::36]], "M8[ns]")
+        np.testing.assert_array_equal(times, expected["time"].values)
+        assert [float(r[1]) for r in rows[:36]] == list(expected["lon"].values)
+
+
+@pytest.mark.parametrize("name", ["raw.nc", "decoded.nc"])
+def test_written_netcdf_decodes_to_the_same_values(grid, tmp_path, name):
+    options = ["--raw"] if name == "raw.nc" else []
+    upwell("read", grid, "sst", *options, "-o", tmp_path / name)
+    with xr.open_dataset(grid) as truth, xr.open_dataset(tmp_path / name) as written:
+        assert_identical(written["sst"].values, truth["sst"].values)
+        np.testing.assert_array_equal(written["time"].values, truth["time"].values)
+
+
+def make_curvilinear(path):
+    """All that CF lets a variable name: coordinates, bounds, mappings, terms, measures, companions; in two groups."""
+    rng = np.random.default_rng(30)
+    with netCDF4.Dataset(path, "w") as nc:
+        for name, size in (("time", 6), ("lev", 3), ("y", 5), ("x", 4), ("nv", 2), ("corner", 4), ("strlen", 8)):
+            nc.createDimension(name, size)
+
+        def add(group, name, dimensions, values, dtype="f8", **attributes):
+            fill = attributes.pop("_FillValue", None)
+            variable = group.createVariable(name, dtype, dimensions, fill_value=fill)
+            variable.setncatts(attributes)
+            variable[...] = values
+
+        add(nc, "time", ("time",), np.arange(6) * 24, "i8", units="hours since 2000-02-27", calendar="noleap", bounds="time_bnds")
+        add(nc, "time_bnds", ("time", "nv"), np.arange(6)[:, None] * 24 + [0, 24])
+        add(nc, "lev", ("lev",), [0.1, 0.5, 0.9], standard_name="ocean_sigma_coordinate", formula_terms="sigma: lev eta: eta depth: depth")
+        add(nc, "eta", ("time", "y", "x"), rng.random((6, 5, 4)), "f4")
+        add(nc, "depth", ("y", "x"), rng.random((5, 4)), "f4")
+        add(nc, "lat", ("y", "x"), rng.random((5, 4)), units="degrees_north", bounds="lat_bnds")
+        add(nc, "lat_bnds", ("y", "x", "corner"), rng.random((5, 4, 4)))
+        add(nc, "lon", ("y", "x"), rng.random((5, 4)), "i2", scale_factor=0.5, _FillValue=np.int16(-9), units="degrees_east")
+        add(nc, "height", (), 2.0, units="m")
+        add(nc, "row", ("y", "strlen"), netCDF4.stringtochar(np.array([f"row {i}" for i in range(5)], "S8")), "S1")
+        add(nc, "crs", (), 0, "i4", grid_mapping_name="rotated_latitude_longitude")
+        add(nc, "area", ("y", "x"), rng.random((5, 4)))
+        add(nc, "flag", ("time", "lev", "y", "x"), 1, "i1")
+        model = nc.createGroup("model")
+        add(model, "v", ("time", "lev", "y", "x"), rng.random((6, 3, 5, 4)), "f4", coordinates="lat /lon height row nowhere",
+            grid_mapping="crs", cell_measures="area: area", ancillary_variables="flag", units="K")
+    return path
+
+
+@pytest.mark.parametrize("selection", [{}, {"time": slice(1, 5, 2), "y": slice(2, 4)}, {"time": 3, "x": 1}, {"y": 0, "lev": slice(2, 3)}])
+def test_netcdf_takes_along_what_describes_the_array(tmp_path, selection):
+    path, out = make_curvilinear(tmp_path / "c.nc"), tmp_path / "out.nc"
+    text = ",".join(f"{k}={v.start}:{v.stop}:{v.step or 1}" if isinstance(v, slice) else f"{k}={v}" for k, v in selection.items())
+    upwell("read", path, "model/v", *(["--isel", text] if text else []), "-o", out)
+    decode = {"decode_coords": "all", "decode_times": xr.coders.CFDatetimeCoder(use_cftime=True)}
+    with xr.open_dataset(path, **decode) as root, xr.open_dataset(path, group="model") as model, xr.open_dataset(out, **decode) as written:
+        expected = model["v"].isel(selection)
+        assert_identical(written["v"].values, expected.values)
+        names = {"time", "time_bnds", "lev", "eta", "depth", "lat", "lat_bnds", "lon", "height", "row", "crs"}
+        assert set(written.variables) == names | {"v"}
+        for name in names:
+            here = root[name].isel({d: i for d, i in selection.items() if d in root[name].dims})
+            assert written[name].dims == here.dims, name
+            np.testing.assert_array_equal(written[name].values, here.values, err_msg=name)
+        assert {"time", "lev", "lat", "lon", "height", "row", "crs"} <= set(written["v"].coords)
+        assert "units" in written["height"].attrs and written["v"].attrs["units"] == "K"
+    with netCDF4.Dataset(out) as nc:  # no attribute names what is not there
+        assert nc["v"].grid_mapping == "crs" and nc["lev"].formula_terms == "sigma: lev eta: eta depth: depth"
+        assert nc["v"].coordinates.split()[:4] == ["lat", "lon", "height", "row"]
+        assert "nowhere" not in nc["v"].coordinates
+        assert set(nc["v"].ncattrs()).isdisjoint({"cell_measures", "ancillary_variables"})
+        assert nc["row"].dtype == "S1"
+
+
+def test_cdo_finds_the_bounds_of_what_was_read(tmp_path):
+    if shutil.which("cdo") is None:
+        pytest.skip("cdo is not installed")
+    path, out = make_curvilinear(tmp_path / "c.nc"), tmp_path / "out.nc"
+    upwell("read", path, "model/v", "--isel", "lev=0", "-o", out)
+    run = subprocess.run(["cdo", "sinfon", str(out)], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and "not found" not in run.stderr, run.stderr
+    assert "2000-02-27" in run.stdout or "2000-02-28" in run.stdout
+
+
+def test_killed_runs_are_swept_up(grid, tmp_path):
+    """What a killed run leaves of a target goes when the target is written again; what may be another's work stays."""
+    work = tmp_path / "work"
+    work.mkdir()
+    old = [work / f".{name}.tmp-1-0" for name in ("o.npy", "o.nc", "o.json", "o.parq")]
+    for path in old[:3]:
+        path.write_bytes(b"half")
+    (old[3] / "sst").mkdir(parents=True)
+    (old[3] / "sst" / "refs.0.parq").write_bytes(b"half")
+    young, other = work / ".o.npy.tmp-1-1", work / ".x.npy.tmp-1-0"
+    young.write_bytes(b""), other.write_bytes(b"")
+    long_ago = (1e9, 1e9)
+    for path in (*old, old[3] / "sst", old[3] / "sst" / "refs.0.parq", other):
+        os.utime(path, long_ago)
+    for name in ("o.npy", "o.nc"):
+        upwell("read", grid, "sst", "-o", work / name)
+    for name in ("o.json", "o.parq"):
+        upwell("virtualize", grid, "-o", work / name)
+    assert not any(path.exists() for path in old) and young.exists() and other.exists()
+
+
+def test_equal_names_of_other_things_do_not_meet(tmp_path):
+    """A covariance has one dimension twice; dimensions of two groups have one name and two lengths."""
+    with netCDF4.Dataset(tmp_path / "a.nc", "w") as nc:
+        nc.createDimension("x", 4)
+        nc.createDimension("nv", 3)
+        nc.createVariable("x", "f8", ("x",))[:] = range(4)
+        nc.createVariable("lat", "f8", ("x", "nv"))[:] = np.arange(12).reshape(4, 3)
+        inner = nc.createGroup("g")
+        inner.createDimension("nv", 2)
+        cov = inner.createVariable("cov", "f8", ("x", "x", "nv"))
+        cov[:] = np.arange(32).reshape(4, 4, 2)
+        cov.coordinates = "lat"
+    upwell("read", tmp_path / "a.nc", "g/cov", "-o", tmp_path / "o.nc")
+    with netCDF4.Dataset(tmp_path / "o.nc") as nc:
+        np.testing.assert_array_equal(nc["cov"][:], np.arange(32).reshape(4, 4, 2))
+        np.testing.assert_array_equal(nc["x"][:], range(4))
+
+
+def test_csv_has_all_coordinates(tmp_path):
+    path = make_curvilinear(tmp_path / "c.nc")
+    head, rows = rows_of(upwell("read", path, "model/v", "--isel", "time=1:3,lev=1", "-o", "-").stdout)
+    assert head == ["time", "y", "x", "lev", "lat", "lon", "height", "row", "v"]
+    with xr.open_dataset(path) as root, xr.open_dataset(path, group="model") as model:
+        v, lat, lon = model["v"].isel(time=slice(1, 3), lev=1).values, root["lat"].values, root["lon"].values
+    for i, (t, y, x) in enumerate(np.ndindex(v.shape)):
+        assert rows[i][0] == ("2000-02-28T00:00:00", "2000-03-01T00:00:00")[t]
+        assert [float(c) for c in rows[i][1:7]] == [y, x, 0.5, lat[y, x], lon[y, x], 2.0]
+        assert rows[i][7] == f"row {y}"
+        assert np.float32(rows[i][-1]) == v[t, y, x]
+    head, rows = rows_of(upwell("read", path, "time", "-o", "-").stdout)
+    assert head == ["time", "time"] and rows[2] == ["2000-03-01T00:00:00"] * 2
+    head, rows = rows_of(upwell("read", path, "time", "--raw", "-o", "-").stdout)
+    assert rows[2] == ["48", "48"]
+
+
+def test_csv_joins_characters(tmp_path):
+    path = make_curvilinear(tmp_path / "c.nc")
+    with netCDF4.Dataset(path, "a") as nc:
+        nc["row"]._Encoding = "utf-8"
+        nc["row"][2, :] = np.frombuffer("é,\"2\"".encode().ljust(8, b"\0"), "S1")
+    head, rows = rows_of(upwell("read", path, "row", "-o", "-").stdout)
+    assert head == ["y", "row"] and [r[1] for r in rows] == ["row 0", "row 1", "é,\"2\"", "row 3", "row 4"]
+    head, rows = rows_of(upwell("read", path, "model/v", "--isel", "time=0,lev=0,x=0", "-o", "-").stdout)
+    assert [r[head.index("row")] for r in rows] == ["row 0", "row 1", "é,\"2\"", "row 3", "row 4"]
+
+
+def test_a_time_that_is_none_is_an_error_in_csv(tmp_path):
+    with netCDF4.Dataset(tmp_path / "a.nc", "w") as nc:
+        nc.createDimension("time", 3)
+        time = nc.createVariable("time", "f8", ("time",))
+        time.units = "days since 2000-01-01"
+        time[:] = [0, 1e300, np.nan]
+        nc.createVariable("v", "i4", ("time",))[:] = [1, 2, 3]
+    run = upwell("read", tmp_path / "a.nc", "v", "-o", tmp_path / "o.csv", status=65)
+    assert "time[1]" in run.stderr and "--raw" in run.stderr and not (tmp_path / "o.csv").exists()
+    _, rows = rows_of(upwell("read", tmp_path / "a.nc", "v", "--isel", "time=::2", "-o", "-").stdout)
+    assert rows == [["2000-01-01T00:00:00", "1"], ["", "3"]]
+
+
+def test_empty_selection_in_every_output(grid, tmp_path):
+    for name in ("e.npy", "e.nc", "e.csv"):
+        upwell("read", grid, "sst", "--isel", "time=5:2", "-o", tmp_path / name)
+    assert np.load(tmp_path / "e.npy").shape == (0, 19, 36)
+    with netCDF4.Dataset(tmp_path / "e.nc") as nc:
+        assert nc["sst"].shape == (0, 19, 36)
+    assert (tmp_path / "e.csv").read_text() == "time,lat,lon,sst\n"
+    assert "values 0  missing 0" in upwell("read", grid, "sst", "--isel", "time=5:2").stdout
