@@ -56,3 +56,17 @@ function(upwell_program name)
   add_executable(${name} ${ARG_MAIN})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
 endfunction()
+
+# upwell_other_names(PROGRAM NAME ...): links beside the program, built and installed, by which it is something else.
+function(upwell_other_names program)
+  if(NOT TARGET ${program})
+    return()
+  endif()
+  include(GNUInstallDirs)
+  install(TARGETS ${program})
+  foreach(name ${ARGN})
+    add_custom_command(TARGET ${program} POST_BUILD
+      COMMAND ${CMAKE_COMMAND} -E create_symlink ${program} $<TARGET_FILE_DIR:${program}>/${name})
+    install(CODE "file(CREATE_LINK ${program} \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/${name}\" SYMBOLIC)")
+  endforeach()
+endfunction()
