@@ -136,7 +136,12 @@ struct Program::Impl {
   CLI::App app{"Turns Earth-science granules into one cloud-native cube, without copying.",
                "upwell"};
   CommonOptions common;
-  std::vector<std::pair<CLI::App*, std::function<Result<>(Context&)>>> bodies;
+  struct Body {
+    CLI::App* command;
+    std::string name;  ///< "produce tasks"
+    std::function<Result<>(Context&)> run;
+  };
+  std::vector<Body> bodies;
 };
 
 Program::Program() : impl_(std::make_unique<Impl>()) {
@@ -157,20 +162,29 @@ Program::Program() : impl_(std::make_unique<Impl>()) {
 
 Program::~Program() = default;
 
+CLI::App* Program::add_group(const std::string& name, const std::string& description,
+                             const std::string& footer) {
+  CLI::App* group = impl_->app.add_subcommand(name, description);
+  group->require_subcommand(1);
+  group->footer(footer);
+  return group;
+}
+
 CLI::App* Program::add(const std::string& name, const std::string& description,
-                       const std::string& footer, std::function<Result<>(Context&)> body) {
-  CLI::App* command = impl_->app.add_subcommand(name, description);
+                       const std::string& footer, std::function<Result<>(Context&)> body,
+                       CLI::App* group) {
+  CLI::App* command = (group ? group : &impl_->app)->add_subcommand(name, description);
   command->footer(footer);
   CommonOptions& common = impl_->common;
-  const char* group = "Common options";
+  const char* common_group = "Common options";
   command
       ->add_flag("--stats", common.stats,
                  "Print one JSON line on stderr: requests, bytes, hits, seconds, peak memory")
-      ->group(group);
-  command->add_flag("-q,--quiet", common.quiet, "No progress")->group(group);
+      ->group(common_group);
+  command->add_flag("-q,--quiet", common.quiet, "No progress")->group(common_group);
   command->add_option("--cache-dir", common.cache_dir, "Keep fetched blocks here between runs")
       ->type_name("DIR")
-      ->group(group);
+      ->group(common_group);
   command
       ->add_option("--cache-size", common.cache_bytes,
                    "Most that is kept of fetched blocks, in memory and on disk together (500MB, "
@@ -178,23 +192,23 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->check(check_positive, "")
       ->type_name("SIZE")
-      ->group(group);
+      ->group(common_group);
   command
       ->add_option("--timeout", common.timeout_s,
                    "Seconds without a byte until a request counts as failed")
       ->capture_default_str()
       ->check(check_positive, "")
       ->type_name("SECONDS")
-      ->group(group);
+      ->group(common_group);
   command->add_option("--retries", common.retries, "How often a failed request is tried again")
       ->capture_default_str()
       ->check(CLI::Range(0, 100))
-      ->group(group);
+      ->group(common_group);
   command
       ->add_flag("--ignore-changes", common.ignore_changes,
                  "Read granules of a reference set though their size or ETag changed since it was "
                  "made")
-      ->group(group);
+      ->group(common_group);
   const char* s3 = "S3 (besides the AWS_ environment variables and ~/.aws; see docs/guide/s3.md)";
   command
       ->add_option("--s3-endpoint", common.s3.endpoint,
@@ -230,7 +244,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
           "are not read here (auto), for every granule (always), or never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str()
-      ->group(group);
+      ->group(common_group);
   const char* references = "References (what a reference set may lead to; see docs/guide/read.md)";
   command
       ->add_option("--allow-host", common.reach.hosts,
@@ -265,16 +279,20 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
           "--mds-compact", [&common](int64_t) { common.mds.tiles = false; },
           "Leave llc grids as they lie in the file, nx wide and 13 nx high, instead of 13 tiles")
       ->group(mds);
-  impl_->bodies.emplace_back(command, std::move(body));
+  const std::string full_name = group ? group->get_name() + " " + name : name;
+  impl_->bodies.push_back({command, full_name, std::move(body)});
   return command;
 }
 
-Result<> Program::check_command(const std::string& word) const {
+namespace {
+
+/// kInvalidArgument, with the command that may be meant, when `app` has no subcommand `word`.
+Result<const CLI::App*> find_command(const CLI::App& app, const std::string& word) {
   std::string names, nearest;
   size_t least = 3;  // more typing mistakes make another word
-  for (const auto& [command, body] : impl_->bodies) {
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     const std::string& name = command->get_name();
-    if (name == word) return {};
+    if (name == word) return command;
     names += (names.empty() ? "" : ", ") + name;
     const size_t distance = name.starts_with(word) ? 1 : edit_distance(word, name);
     if (distance >= std::min(least, name.size() - 1)) continue;
@@ -287,14 +305,24 @@ Result<> Program::check_command(const std::string& word) const {
                                           : "did you mean '" + nearest + "'?"));
 }
 
+/// The first words, as far as they must be names of commands.
+Result<> check_commands(const CLI::App& program, int argc, char** argv) {
+  const CLI::App* app = &program;
+  for (int k = 1; k < argc && argv[k][0] != '-'; ++k) {
+    if (app->get_require_subcommand_min() == 0) break;
+    UPWELL_TRY(app, find_command(*app, argv[k]));
+  }
+  return {};
+}
+
+}  // namespace
+
 int Program::run(int argc, char** argv) {
   // A reader of ours that went away is told apart by the error of the write.
   std::signal(SIGPIPE, SIG_IGN);
-  if (argc > 1 && argv[1][0] != '-') {
-    if (auto known = check_command(argv[1]); !known) {
-      fmt::print(stderr, "upwell: {}\n", known.error().message);
-      return exit_status(known.error().code);
-    }
+  if (auto known = check_commands(impl_->app, argc, argv); !known) {
+    fmt::print(stderr, "upwell: {}\n", known.error().message);
+    return exit_status(known.error().code);
   }
   try {
     impl_->app.parse(argc, argv);
@@ -302,7 +330,7 @@ int Program::run(int argc, char** argv) {
     // CLI11 prints help and version itself (status 0); everything else is wrong usage.
     return impl_->app.exit(error) == 0 ? 0 : exit_status(Code::kInvalidArgument);
   }
-  for (auto& [command, body] : impl_->bodies) {
+  for (auto& [command, name, body] : impl_->bodies) {
     if (!command->parsed()) continue;
     auto start = std::chrono::steady_clock::now();
     Context context(impl_->common);
@@ -310,7 +338,7 @@ int Program::run(int argc, char** argv) {
     double wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (auto printed = finish_output(); result) result = std::move(printed);
     if (!result)
-      fmt::print(stderr, "upwell {}: {}: {}\n", command->get_name(), to_string(result.error().code),
+      fmt::print(stderr, "upwell {}: {}: {}\n", name, to_string(result.error().code),
                  result.error().to_string());
     if (impl_->common.stats) print_stats(context.session().counters(), wall_s);
     return result ? 0 : exit_status(result.error().code);

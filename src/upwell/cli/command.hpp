@@ -63,13 +63,15 @@ class Program {
   /// Adds a subcommand with the common options. Declare more on the App that comes back (CLI11).
   /// `footer`: examples, shown below --help. `body` runs once after parsing; its error becomes
   /// "upwell COMMAND: error: ..." and the exit status.
+  /// `group`: the command of which it is a subcommand, as add_group gave it.
   CLI::App* add(const std::string& name, const std::string& description, const std::string& footer,
-                std::function<Result<>(Context&)> body);
+                std::function<Result<>(Context&)> body, CLI::App* group = nullptr);
+  /// A command that only has subcommands.
+  CLI::App* add_group(const std::string& name, const std::string& description,
+                      const std::string& footer);
   int run(int argc, char** argv);
 
  private:
-  /// kInvalidArgument names the command that was probably meant.
-  Result<> check_command(const std::string& word) const;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -83,8 +85,10 @@ void add_append_command(Program& program);
 void add_verify_command(Program& program);
 void add_doctor_command(Program& program);
 void add_serve_command(Program& program);
+void add_produce_commands(Program& program);
 
-/// Everything above in one call, for main.
+/// Everything above in one call, for main. Started by the name of a program of EDP, such as
+/// edp_create_job_task_list, it is the command that takes that program's options.
 int run_program(int argc, char** argv);
 
 }  // namespace upwell::cli
