@@ -401,6 +401,54 @@ def test_missing_files_and_metadata(model):
     run("produce", "tasks", status=64)
 
 
+def test_mistyped_commands():
+    assert "did you mean 'produce'?" in run("prodce", "tasks", status=64).stderr
+    assert "did you mean 'tasks'?" in run("produce", "task", status=64).stderr
+    assert "there are tasks, split, subset" in run("produce", "granola", status=64).stderr
+
+
+META = """ nDims = [ 2 ];
+ dimList = [ 4, 1, 4, 2, 1, 2 ];
+ dataprec = [ 'float32' ];
+ nrecords = [ 1 ];
+ timeStepNumber = [ {step} ];
+ timeInterval = [ {start} {end} ];
+"""
+
+
+def test_check_meta(model):
+    model.put("SSH ETAN", "mon_mean", MONTHS)
+    folder = model.place / "results" / "V4r4" / "diags_monthly"
+    jobs = "[0,'native','AVG_MON','all']"
+
+    def write(field="SSH", step=732, size=32, **change):
+        path = folder / f"{field}_mon_mean" / f"{field}_mon_mean.{step:010}.data"
+        path.write_bytes(bytes(size))
+        starts = {732: 3600.0, 1428: 732 * 3600.0, 2172: 1464 * 3600.0}  # the third as in V4r4: 36 h late
+        values = {"step": step, "start": starts[step], "end": step * 3600.0, **change}
+        path.with_suffix(".meta").write_text(META.format(**values))
+
+    for field in ("SSH", "ETAN"):
+        for step in MONTHS:
+            write(field, step)
+    done = model.run(jobs, "--check-meta", "--report", "r.json")
+    assert len(json.loads(done.stdout)) == 3
+    assert "2 .meta files have averages that begin elsewhere" in done.stderr
+    assert "SSH_mon_mean.0000002172.meta: line 6: timeInterval begins 5270400 s" in done.stderr
+    assert len(json.loads((model.place / "r.json").read_text())["jobs"][0]["notes"]) == 1
+    for change, message in (({"step": 1428, "size": 28}, "28 bytes, where"), ({"step": 732, "end": 7200.0}, "timeInterval ends 7200 s"),
+                            ({"step": 732, "start": "x"}, "line 6"), ):
+        write(**change)
+        done = model.run(jobs, "--check-meta", "--report", "r.json", status=65)
+        assert message in done.stderr and done.stdout == ""
+        assert len(json.loads((model.place / "r.json").read_text())["jobs"][0]["faults"]) == 1
+        write(step=change["step"])
+    meta = folder / "ETAN_mon_mean" / "ETAN_mon_mean.0000000732.meta"
+    meta.write_text(meta.read_text().replace("[ 732 ]", "[ 733 ]"))
+    assert "line 5: timeStepNumber is 733, the name says 732" in model.run(jobs, "--check-meta", status=65).stderr
+    assert len(model.tasks(jobs)) == 3
+
+
 # --- In a bucket ------------------------------------------------------------------------------------------------------
 
 def test_in_a_bucket(tmp_path):

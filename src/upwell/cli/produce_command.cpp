@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -15,6 +16,8 @@ void add_produce_split_command(Program& program, CLI::App* group);
 void add_produce_subset_command(Program& program, CLI::App* group);
 
 namespace {
+
+constexpr size_t kMaxWarnings = 20;  // of what a job misses
 
 struct TasksArguments {
   produce::TaskListOptions options;
@@ -63,9 +66,14 @@ void print_outcome(const TasksArguments& args, const produce::TaskListReport& re
     for (const std::string& note : job.notes) fmt::print(stderr, "warning: {}: {}\n", where, note);
     for (const std::string& gap : job.gaps)
       fmt::print(stderr, "warning: {}: no step in {}\n", where, gap);
-    for (const produce::MissingInput& missing : job.missing)
+    for (size_t k = 0; k < std::min(job.missing.size(), kMaxWarnings); ++k) {
+      const produce::MissingInput& missing = job.missing[k];
       fmt::print(stderr, "warning: {}: {} {}{}left out: {}\n", where, missing.time,
                  missing.variable, missing.variable.empty() ? "" : " ", missing.reason);
+    }
+    if (job.missing.size() > kMaxWarnings)
+      fmt::print(stderr, "warning: {}: {} more left out; --report names all\n", where,
+                 job.missing.size() - kMaxWarnings);
   }
 }
 
@@ -185,6 +193,9 @@ void add_tasks_command(Program& program, CLI::App* group) {
   produce::TaskListOptions& options = args->options;
   app->add_flag("--allow-missing", options.allow_missing,
                 "Make tasks without the variables and steps that are not there");
+  app->add_flag("--check-meta", options.check_meta,
+                "Read every .meta and ask for the size of every .data: step, size, end of the "
+                "averaging interval must be what the name says");
   app->add_option("--report", args->report,
                   "Write a report (JSON): tasks of each job, what is missing, gaps")
       ->type_name("FILE");

@@ -9,6 +9,7 @@
 #include "produce/config.hpp"
 #include "produce/dates.hpp"
 #include "produce/tasks/job_plan.hpp"
+#include "produce/tasks/meta_check.hpp"
 
 namespace upwell::produce {
 namespace {
@@ -280,6 +281,18 @@ Error missing_error(const TaskListReport& report, const SourceIndex& index) {
   return Error{Code::kNotFound, std::move(message), {}, {}};
 }
 
+Error faults_error(const TaskListReport& report) {
+  std::string message =
+      fmt::format("{} of the model's files are not what they should be", report.faults());
+  size_t named = 0;
+  for (const JobReport& job : report.jobs)
+    for (const std::string& fault : job.faults)
+      if (++named <= kMaxListed) message += "\n  " + fault;
+  if (named > kMaxListed)
+    message += fmt::format("\n  and {} more (--report names all)", named - kMaxListed);
+  return Error{Code::kInvalidData, std::move(message), {}, {}};
+}
+
 /// A time-invariant job's file.
 Result<> check_input(io::Session& session, const Job& job, JobReport& report) {
   if (job.input_netcdf.empty()) return {};
@@ -331,6 +344,10 @@ Result<> make_list(io::Session& session, const TaskListOptions& options,
   UPWELL_TRY(const std::vector<PlannedJob> plans,
              plan_jobs(session, jobs, groupings, index, settings, options, report));
   if (report.missing() > 0 && !options.allow_missing) return fail(missing_error(report, index));
+  if (options.check_meta) {
+    UPWELL_CHECK(check_meta(session, index, settings.clock, plans, report.jobs));
+    if (report.faults() > 0) return fail(faults_error(report));
+  }
   const TaskMaker maker(options, settings, index);
   UPWELL_CHECK(check_unique(plans, maker, options.jobfile));
   for (size_t k = 0; k < plans.size(); ++k) {
@@ -366,6 +383,7 @@ nlohmann::ordered_json job_json(const JobReport& job) {
     if (!missing.variable.empty()) entry["variable"] = missing.variable;
     entry["reason"] = missing.reason;
   }
+  json["faults"] = job.faults;
   json["gaps"] = job.gaps;
   json["notes"] = job.notes;
   return json;
@@ -376,6 +394,12 @@ nlohmann::ordered_json job_json(const JobReport& job) {
 uint64_t TaskListReport::missing() const {
   uint64_t n = 0;
   for (const JobReport& job : jobs) n += job.missing.size();
+  return n;
+}
+
+uint64_t TaskListReport::faults() const {
+  uint64_t n = 0;
+  for (const JobReport& job : jobs) n += job.faults.size();
   return n;
 }
 

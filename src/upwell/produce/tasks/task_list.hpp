@@ -27,6 +27,7 @@ struct TaskListOptions {
   DailyDate daily_date = DailyDate::kEnd;
   std::string snap_tag;      ///< of snapshots' file names; empty: the one that is there
   bool any_version = false;  ///< take directories whose path does not have ecco_version in it, too
+  bool check_meta = false;   ///< read every .meta and ask for the size of every .data
   bool allow_missing = false;  ///< leave out of a task what is not there
 };
 
@@ -45,8 +46,9 @@ struct JobReport {
   uint64_t tasks = 0;
   std::string first, last;  ///< granules
   std::vector<MissingInput> missing;
-  std::vector<std::string>
-      gaps;  ///< days or months between the first and the last that have no step
+  std::vector<std::string> faults;  ///< files that are not what their names and the clock say
+  /// Days or months between the first and the last that have no step.
+  std::vector<std::string> gaps;
   std::vector<std::string> notes;  ///< what is odd, but no fault
 };
 
@@ -58,6 +60,7 @@ struct TaskListReport {
   std::string error;
 
   uint64_t missing() const;
+  uint64_t faults() const;
   std::string to_json() const;
 };
 
