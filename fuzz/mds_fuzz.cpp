@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     options.one_layout = one_layout;
     Granule granule{"memory://x/T.0000000012.data", {}};
     granule.info.size = std::min(bytes, kMaxData);
-    auto dataset = format::mds::make_dataset(*meta, granule, options);
+    auto dataset = format::mds::make_dataset({{*meta, granule}}, options);
     if (!dataset) continue;
     if (bytes > kMaxData) __builtin_trap();  // more is believed than is there
     for (const Array& array : dataset->root.arrays)

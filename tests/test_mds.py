@@ -385,11 +385,49 @@ def test_times_that_disagree(tmp_path):
     bad(tmp_path, 64, data, "must be said with --mds-delta-t", options=("--mds-reference", "1992-01-01"))
 
 
-def test_a_piece_of_tiled_output(tmp_path):
-    data = write_pair(tmp_path / "T.001.001", np.zeros((2, 3), "f4"))
-    meta = data.with_suffix(".meta")
-    meta.write_text(meta.read_text().replace("    3,    1,    3", "    6,    1,    3"))
-    bad(tmp_path, 65, data, meta, "holds elements 1 to 3 of the 6 of dimension 1: a piece of tiled output")
+def write_pieces(directory, step, values, across=3, up=2):
+    """The field (k, j, i) as MITgcm's processes write it, each its box."""
+    directory.mkdir(exist_ok=True)
+    nz, ny, nx = values.shape
+    sy, sx = ny // up, nx // across
+    for by in range(up):
+        for bx in range(across):
+            box = values[:, by * sy:(by + 1) * sy, bx * sx:(bx + 1) * sx]
+            base = directory / f"T.{step:010d}.{bx + 1:03d}.{by + 1:03d}"
+            text = (f" nDims = [ 3 ];\n dimList = [\n {nx}, {bx * sx + 1}, {(bx + 1) * sx},\n {ny}, {by * sy + 1}, {(by + 1) * sy},\n"
+                    f" {nz}, 1, {nz}\n ];\n dataprec = [ 'float32' ];\n nrecords = [ 1 ];\n timeStepNumber = [ {step} ];\n")
+            pathlib.Path(f"{base}.meta").write_text(text)
+            pathlib.Path(f"{base}.data").write_bytes(box.astype(">f4").tobytes())
+
+
+def test_tiled_output_is_put_together(tmp_path):
+    truth = np.random.default_rng(3).normal(size=(3, 2, 8, 12)).astype("f4")
+    for i in range(3):
+        write_pieces(tmp_path / "run", 12 * i, truth[i])
+    for piece in ("T.0000000012.001.001.data", "T.0000000012.003.002.meta"):
+        assert bits(read(tmp_path / "run" / piece, "T", tmp_path)) == bits(truth[1:2])
+    for form in ("cube.json", "cube.parq", "cube.upwell"):
+        store = tmp_path / form
+        run = virtualize(tmp_path / "run", "-o", store)
+        assert "3 of 3 granules" in run.stderr
+        assert bits(read(store, "T", tmp_path)) == bits(truth)
+        upwell("verify", store, "--all", "-q")
+    assert bits(open_kerchunk(tmp_path / "cube.json")["T"].values) == bits(truth)
+    [array] = [a for a in info(tmp_path / "cube.upwell")["root"]["arrays"] if a["name"] == "T"]
+    assert array["segments"] == 6  # a box each, through all steps
+
+
+def test_pieces_that_do_not_make_a_field(tmp_path):
+    write_pieces(tmp_path / "run", 12, np.zeros((2, 8, 12), "f4"))
+    named = tmp_path / "run" / "T.0000000012.001.001.data"
+    other = tmp_path / "run" / "T.0000000012.002.002.data"
+    content = other.read_bytes()
+    other.write_bytes(content[:-1])
+    bad(tmp_path, 65, named, named, f"{other.name} has {len(content) - 1} bytes, but the .meta says {len(content)}")
+    other.unlink()
+    bad(tmp_path, 65, named, f"a lone .meta: {other} is not there")
+    other.with_suffix(".meta").unlink()
+    bad(tmp_path, 65, named, "5 pieces hold 160 of the 192 values of a record: others are missing")
 
 
 def test_one_bad_step_is_named_or_left_out(tmp_path):

@@ -12,7 +12,7 @@ namespace upwell::refs {
 namespace {
 
 constexpr size_t kLayoutsCompared = 64;
-constexpr size_t kMaxLanes = 64;
+constexpr size_t kMaxLanes = 1024;
 /// Unencoded chunks can be larger than anybody wants to be served.
 constexpr uint64_t kMaxViewChunk = 8 << 20;
 

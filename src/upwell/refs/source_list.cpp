@@ -192,6 +192,15 @@ void drop_sidecars(std::vector<std::string>& found) {
   });
 }
 
+/// Of the pieces of a field (MITgcm's tiled output) the first is the source, for all of them.
+void drop_pieces(std::vector<std::string>& found) {
+  std::unordered_set<std::string> fields;
+  std::erase_if(found, [&](const std::string& url) {
+    const std::string field = format::mds::whole_url(url);
+    return !field.empty() && !fields.insert(field).second;
+  });
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> expand_sources(io::Session& session,
@@ -208,6 +217,7 @@ Result<std::vector<std::string>> expand_sources(io::Session& session,
     if (seen.insert(url).second) urls.push_back(std::move(url));
   }
   drop_sidecars(urls);
+  drop_pieces(urls);
   if (urls.empty()) return fail(Code::kInvalidArgument, "no sources");
   return urls;
 }

@@ -16,8 +16,8 @@ namespace upwell::refs {
 /// object named twice is kept once. A directory that is itself a dataset (it holds .zmetadata,
 /// .zgroup, .zarray or zarr.json) stays one source, also among what lies below another. A DMR++
 /// ("X.nc.dmrpp") whose granule is a source too is none. A pair X.meta and X.data is one source,
-/// the X.data. kNotFound when something named is not
-/// there.
+/// the X.data; of the pieces X.001.002.data of a field the first is. kNotFound when something named
+/// is not there.
 Result<std::vector<std::string>> expand_sources(io::Session& session,
                                                 const std::vector<std::string>& sources);
 

@@ -38,8 +38,11 @@ struct TileSegment {
 
 class TileArray {
  public:
-  TileArray(const FieldLayout& field, uint32_t granule)
-      : field_(field), granule_(granule), nx_(field.plane[1]), item_(field.item_size) {
+  explicit TileArray(const FieldLayout& field)
+      : field_(field),
+        granule_(field.parts[0].granule),
+        nx_(field.plane[1]),
+        item_(field.item_size) {
     level_bytes_ = kTiles * nx_ * nx_ * item_;
   }
 
@@ -101,8 +104,8 @@ class TileArray {
     for (uint64_t level = 0; level < levels; ++level) {
       for (uint64_t n = 0; n < chunks; ++n) {
         const auto [start, length] = place(n);
-        index->set(level * chunks + n, granule_, field_.first_byte + level * level_bytes_ + start,
-                   length);
+        index->set(level * chunks + n, granule_,
+                   field_.parts[0].first_byte + level * level_bytes_ + start, length);
       }
     }
     auto layout = std::make_shared<SegmentLayout>();
@@ -119,21 +122,29 @@ class TileArray {
   uint64_t nx_, item_, level_bytes_;
 };
 
-Segment run_of_bytes(const FieldLayout& field, uint32_t granule, const Shape& shape,
-                     uint64_t subchunk_bytes) {
+/// `like`: of another part; its layout is used where it is the same.
+Segment run_of_bytes(const FieldLayout& field, const FieldPart& part, uint64_t subchunk_bytes,
+                     const Segment* like) {
+  Segment out;
+  out.origin.assign(field.leading.size(), 0);
+  out.origin.insert(out.origin.end(), part.origin.begin(), part.origin.end());
+  out.shape = field.leading;
+  out.shape.insert(out.shape.end(), part.shape.begin(), part.shape.end());
+  const Shape chunk = hdf5::subchunk_shape(out.shape, field.item_size, subchunk_bytes);
+  out.grid = grid_shape(out.shape, chunk);
+  const uint64_t bytes = element_count(chunk) * field.item_size;
+  auto index = std::make_shared<DenseChunkIndex>(element_count(out.grid), part.granule);
+  for (uint64_t n = 0; n < index->size(); ++n)
+    index->set(n, part.granule, part.first_byte + n * bytes, bytes);
+  out.chunks = std::move(index);
+  if (like != nullptr && like->layout->chunk_shape == chunk) {
+    out.layout = like->layout;
+    return out;
+  }
   auto layout = std::make_shared<SegmentLayout>();
   layout->type = DataType::floating(field.item_size, ByteOrder::kBig);
-  layout->chunk_shape = hdf5::subchunk_shape(shape, field.item_size, subchunk_bytes);
-  Segment out;
-  out.origin.assign(shape.size(), 0);
-  out.shape = shape;
-  out.grid = grid_shape(shape, layout->chunk_shape);
-  const uint64_t bytes = element_count(layout->chunk_shape) * field.item_size;
-  auto index = std::make_shared<DenseChunkIndex>(element_count(out.grid), granule);
-  for (uint64_t n = 0; n < index->size(); ++n)
-    index->set(n, granule, field.first_byte + n * bytes, bytes);
+  layout->chunk_shape = chunk;
   out.layout = std::move(layout);
-  out.chunks = std::move(index);
   return out;
 }
 
@@ -143,7 +154,7 @@ bool is_compact_llc(uint64_t nx, uint64_t ny) {
   return nx >= 2 && ny % nx == 0 && ny / nx == kTiles;
 }
 
-Array make_field(const FieldLayout& field, uint32_t granule, const ScanOptions& options) {
+Array make_field(const FieldLayout& field, const ScanOptions& options) {
   Array out;
   out.name = field.name;
   out.type = DataType::floating(field.item_size, ByteOrder::kBig);
@@ -158,12 +169,17 @@ Array make_field(const FieldLayout& field, uint32_t granule, const ScanOptions& 
   }
   out.dimensions.insert(out.dimensions.end(), field.plane_names.begin(), field.plane_names.end());
   if (!field.tiles) {
-    out.segments.push_back(run_of_bytes(field, granule, out.shape, options.subchunk_bytes));
+    // Whoever cuts later can do so with one run of bytes, not with several parts.
+    const bool parts = field.parts.size() > 1 && options.subchunk_bytes == 0;
+    const uint64_t bytes = parts ? kMaxFaceBytes : options.subchunk_bytes;
+    for (const FieldPart& part : field.parts)
+      out.segments.push_back(
+          run_of_bytes(field, part, bytes, out.segments.empty() ? nullptr : &out.segments[0]));
   } else if (options.one_layout) {
-    out.segments.push_back(TileArray(field, granule).rows());
+    out.segments.push_back(TileArray(field).rows());
   } else {
-    out.segments.push_back(TileArray(field, granule).plain_tiles());
-    out.segments.push_back(TileArray(field, granule).turned_tiles());
+    out.segments.push_back(TileArray(field).plain_tiles());
+    out.segments.push_back(TileArray(field).turned_tiles());
   }
   out.chunk_shape = out.segments[0].layout->chunk_shape;
   return out;

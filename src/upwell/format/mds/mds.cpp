@@ -73,13 +73,15 @@ std::vector<FieldRecords> field_records(const Meta& meta, const std::string& pre
 
 class DatasetMaker {
  public:
-  DatasetMaker(const Meta& meta, const Granule& data, const ScanOptions& options)
-      : meta_(meta), data_(data), options_(options), name_(split_file_name(data.url)) {}
+  DatasetMaker(const std::vector<Piece>& pieces, const ScanOptions& options)
+      : pieces_(pieces),
+        meta_(pieces[0].meta),
+        options_(options),
+        name_(split_file_name(pieces[0].data.url)) {}
 
   Result<Dataset> make() {
-    UPWELL_CHECK(check());
     out_.format = "mds";
-    granule_ = out_.granules->intern(data_);
+    for (const Piece& piece : pieces_) granules_.push_back(out_.granules->intern(piece.data));
     UPWELL_TRY(time_, time_axis(meta_, name_.step, options_.mds));
     for (Array& array : time_.arrays) add(std::move(array));
     for (const FieldRecords& field : field_records(meta_, name_.prefix)) add_field(field);
@@ -88,27 +90,6 @@ class DatasetMaker {
   }
 
  private:
-  Result<> check() const {
-    for (size_t d = 0; d < meta_.dimensions.size(); ++d) {
-      const MetaDimension& one = meta_.dimensions[d];
-      if (one.whole()) continue;
-      return fail(Code::kUnsupported,
-                  fmt::format("{}holds elements {} to {} of the {} of dimension {}: a piece of "
-                              "tiled output; pieces are not put together here, let the model write "
-                              "whole fields (useSingleCpuIO or globalFiles in its file data)",
-                              meta_.at("dimList"), one.start, one.end, one.size, d + 1));
-    }
-    const uint64_t wanted = meta_.data_bytes();
-    if (data_.info.size == wanted) return {};
-    std::string sizes;
-    for (const MetaDimension& one : meta_.dimensions)
-      sizes += fmt::format("{}{}", sizes.empty() ? "" : " x ", one.extent());
-    return fail(Code::kInvalidData,
-                fmt::format("{} has {} bytes, but the .meta says {}: {} record{} of {} float{}",
-                            leaf_of(data_.url), data_.info.size, wanted, meta_.records,
-                            meta_.records == 1 ? "" : "s", sizes, 8 * meta_.item_size));
-  }
-
   void add(Array array) {
     if (is_dropped(options_, array.name)) {
       out_.dropped.push_back("/" + array.name);
@@ -143,24 +124,29 @@ class DatasetMaker {
     FieldLayout field;
     field.name = records.name;
     field.item_size = meta_.item_size;
-    field.first_byte = records.first * meta_.record_elements() * meta_.item_size;
     if (!time_.dimension.empty()) lead(field, time_.dimension, 1);
     if (!records.axis.empty()) lead(field, records.axis, records.count);
     for (size_t d = dims.size(); d-- > 2;)
-      lead(field, d == 2 ? std::string(place.z) : fmt::format("dim_{}", d + 1), dims[d].extent());
+      lead(field, d == 2 ? std::string(place.z) : fmt::format("dim_{}", d + 1), dims[d].size);
     // Profiles (RC, DRF) are written as columns of a plane of one point.
-    const bool column = dims.size() > 2 && dims[0].extent() == 1 && dims[1].extent() == 1;
-    if (!column) {
-      if (dims.size() > 1) {
-        field.plane.push_back(dims[1].extent());
-        field.plane_names.emplace_back(place.y);
-      }
-      field.plane.push_back(dims[0].extent());
-      field.plane_names.emplace_back(place.x);
-      field.tiles = options_.mds.tiles && dims.size() > 1 &&
-                    is_compact_llc(dims[0].extent(), dims[1].extent());
+    const bool column = dims.size() > 2 && dims[0].size == 1 && dims[1].size == 1;
+    const size_t rank = column ? 0 : std::min<size_t>(dims.size(), 2);
+    for (size_t d = rank; d-- > 0;) {
+      field.plane.push_back(dims[d].size);
+      field.plane_names.emplace_back(d == 0 ? place.x : place.y);
     }
-    Array array = make_field(field, granule_, options_);
+    field.tiles = options_.mds.tiles && rank == 2 && pieces_.size() == 1 &&
+                  is_compact_llc(dims[0].size, dims[1].size);
+    for (size_t p = 0; p < pieces_.size(); ++p) {
+      const Meta& own = pieces_[p].meta;
+      FieldPart part{{}, {}, granules_[p], records.first * own.record_elements() * own.item_size};
+      for (size_t d = rank; d-- > 0;) {
+        part.origin.push_back(own.dimensions[d].start - 1);
+        part.shape.push_back(own.dimensions[d].extent());
+      }
+      field.parts.push_back(std::move(part));
+    }
+    Array array = make_field(field, options_);
     if (meta_.missing) array.attributes.push_back({"missing_value", missing_value(), false});
     if (!time_.coordinates.empty())
       array.attributes.push_back({"coordinates", make_text(time_.coordinates), false});
@@ -202,13 +188,13 @@ class DatasetMaker {
     }
   }
 
-  const Meta& meta_;
-  const Granule& data_;
+  const std::vector<Piece>& pieces_;
+  const Meta& meta_;  ///< of the first piece: all say the same of the field
   const ScanOptions& options_;
   FileName name_;
   TimeAxis time_;
   Dataset out_;
-  uint32_t granule_ = 0;
+  std::vector<uint32_t> granules_;  ///< of the pieces
 };
 
 class MetaReader : public GranuleReader {
@@ -258,7 +244,8 @@ Result<> link_data(io::Session& session, GranuleReader& reader, Dataset& dataset
                   fmt::format("a lone .meta: {} is not there", leaf_of(data.url)));
     UPWELL_TRY(data.info, std::move(info));
   }
-  UPWELL_TRY(dataset, make_dataset(file.meta(), data, options));
+  UPWELL_TRY(const std::vector<Piece> pieces, find_pieces(session, {file.meta(), data}));
+  UPWELL_TRY(dataset, make_dataset(pieces, options));
   return {};
 }
 
@@ -266,9 +253,16 @@ Result<> link_data(io::Session& session, GranuleReader& reader, Dataset& dataset
 
 std::string meta_url(const std::string& url) { return with_end(url, kMetaEnd); }
 std::string data_url(const std::string& url) { return with_end(url, kDataEnd); }
+std::string whole_url(const std::string& url) {
+  const std::string_view name = whole_name(url);
+  if (name.empty()) return {};
+  const size_t slash = url.substr(0, url.find('?')).rfind('/');
+  return url.substr(0, slash + 1).append(name).append(kDataEnd);
+}
 
-Result<Dataset> make_dataset(const Meta& meta, const Granule& data, const ScanOptions& options) {
-  return DatasetMaker(meta, data, options).make();
+Result<Dataset> make_dataset(const std::vector<Piece>& pieces, const ScanOptions& options) {
+  UPWELL_CHECK(check_pieces(pieces));
+  return DatasetMaker(pieces, options).make();
 }
 
 const Format& mds_format() {

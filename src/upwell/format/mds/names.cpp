@@ -50,13 +50,36 @@ bool fits(std::string_view pattern, std::string_view name) {
   return name.starts_with(pattern.substr(0, pattern.size() - 1));
 }
 
+std::string_view last_part(std::string_view url) {
+  url = url.substr(0, url.find('?'));
+  return url.substr(url.rfind('/') + 1);
+}
+
+/// Without ".001" at the end; empty when there is none.
+std::string_view without_number(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos || dot == 0) return {};
+  const std::string_view digits = name.substr(dot + 1);
+  const bool number =
+      digits.size() == 3 && std::all_of(digits.begin(), digits.end(),
+                                        [](unsigned char c) { return std::isdigit(c) != 0; });
+  return number ? name.substr(0, dot) : std::string_view();
+}
+
 }  // namespace
 
+std::string_view whole_name(std::string_view url) {
+  std::string_view name = last_part(url);
+  if (!name.ends_with(".data") && !name.ends_with(".meta")) return {};
+  name.remove_suffix(std::string_view(".data").size());
+  return without_number(without_number(name));
+}
+
 FileName split_file_name(std::string_view url) {
-  url = url.substr(0, url.find('?'));
-  std::string_view name = url.substr(url.rfind('/') + 1);
+  std::string_view name = last_part(url);
   for (const std::string_view end : {".data", ".meta"})
     if (name.ends_with(end)) name.remove_suffix(end.size());
+  if (const std::string_view whole = whole_name(url); !whole.empty()) name = whole;
   FileName out{std::string(name.empty() ? "data" : name), {}};
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos || dot == 0) return out;

@@ -16,6 +16,10 @@ struct FileName {
 /// Of a path or URL, with or without .data or .meta at its end.
 FileName split_file_name(std::string_view url);
 
+/// "x.0000000012" of ".../x.0000000012.001.002.data", a piece of tiled output; empty for names
+/// without the two numbers.
+std::string_view whole_name(std::string_view url);
+
 /// The dimensions of a field on the staggered C grid: of cell centres ("i", "j", "k") or of what
 /// lies half a cell to the west ("i_g"), south ("j_g") or up ("k_l"), as xmitgcm and ECCO name
 /// them. Centres where nothing is known of the name.
