@@ -9,6 +9,7 @@ import json
 import lzma
 import os
 import pathlib
+import random
 import re
 import subprocess
 
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from test_bad_input import expect
+from test_bad_input import expect, run
 from test_serve import serving
 from test_verify import root  # noqa: F401, a fixture
 from test_virtualize import UPWELL, bits, open_kerchunk, open_zarr, virtualize
@@ -26,9 +27,9 @@ N = 4  # of the small llc grid
 
 
 def upwell(*arguments, status=0):
-    run = subprocess.run([UPWELL, *map(str, arguments)], capture_output=True, text=True, timeout=300)
-    assert run.returncode == status, f"{arguments}\nstatus {run.returncode}\n{run.stdout}\n{run.stderr}"
-    return run
+    done = subprocess.run([UPWELL, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, f"{arguments}\nstatus {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 def meta_text(shape, precision="float32", records=1, step=None, interval=None, missing=None, fields=None, more=""):
@@ -217,9 +218,9 @@ def test_time_steps_as_references(tmp_path):
 def test_time_steps_in_upwells_own_form_are_faces(tmp_path):
     truth = tiles_of(series(tmp_path / "run"))
     store = tmp_path / "cube.upwell"
-    run = virtualize(tmp_path / "run" / "*.meta", "-o", store)
+    made = virtualize(tmp_path / "run" / "*.meta", "-o", store)
     # Seven tiles and two faces a level and step, and three intervals.
-    assert f"{3 * 3 * 9} references" in run.stderr
+    assert f"{3 * 3 * 9} references" in made.stderr
     [array] = [a for a in info(store)["root"]["arrays"] if a["name"] == "UVEL"]
     assert array["segments"] == 2
     assert bits(read(store, "UVEL", tmp_path)) == bits(truth)
@@ -310,9 +311,9 @@ def test_over_http(tmp_path, root):  # noqa: F811
     truth = tiles_of(series(tmp_path / "run"))
     urls = [f"{root}/run/{p.name}" for p in sorted((tmp_path / "run").glob("*.data"))]
     out = tmp_path / "row.npy"
-    run = upwell("read", urls[0], "UVEL", "--isel", "timeStepNumber=0,k=1,tile=11,j=2", "-o", out, "-q", "--stats")
+    made = upwell("read", urls[0], "UVEL", "--isel", "timeStepNumber=0,k=1,tile=11,j=2", "-o", out, "-q", "--stats")
     assert bits(np.load(out)) == bits(truth[0, 1, 11, 2])
-    assert json.loads(run.stderr)["bytes_asked"] < 2000  # the .meta and a face
+    assert json.loads(made.stderr)["bytes_asked"] < 2000  # the .meta and a face
     for form in ("cube.json", "cube.upwell"):
         virtualize(*urls, "-o", tmp_path / form, "-q")
         assert bits(read(tmp_path / form, "UVEL", tmp_path)) == bits(truth)
@@ -376,6 +377,34 @@ def test_a_meta_that_is_wrong(tmp_path, change, says):
     expect(65, "info", meta, says=[meta, says])
 
 
+def test_a_damaged_meta_is_an_error_or_harmless(tmp_path):
+    data = write_pair(tmp_path / "T.0000000001", np.zeros((2, 3), "f4"), step=1, interval=(0, 3600), fields=["T"])
+    meta = data.with_suffix(".meta")
+    whole = meta.read_bytes()
+    rng = random.Random(7)
+    statuses = set()
+    for _ in range(120):
+        text = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(text))
+            change = rng.choice(["cut", "byte", "copy", "digit"])
+            if change == "cut":
+                del text[at:at + rng.randint(1, 30)]
+            elif change == "byte":
+                text[at] = rng.randrange(256)
+            elif change == "copy":
+                text[at:at] = text[max(0, at - 40):at]
+            else:
+                text[at:at] = b"9" * rng.randint(1, 20)
+            text = text or bytearray(b" ")
+        meta.write_bytes(text)
+        status, _, message = run("info", data)
+        assert status in (0, 65), (bytes(text), message)
+        assert status == 0 or str(meta) in message, message
+        statuses.add(status)
+    assert statuses == {0, 65}
+
+
 def test_times_that_disagree(tmp_path):
     data = write_pair(tmp_path / "T.0000000024", np.zeros((2, 3), "f4"), step=24, interval=(0, 86400))
     bad(tmp_path, 65, data, "line 9: timeInterval ends at 86400 s, but step 24 of 1800 s each (--mds-delta-t) is 43200 s",
@@ -408,8 +437,8 @@ def test_tiled_output_is_put_together(tmp_path):
         assert bits(read(tmp_path / "run" / piece, "T", tmp_path)) == bits(truth[1:2])
     for form in ("cube.json", "cube.parq", "cube.upwell"):
         store = tmp_path / form
-        run = virtualize(tmp_path / "run", "-o", store)
-        assert "3 of 3 granules" in run.stderr
+        made = virtualize(tmp_path / "run", "-o", store)
+        assert "3 of 3 granules" in made.stderr
         assert bits(read(store, "T", tmp_path)) == bits(truth)
         upwell("verify", store, "--all", "-q")
     assert bits(open_kerchunk(tmp_path / "cube.json")["T"].values) == bits(truth)
@@ -435,8 +464,8 @@ def test_one_bad_step_is_named_or_left_out(tmp_path):
     broken = tmp_path / "run" / "UVEL_mon_mean.0000001428.data"
     broken.write_bytes(broken.read_bytes()[:-4])
     store = tmp_path / "cube.json"
-    run = virtualize(tmp_path / "run", "-o", store, "-q", status=65)
-    assert "1 of 3 granules" in run.stderr and broken.name in run.stderr and "bytes, but the .meta says" in run.stderr
+    made = virtualize(tmp_path / "run", "-o", store, "-q", status=65)
+    assert "1 of 3 granules" in made.stderr and broken.name in made.stderr and "bytes, but the .meta says" in made.stderr
     assert not store.exists()
     virtualize(tmp_path / "run", "-o", store, "-q", "--on-drift", "skip")
     assert open_kerchunk(store)["timeStepNumber"].values.tolist() == [732, 2172]

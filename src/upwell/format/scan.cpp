@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 #include <utility>
 
 #include "format/format.hpp"
@@ -101,7 +102,7 @@ std::pair<const Format*, std::string> scan_description(const std::string& url) {
   return {nullptr, ""};
 }
 
-/// `granule` by what another object says of it, or by what it says of another.
+/// `granule` by what `description` says, which can be itself and then speaks of another.
 Result<Dataset> scan_described(io::Session& session, const Format& format, const Granule& granule,
                                const Granule& description, const ScanOptions& options, int depth) {
   Window window(description.info.size);
@@ -117,24 +118,35 @@ Result<Dataset> scan_described(io::Session& session, const Format& format, const
   return dataset;
 }
 
+/// The dataset, where an object describes this one. `lacking`: that object, where it should be but
+/// is not.
+Result<std::optional<Dataset>> scan_by_name(io::Session& session, const Granule& granule,
+                                            const ScanOptions& options, int depth,
+                                            std::string& lacking) {
+  const auto [format, url] = scan_description(granule.url);
+  if (format == nullptr) return std::nullopt;
+  if (url == granule.url) {
+    UPWELL_TRY(Dataset own, scan_described(session, *format, granule, granule, options, depth));
+    return own;
+  }
+  auto info = session.stat(url, granule.reach);
+  if (!info && info.error().code == Code::kNotFound) {
+    lacking = url;
+    return std::nullopt;
+  }
+  if (!info) return fail(std::move(info).error());
+  auto dataset =
+      scan_described(session, *format, granule, {url, *info, granule.reach}, options, depth);
+  if (!dataset) return fail(std::move(dataset).error().with(url));
+  return std::move(*dataset);
+}
+
 Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
                              const ScanOptions& options, int depth) {
-  uint64_t size = granule.info.size;
   std::string lacking;
-  if (const auto [format, url] = scan_description(granule.url); format != nullptr) {
-    Granule description = granule;
-    if (url != granule.url) {
-      auto info = session.stat(url, granule.reach);
-      if (!info && info.error().code != Code::kNotFound) return fail(std::move(info).error());
-      if (!info) lacking = url;
-      if (info) description = {url, *info, granule.reach};
-    }
-    if (lacking.empty()) {
-      auto dataset = scan_described(session, *format, granule, description, options, depth);
-      if (!dataset && url != granule.url) return fail(std::move(dataset).error().with(url));
-      return dataset;
-    }
-  }
+  UPWELL_TRY(auto described, scan_by_name(session, granule, options, depth, lacking));
+  if (described) return std::move(*described);
+  uint64_t size = granule.info.size;
   if (size == 0) return fail(Code::kInvalidData, "the object is empty");
 
   uint64_t head_bytes = 0;
