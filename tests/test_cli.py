@@ -436,7 +436,7 @@ def test_stats_are_one_json_line(grid, command):
     run = upwell(command[0], grid, *array, *command[1:], "--stats", "--quiet")
     assert len(run.stderr.splitlines()) == 1
     stats = json.loads(run.stderr)
-    wanted = {"requests", "bytes_asked", "bytes_fetched", "cache_hits", "wall_s", "peak_memory_bytes"}
+    wanted = {"requests", "rounds", "bytes_asked", "bytes_fetched", "cache_hits", "wall_s", "peak_memory_bytes"}
     assert wanted <= set(stats)
     assert stats["requests"] > 0
     assert stats["bytes_asked"] > 0

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -74,8 +75,13 @@ Result<> blocking_for(size_t n, size_t threads, const std::function<Result<>(siz
   FirstError first;
   std::atomic<size_t> next{0};
   auto worker = [&] {
-    for (size_t i = next++; i < n && !first.stopped(); i = next++) {
-      if (auto result = fn(i); !result) first.set(std::move(result).error());
+    try {
+      for (size_t i = next++; i < n && !first.stopped(); i = next++) {
+        if (auto result = fn(i); !result) first.set(std::move(result).error());
+      }
+    } catch (const std::bad_alloc&) {
+      // Beyond the end of a thread it would end the process.
+      first.set({Code::kResourceExhausted, "out of memory", {}, {}});
     }
   };
   size_t extra = std::min(std::max<size_t>(threads, 1), n) - 1;

@@ -29,6 +29,7 @@ void print_stats(const io::Counters& counters, double wall_s) {
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
   };
   nlohmann::ordered_json line{{"requests", counters.requests},
+                              {"rounds", counters.rounds},
                               {"retries", counters.retries},
                               {"bytes_asked", counters.bytes_asked},
                               {"bytes_fetched", counters.bytes_fetched},
@@ -179,7 +180,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
   const char* common_group = "Common options";
   command
       ->add_flag("--stats", common.stats,
-                 "Print one JSON line on stderr: requests, bytes, hits, seconds, peak memory")
+                 "Print one JSON line on stderr: requests, rounds, bytes, hits, seconds, peak memory")
       ->group(common_group);
   command->add_flag("-q,--quiet", common.quiet, "No progress")->group(common_group);
   command->add_option("--cache-dir", common.cache_dir, "Keep fetched blocks here between runs")

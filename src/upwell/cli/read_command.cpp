@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/parallel.hpp"
 #include "cli/command.hpp"
 #include "cli/read_output.hpp"
 #include "cube/summary.hpp"
@@ -22,25 +23,30 @@ struct ReadRequestOptions {
   bool raw = false, nearest = false;
 };
 
-Result<> print_summary(Context& context, const Dataset& dataset, const Array& array,
-                       const Selection& selection, bool raw) {
+/// Values of remote arrays are on their way together: of so many arrays at once, in the memory that
+/// one alone would have.
+constexpr size_t kArraysAtOnce = 8;
+constexpr uint64_t kRemoteBudget = 128 << 20;
+
+Result<std::string> summary_text(Context& context, const Dataset& dataset, const Array& array,
+                                 const Selection& selection, bool raw, const ReadOptions& budget) {
   auto units = text_attribute(array.attributes, "units");
   std::vector<std::string> names;
   for (size_t d = 0; d < array.shape.size(); ++d) {
     bool named = d < array.dimensions.size() && !array.dimensions[d].empty();
     names.push_back(named ? array.dimensions[d] : fmt::format("dim_{}", d));
   }
-  fmt::print("{} ({}) [{}] {}{}\n", array.name, fmt::join(names, ", "),
-             fmt::join(selection.shape, ", "), describe(array.type), units ? ", " + *units : "");
-  if (!array.type.is_number()) {
-    fmt::print("(write the values with -o FILE, or -o - for text)\n");
-    return {};
-  }
-  UPWELL_TRY(Summary summary, summarize(context.session(), dataset, array, selection, raw));
-  fmt::print("values {}  missing {}\n", summary.count, summary.missing);
+  std::string text = fmt::format("{} ({}) [{}] {}{}\n", array.name, fmt::join(names, ", "),
+                                 fmt::join(selection.shape, ", "), describe(array.type),
+                                 units ? ", " + *units : "");
+  if (!array.type.is_number())
+    return text + "(write the values with -o FILE, or -o - for text)\n";
+  UPWELL_TRY(Summary summary,
+             summarize(context.session(), dataset, array, selection, raw, budget));
+  text += fmt::format("values {}  missing {}\n", summary.count, summary.missing);
   if (summary.count > 0)
-    fmt::print("min {}  max {}  mean {:.10g}\n", summary.min, summary.max, summary.mean);
-  return {};
+    text += fmt::format("min {}  max {}  mean {:.10g}\n", summary.min, summary.max, summary.mean);
+  return text;
 }
 
 Result<std::vector<AxisRequest>> axis_requests(const ReadRequestOptions& options) {
@@ -74,8 +80,11 @@ Result<Dataset> open_for_arrays(Context& context, const ReadRequestOptions& opti
   return refs::open_source_with(context.session(), options.source, open);
 }
 
-Result<> read_array(Context& context, const ReadRequestOptions& options, const Dataset& dataset,
-                    const std::string& name, const std::vector<AxisRequest>& requests) {
+/// The summary as text, or the values in a file.
+Result<std::string> read_array(Context& context, const ReadRequestOptions& options,
+                               const Dataset& dataset, const std::string& name,
+                               const std::vector<AxisRequest>& requests,
+                               const ReadOptions& budget) {
   const Array* array = dataset.root.find_array(name);
   if (array == nullptr) {
     std::string known;
@@ -92,11 +101,42 @@ Result<> read_array(Context& context, const ReadRequestOptions& options, const D
   UPWELL_TRY(NamedSelection named, resolve_selection(context.session(), dataset, path, *array,
                                                      requests, options.nearest));
   if (options.output.empty())
-    return print_summary(context, dataset, *array, named.selection, options.raw);
+    return summary_text(context, dataset, *array, named.selection, options.raw, budget);
   UPWELL_TRY(Company company, company_of(options.output));
   UPWELL_TRY(Table table,
              read_table(context.session(), dataset, path, named, options.raw, company));
-  return write_table(options.output, std::move(table));
+  UPWELL_CHECK(write_table(options.output, std::move(table)));
+  return std::string();
+}
+
+bool is_remote(Context& context, const Dataset& dataset) {
+  if (dataset.granules->size() == 0) return false;
+  auto traits = context.session().traits(dataset.granules->at(0).url);
+  return traits && traits->worth_caching;
+}
+
+/// One array after another; of a remote source several at once, so that they cost the round trips
+/// of one.
+Result<> read_arrays(Context& context, const ReadRequestOptions& options, const Dataset& dataset,
+                     const std::vector<AxisRequest>& requests) {
+  const size_t n = options.arrays.size();
+  const size_t at_once = is_remote(context, dataset) ? std::min(n, kArraysAtOnce) : 1;
+  ReadOptions budget;
+  if (at_once > 1) budget.memory_budget = kRemoteBudget / at_once;
+  std::vector<Result<std::string>> texts(n);
+  for (size_t begin = 0; begin < n; begin += at_once) {
+    const size_t count = std::min(at_once, n - begin);
+    UPWELL_CHECK(blocking_for(count, count, [&](size_t k) -> Result<> {
+      texts[begin + k] =
+          read_array(context, options, dataset, options.arrays[begin + k], requests, budget);
+      return {};
+    }));
+    for (size_t i = begin; i < begin + count; ++i) {
+      UPWELL_TRY(const std::string text, std::move(texts[i]));
+      fmt::print("{}", text);
+    }
+  }
+  return {};
 }
 
 Result<> run_read(Context& context, const ReadRequestOptions& options) {
@@ -108,9 +148,7 @@ Result<> run_read(Context& context, const ReadRequestOptions& options) {
   UPWELL_TRY(auto requests, axis_requests(options));
   UPWELL_TRY(Dataset dataset, open_for_arrays(context, options, requests));
   context.print_notes(options.source, dataset);
-  for (const std::string& name : options.arrays)
-    UPWELL_CHECK(read_array(context, options, dataset, name, requests));
-  return {};
+  return read_arrays(context, options, dataset, requests);
 }
 
 }  // namespace

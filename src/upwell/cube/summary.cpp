@@ -102,7 +102,7 @@ Result<Partial> decode_and_add(const cf::Decoding& decoding, const DataType& raw
 }  // namespace
 
 Result<Summary> summarize(io::Session& session, const Dataset& dataset, const Array& array,
-                          const Selection& selection, bool raw) {
+                          const Selection& selection, bool raw, const ReadOptions& options) {
   if (!array.type.is_number())
     return fail(Code::kInvalidArgument, array.name + " does not hold numbers");
   cf::Decoding decoding = raw ? cf::Decoding{} : cf::decoding_of(array);
@@ -124,7 +124,7 @@ Result<Summary> summarize(io::Session& session, const Dataset& dataset, const Ar
     merge(all, p);
     return {};
   };
-  UPWELL_CHECK(read_pieces(session, dataset, array, selection, sink, fill));
+  UPWELL_CHECK(read_pieces(session, dataset, array, selection, sink, fill, options));
   for (const auto& [origin, p] : partials) merge(all, p);
   double mean = all.count == 0 ? NAN : all.sum / static_cast<double>(all.count);
   return Summary{all.count, all.missing, all.min, all.max, mean};

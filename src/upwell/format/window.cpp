@@ -108,8 +108,9 @@ ByteSpan Window::join(uint64_t offset, uint64_t length) {
 
 void Window::ask(uint64_t offset, uint64_t length) {
   uint64_t end = offset + length;
-  if (uint64_t block = ahead_ / 2) {
+  if (const uint64_t block = ahead_ / 8) {
     end = std::max(end, std::min(offset + ahead_, object_size_));
+    offset -= std::min(offset, ahead_ / 2);
     offset -= offset % block;
     end = std::min(object_size_, end + (block - end % block) % block);
   }

@@ -34,6 +34,12 @@ struct ObjectInfo {
   bool operator==(const ObjectInfo&) const = default;
 };
 
+/// What is asked of an object first.
+struct Front {
+  ObjectInfo info;
+  SharedBytes bytes;  ///< its first bytes: as many as were asked for or all there are, or more
+};
+
 struct ReadRequest {
   std::string url;
   Range range;
@@ -43,13 +49,13 @@ struct ReadRequest {
 /// What a round trip costs here: the session coalesces ranges by it.
 struct StoreTraits {
   uint64_t coalesce_gap = 64 << 10;  ///< two ranges farther apart are never one request
-  /// What a batch costs: each turn of `parallelism` requests a latency, and all bytes their time.
-  /// Of gaps up to coalesce_gap that is taken which makes the batch cheapest. Latency 0: the
-  /// widest.
+  /// Of gaps up to coalesce_gap that is taken which makes a batch cheapest (io/line_cost.hpp), and
+  /// large ranges are asked for in parts where that is faster. Latency 0: the widest, whole.
   double latency_s = 0;
   double bytes_per_s = 0;
   uint64_t max_request = 16 << 20;  ///< a coalesced request does not grow beyond this
   size_t parallelism = 8;           ///< requests in flight to one host
+  size_t ready = 8;                 ///< of these, without the wait for a connection
   bool worth_caching = true;        ///< false where reading again is as cheap as a cache
 };
 
@@ -92,10 +98,16 @@ class ByteStore {
   virtual ~ByteStore() = default;
 
   virtual StoreTraits traits() const = 0;
+  /// The same for what lies behind this URL, as far as the way there is known.
+  virtual StoreTraits traits_for(const std::string& /*url*/) const { return traits(); }
 
   /// Size and identity. kNotFound when there is no such object; kChanged when the object changed
   /// since this store first saw it; kPermissionDenied when `reach` does not lead there.
   virtual Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) = 0;
+
+  /// Size and identity together with the first `length` bytes, in one round trip where the store
+  /// can. Errors as of `stat` and `read`; an object that is shorter is no error.
+  virtual Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {});
 
   /// Reads a batch, in parallel where that pays; result i answers request i and has exactly the
   /// length asked for (for kToEnd: up to the end; an offset at the end gives no bytes). One failing

@@ -84,6 +84,31 @@ TEST_P(ByteStoreConformance, StatTellsTheSizeAndAnIdentity) {
   EXPECT_EQ(*known, *info);
 }
 
+TEST_P(ByteStoreConformance, TheFrontComesWithTheState) {
+  const std::string content = pattern(1000);
+  const std::string url = fixture_->put("a.bin", content);
+  auto front = store().front(url, 100);
+  ASSERT_TRUE(front) << front.error().to_string();
+  auto info = store().stat(url);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(front->info, *info);
+  EXPECT_EQ(as_text(front->bytes.span()).substr(0, 100), content.substr(0, 100));
+  auto all = store().front(url, 5000);
+  ASSERT_TRUE(all) << all.error().to_string();
+  EXPECT_EQ(as_text(all->bytes.span()), content);
+  auto none = store().front(fixture_->put("empty.bin", ""), 100);
+  ASSERT_TRUE(none) << none.error().to_string();
+  EXPECT_EQ(none->info.size, 0u);
+  EXPECT_TRUE(none->bytes.empty());
+  auto missing = store().front(fixture_->directory() + "missing.bin", 100);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::kNotFound);
+  fixture_->put("a.bin", content + "more");
+  auto changed = store().front(url, 100);
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, Code::kChanged);
+}
+
 TEST_P(ByteStoreConformance, ReadsExactRanges) {
   std::string content = pattern(300'000);
   std::string url = fixture_->put("a.bin", content);

@@ -71,6 +71,14 @@ StoreTraits FaultStore::traits() const {
   return below_->traits();
 }
 
+StoreTraits FaultStore::traits_for(const std::string& url) const {
+  {
+    std::lock_guard lock(mutex_);
+    if (traits_) return *traits_;
+  }
+  return below_->traits_for(url);
+}
+
 std::vector<Fault> FaultStore::striking(const std::string& url, const Range* read) {
   std::vector<Fault> out;
   double delay_s = 0;

@@ -44,6 +44,7 @@ class FaultStore : public ByteStore {
   void set_traits(StoreTraits traits);
 
   StoreTraits traits() const override;
+  StoreTraits traits_for(const std::string& url) const override;
   Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   Result<std::vector<std::string>> list(const std::string& prefix) override;

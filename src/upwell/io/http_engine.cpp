@@ -12,9 +12,11 @@
 #include <new>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "io/proxy.hpp"
 #include "io/session.hpp"
+#include "io/spare_sockets.hpp"
 #include "io/url.hpp"
 
 namespace upwell::io {
@@ -25,6 +27,9 @@ using Clock = EngineClock;
 constexpr size_t kMaxHeaderBytes = 256 << 10;
 /// Lengths that a server claims are believed so far; beyond, the buffer grows with what arrives.
 constexpr uint64_t kMaxReserve = 64 << 20;
+/// A walk takes its next step within a round trip. A server that serves one connection at a time
+/// is not kept longer than this.
+constexpr std::chrono::seconds kSpareLife(3);
 
 }  // namespace
 
@@ -35,6 +40,18 @@ struct AddressBook {
   /// For each host, where the user's own requests have reached it: bits 1 << class.
   std::unordered_map<std::string, unsigned> found;
   ProxyAddresses proxies;
+  SpareSockets spares;
+  /// Hosts whose connections carry one exchange at a time, as far as their answers have shown.
+  std::unordered_set<std::string> serial;
+  /// Bytes of bodies that have come from each host.
+  std::unordered_map<std::string, uint64_t> arrived;
+
+  struct Wish {
+    std::string host;
+    sockaddr_storage address;
+    size_t spares;
+  };
+  std::vector<Wish> wishes;
 };
 
 /// One exchange on the wire.
@@ -52,8 +69,12 @@ struct Transfer {
   size_t header_bytes = 0;
   curl_off_t sent = 0;
   EngineClock::time_point last_progress;
+  EngineClock::time_point sent_at{}, first_byte_at{};
+  uint64_t* arrived = nullptr;  // from this host, counted on
+  uint64_t arrived_before = 0;  // the first byte of this answer
   AddressBook* addresses = nullptr;
   std::string refused;  // why an address may not be reached
+  curl_socket_t spare = CURL_SOCKET_BAD;  // connected already
   char error[CURL_ERROR_SIZE] = {};
 
   ~Transfer() {
@@ -69,6 +90,14 @@ struct Transfer {
     if (allowed || addresses->proxies.contains(address)) return true;
     refused = allowed.error().message;
     return false;
+  }
+
+  /// What the answer tells about the line, once it is whole.
+  LineSample line() const {
+    if (sent_at == Clock::time_point{} || first_byte_at < sent_at) return {};
+    auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
+    return {seconds(first_byte_at - sent_at), seconds(last_progress - first_byte_at),
+            response.body.size(), *arrived - arrived_before};
   }
 
   void finish_head() {
@@ -93,6 +122,10 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
   auto& t = *static_cast<Transfer*>(user);
   t.last_progress = Clock::now();
   if (t.head_done) return size;  // trailers
+  if (t.header_bytes == 0) {
+    t.first_byte_at = t.last_progress;
+    t.arrived_before = *t.arrived;
+  }
   t.header_bytes += size;
   if (t.header_bytes > kMaxHeaderBytes) return 0;
   try {
@@ -107,14 +140,16 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
 size_t on_body(char* data, size_t, size_t size, void* user) {
   auto& t = *static_cast<Transfer*>(user);
   t.last_progress = Clock::now();
+  *t.arrived += size;
   try {
     if (!t.head_done) t.finish_head();
     if (t.unwanted) return 0;
-    if (size > *t.limit - t.response.body.size()) {
+    const size_t room = *t.limit - t.response.body.size();
+    t.response.body.insert(t.response.body.end(), data, data + std::min(size, room));
+    if (size > room) {
       t.too_long = true;
       return 0;
     }
-    t.response.body.insert(t.response.body.end(), data, data + size);
   } catch (const std::bad_alloc&) {
     t.no_memory = true;
     return 0;
@@ -134,7 +169,15 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t sent)
 /// counts.
 curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) {
   if (!static_cast<Transfer*>(user)->may_reach(address->addr)) return CURL_SOCKET_BAD;
+  auto& t = *static_cast<Transfer*>(user);
+  t.spare = address->socktype == SOCK_STREAM ? t.addresses->spares.take(address->addr) : -1;
+  if (t.spare >= 0) return t.spare;
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+int on_socket_options(void* user, curl_socket_t fd, curlsocktype) {
+  return static_cast<Transfer*>(user)->spare == fd ? CURL_SOCKOPT_ALREADY_CONNECTED
+                                                   : CURL_SOCKOPT_OK;
 }
 
 /// Before a request goes out, also on a connection that another request has opened.
@@ -148,6 +191,11 @@ int on_connection(void* user, char* remote, char*, int port, int) {
     t.addresses->found[host_of(t.exchange->url)] |=
         1U << static_cast<unsigned>(address_class(address));
   t.refused.clear();
+  t.sent_at = Clock::now();
+  const bool one_at_a_time =
+      scheme_of(t.exchange->url) == "http" || t.addresses->serial.contains(t.host);
+  if (t.exchange->spares > 0 && one_at_a_time)
+    t.addresses->wishes.push_back({t.host, storage, t.exchange->spares});
   return CURL_PREREQFUNC_OK;
 }
 
@@ -214,6 +262,7 @@ struct HttpEngine::Impl {
   void start_waiting();
   void start(std::unique_ptr<Exchange> exchange, const std::string& host);
   void configure(Transfer& t);
+  void open_spares();
   void complete_finished();
   void complete_stalled();
   void complete(CURL* easy, Response::End end, std::string detail);
@@ -262,6 +311,7 @@ void HttpEngine::Impl::run() {
     start_waiting();
     int running = 0;
     curl_multi_perform(multi, &running);
+    open_spares();
     complete_finished();
     complete_stalled();
     curl_multi_poll(multi, nullptr, 0, poll_timeout_ms(), nullptr);
@@ -318,6 +368,7 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
   t->host = host;
   t->last_progress = Clock::now();
   t->addresses = &addresses;
+  t->arrived = &addresses.arrived[host];
   if (spare.empty()) {
     t->easy = curl_easy_init();
     if (t->easy == nullptr) {
@@ -362,6 +413,8 @@ void HttpEngine::Impl::configure(Transfer& t) {
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   set(CURLOPT_OPENSOCKETDATA, &t);
+  set(CURLOPT_SOCKOPTFUNCTION, on_socket_options);
+  set(CURLOPT_SOCKOPTDATA, &t);
   set(CURLOPT_PREREQFUNCTION, on_connection);
   set(CURLOPT_PREREQDATA, &t);
   if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
@@ -392,6 +445,17 @@ void HttpEngine::Impl::configure(Transfer& t) {
     t.headers = curl_slist_append(t.headers, header.c_str());
   }
   set(CURLOPT_HTTPHEADER, t.headers);
+}
+
+void HttpEngine::Impl::open_spares() {
+  for (const auto& wish : addresses.wishes) {
+    const size_t busy = hosts[wish.host].active;
+    const size_t room = options.parallelism_per_host - std::min(options.parallelism_per_host, busy);
+    addresses.spares.open(reinterpret_cast<const sockaddr&>(wish.address),
+                          std::min(wish.spares, room));
+  }
+  addresses.wishes.clear();
+  addresses.spares.close_idle(kSpareLife);
 }
 
 void HttpEngine::Impl::complete_finished() {
@@ -435,9 +499,14 @@ void HttpEngine::Impl::complete(CURL* easy, Response::End end, std::string detai
   char* redirect = nullptr;
   curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
   if (redirect != nullptr) t->response.redirect_url = redirect;
+  long version = 0;
+  curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+  if (version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1)
+    addresses.serial.insert(t->host);
   curl_multi_remove_handle(multi, easy);
   spare.push_back(easy);
   --hosts[t->host].active;
+  t->response.line = t->line();
   t->response.end = end;
   t->response.detail = std::move(detail);
   t->exchange->done(std::move(t->response));
@@ -471,6 +540,7 @@ int HttpEngine::Impl::poll_timeout_ms() const {
     next = std::min(next, now + milliseconds(std::max(
                                     1L, upwell::io::milliseconds(options.stall_timeout_s) / 4)));
   }
+  if (addresses.spares.size() > 0) next = std::min(next, now + milliseconds(1000));
   if (!delayed.empty()) next = std::min(next, delayed.begin()->first);
   for (const auto& [name, host] : hosts) {
     if (host.waiting.empty() || host.active >= options.parallelism_per_host) continue;

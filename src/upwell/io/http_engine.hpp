@@ -12,6 +12,7 @@
 
 #include "base/bytes.hpp"
 #include "io/http_message.hpp"
+#include "io/line_cost.hpp"
 #include "io/reach.hpp"
 
 namespace upwell::io {
@@ -19,7 +20,7 @@ namespace upwell::io {
 struct EngineOptions {
   double connect_timeout_s = 10;
   double stall_timeout_s = 30;
-  size_t parallelism_per_host = 48;
+  size_t parallelism_per_host = 64;
   std::string ca_file;  ///< empty: the system's
   std::string user_agent;
 };
@@ -30,7 +31,7 @@ struct Response {
   enum class End {
     kOk,
     kUnwanted,   ///< body_limit said that the body is not wanted, and it was not read
-    kTooLong,    ///< the body grew beyond its limit
+    kTooLong,    ///< the body grew beyond its limit, and was read so far
     kTransient,  ///< no connection, connection lost, short body: another try may help
     kTimedOut,   ///< no connection or no byte for too long
     kRefused,    ///< the address lies beyond the reach; nothing was sent
@@ -44,6 +45,7 @@ struct Response {
   ResponseHead head;
   Bytes body;
   std::string redirect_url;  ///< absolute
+  LineSample line;           ///< as measured here; zeros where nothing was sent or came
 };
 
 using EngineClock = std::chrono::steady_clock;
@@ -59,6 +61,9 @@ struct Exchange {
   /// Addresses that may be connected to; null: all. Behind a proxy they are not seen.
   ReachPtr reach;
   std::string authorization;  ///< value of the header; empty: none
+  /// So many further connections to this host are likely to be wanted next: their handshakes may
+  /// pass while this exchange is under way. Without effect where connections carry many at once.
+  size_t spares = 0;
   EngineClock::time_point not_before{};
   /// Called once the head is there: how many bytes of body are wanted; nothing: none, hang up.
   std::function<std::optional<uint64_t>(const ResponseHead&)> body_limit;

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <condition_variable>
-#include <ctime>
-#include <mutex>
 #include <random>
 
 #include "io/http_engine.hpp"
+#include "io/http_job.hpp"
 #include "io/http_message.hpp"
+#include "io/line_cost.hpp"
 #include "io/ranges.hpp"
 #include "io/session.hpp"
 #include "io/url.hpp"
@@ -17,128 +16,44 @@
 namespace upwell::io {
 namespace {
 
-/// Bodies of error answers are read so far, to keep the connection.
-constexpr uint64_t kErrorBody = 64 << 10;
-/// Of an answer to a call.
-constexpr uint64_t kCallBody = 64 << 20;
 /// How often a dialect may ask for the same again at once.
 constexpr int kMaxAgain = 3;
-
-/// Counts the unfinished jobs of one call.
-class Countdown {
- public:
-  explicit Countdown(size_t n) : left_(n) {}
-  void one_done() {
-    std::lock_guard lock(mutex_);
-    if (--left_ == 0) all_done_.notify_all();
-  }
-  void wait() {
-    std::unique_lock lock(mutex_);
-    all_done_.wait(lock, [&] { return left_ == 0; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable all_done_;
-  size_t left_;
-};
-
-enum class Ask { kRange, kHead, kProbe, kCall };
-
-/// One range or one stat, over all its attempts. Owned by the caller, who waits for it.
-struct HttpJob {
-  Ask ask = Ask::kRange;
-  std::string url;
-  std::string current;  // after redirects
-  Range range;
-  ReachPtr reach;
-  int attempt = 1;
-  int redirects = 0;
-  int again = 0;
-  const HttpRequest* call = nullptr;  // of kCall
-  HttpRequest sent;                   // of a dialect, without its body
-  HttpAnswer answer;                  // of kCall
-  Countdown* countdown = nullptr;
-  bool past_end = false;  // 416 without the object's size
-  SharedBytes bytes;
-  ObjectInfo info;
-  std::optional<Error> error;
-
-  bool ranged() const {
-    return ask == Ask::kProbe ||
-           (ask == Ask::kRange && (range.offset > 0 || range.length != kToEnd));
-  }
-  std::string range_header() const {
-    if (ask == Ask::kProbe) return "0-0";
-    if (!ranged()) return {};
-    std::string last =
-        range.length == kToEnd ? std::string() : std::to_string(range.offset + range.length - 1);
-    return std::to_string(range.offset) + "-" + last;
-  }
-  Error failed(Code code, const std::string& what) const {
-    std::string text = shown_url(url);
-    if (ask == Ask::kRange && ranged()) text += " (bytes " + range_header() + ")";
-    text += ": " + what;
-    if (attempt > 1) text += ", after " + std::to_string(attempt) + " attempts";
-    return Error{code, std::move(text), {}, {}};
-  }
-};
-
-/// What follows a response.
-struct Verdict {
-  enum Next { kDone, kRetry, kRedirect, kProbe, kAgain } next = kDone;
-  std::optional<double> retry_after;
-};
+/// Connections that are opened while the first answer of an object is under way: the second step of
+/// a walk goes to a dozen places, and the chunks of a selection come in parts.
+constexpr size_t kFirstSpares = 23;
+/// What is shorter is taken for metadata, of which each step leads to more.
+constexpr uint64_t kMetadataBytes = 16 << 10;
 
 }  // namespace
 
 struct HttpStore::Impl {
   HttpOptions options;
   FirstSeen first_seen;
+  LineBook lines;
   std::atomic<uint64_t> requests{0}, retries{0}, bytes{0};
   std::mt19937_64 random{std::random_device{}()};  // of the engine's thread
   std::unique_ptr<HttpEngine> engine;              // last: its thread uses the others
 
+  StoreTraits usual_line() const {
+    return {.coalesce_gap = 1 << 20,
+            .latency_s = 0.03,
+            .bytes_per_s = 50e6,
+            .max_request = 8 << 20,
+            .parallelism = options.parallelism_per_host,
+            .ready = std::min(kFirstSpares + 1, options.parallelism_per_host),
+            .worth_caching = true};
+  }
+  void learn(HttpJob& job, const Response& response);
   void run(std::span<HttpJob> jobs);
   /// Null, and job.error, when the dialect cannot make it.
   std::unique_ptr<Exchange> exchange_for(HttpJob& job, double delay_s);
   bool prepare(HttpJob& job, Exchange& exchange);
   /// False, and job.error, when the URL lies beyond its reach.
   bool set_reach(HttpJob& job, Exchange& exchange) const;
-  std::optional<uint64_t> body_limit(const HttpJob& job, const ResponseHead& head) const;
   void on_response(HttpJob& job, Response response);
-
-  Verdict judge(HttpJob& job, Response& r);
-  std::optional<Verdict> explain(HttpJob& job, const Response& r);
-  Verdict judge_call(HttpJob& job, Response& r);
-  Verdict judge_stat(HttpJob& job, const Response& r);
-  Verdict judge_range(HttpJob& job, Response& r);
-  Verdict judge_partial(HttpJob& job, Response& r);
-  Verdict judge_whole(HttpJob& job, Response& r);
   bool redirect(HttpJob& job, const std::string& target);
   bool retry_later(HttpJob& job, std::optional<double> retry_after, double& delay_s);
-  bool same_object(HttpJob& job, const ResponseHead& head, std::optional<uint64_t> size);
 };
-
-namespace {
-
-Verdict done_with(HttpJob& job, Code code, const std::string& what) {
-  job.error = job.failed(code, what);
-  return {};
-}
-
-Verdict retry_with(HttpJob& job, Code code, const std::string& what,
-                   std::optional<double> retry_after = {}) {
-  job.error = job.failed(code, what);
-  job.error->retry_after_s = retry_after;
-  return {Verdict::kRetry, retry_after};
-}
-
-std::string short_body(size_t have, uint64_t want) {
-  return "short body: " + std::to_string(have) + " of " + std::to_string(want) + " bytes";
-}
-
-}  // namespace
 
 void HttpStore::Impl::run(std::span<HttpJob> jobs) {
   if (jobs.empty()) return;
@@ -164,6 +79,7 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
   e->url = job.current;
   e->method = job.ask == Ask::kHead ? "HEAD" : "GET";
   e->range = job.range_header();
+  e->spares = job.spares;
   if ((options.dialect || job.call != nullptr) && !prepare(job, *e)) return nullptr;
   if (!options.dialect && !set_reach(job, *e)) return nullptr;
   if (options.authorize) e->authorization = options.authorize(origin_of(job.current));
@@ -171,7 +87,9 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
     e->not_before = EngineClock::now() + std::chrono::duration_cast<EngineClock::duration>(
                                              std::chrono::duration<double>(delay_s));
   }
-  e->body_limit = [this, &job](const ResponseHead& head) { return body_limit(job, head); };
+  e->body_limit = [this, &job](const ResponseHead& head) {
+    return body_limit(job, head, options);
+  };
   e->done = [this, &job](Response response) { on_response(job, std::move(response)); };
   return e;
 }
@@ -214,31 +132,11 @@ bool HttpStore::Impl::prepare(HttpJob& job, Exchange& exchange) {
   return true;
 }
 
-std::optional<uint64_t> HttpStore::Impl::body_limit(const HttpJob& job,
-                                                    const ResponseHead& head) const {
-  if (head.status < 200 || head.status >= 300) return kErrorBody;
-  if (job.ask == Ask::kHead) return 0;
-  if (job.ask == Ask::kCall) return kCallBody;
-  if (is_encoded(head) || (!options.dialect && is_stray_page(head, job.current))) return {};
-  if (head.status == 206) {
-    auto range = parse_content_range(head.content_range);
-    if (!range || !range->first || !job.ranged()) return {};
-    uint64_t length = range->last - *range->first + 1;
-    uint64_t asked = job.ask == Ask::kProbe ? 1 : job.range.length;
-    if (asked != kToEnd && length > asked) return {};
-    if (length > options.max_body) return {};
-    return length;
-  }
-  if (job.ask == Ask::kProbe && head.content_length) return {};
-  uint64_t limit = job.ranged() ? options.max_unranged_body : options.max_body;
-  if (head.content_length.value_or(0) > limit) return {};
-  return limit;
-}
-
 void HttpStore::Impl::on_response(HttpJob& job, Response response) {
   bytes += response.body.size();
+  learn(job, response);
   job.error.reset();
-  Verdict verdict = judge(job, response);
+  Verdict verdict = judge(job, response, options, first_seen);
   double delay_s = 0;
   bool again = false;
   if (verdict.next == Verdict::kRedirect) {
@@ -258,6 +156,18 @@ void HttpStore::Impl::on_response(HttpJob& job, Response response) {
   next.push_back(exchange_for(job, delay_s));
   if (!next.front()) return job.countdown->one_done();
   engine->submit(std::move(next));
+}
+
+/// The way to an object includes what redirects.
+void HttpStore::Impl::learn(HttpJob& job, const Response& response) {
+  if (response.end != Response::End::kOk) return;
+  job.line.first_byte_s += response.line.first_byte_s;
+  const int status = response.head.status;
+  if (status < 200 || status >= 300 || job.ask == Ask::kCall || job.attempt > 1) return;
+  job.line.body_s = response.line.body_s;
+  job.line.bytes = response.body.size();
+  job.line.arrived = response.line.arrived;
+  lines.add(origin_of(job.url), usual_line(), job.line);
 }
 
 bool HttpStore::Impl::redirect(HttpJob& job, const std::string& target) {
@@ -301,212 +211,6 @@ bool HttpStore::Impl::retry_later(HttpJob& job, std::optional<double> retry_afte
   return true;
 }
 
-bool HttpStore::Impl::same_object(HttpJob& job, const ResponseHead& head,
-                                  std::optional<uint64_t> size) {
-  job.info = object_info(head, size);
-  auto same = first_seen.check(job.url, job.info, size.has_value());
-  if (!same) job.error = std::move(same.error());
-  return same.has_value();
-}
-
-Verdict HttpStore::Impl::judge(HttpJob& job, Response& r) {
-  using End = Response::End;
-  const bool has_answer = r.head.status >= 300;
-  switch (r.end) {
-    case End::kCancelled:
-      return done_with(job, Code::kCancelled, "cancelled");
-    case End::kMalformed:
-      return done_with(job, Code::kInvalidArgument, "not a URL that can be read: " + r.detail);
-    case End::kUntrusted:
-      return done_with(job, Code::kPermissionDenied, "the server is not trusted: " + r.detail);
-    case End::kRefused:
-      return done_with(job, Code::kPermissionDenied, r.detail);
-    case End::kTimedOut:
-      return retry_with(job, Code::kDeadlineExceeded, "timed out: " + r.detail);
-    case End::kTransient:
-      if (!has_answer) return retry_with(job, Code::kUnavailable, r.detail);
-      break;
-    case End::kFailed:
-      if (!has_answer) return done_with(job, Code::kUnavailable, r.detail);
-      break;
-    default:
-      break;
-  }
-  const int status = r.head.status;
-  if (auto verdict = explain(job, r)) return *verdict;
-  if (is_redirect_status(status) && !r.redirect_url.empty()) return {Verdict::kRedirect, {}};
-  if (is_transient_status(status)) {
-    return retry_with(job, Code::kUnavailable, status_text(status),
-                      parse_retry_after(r.head.retry_after, std::time(nullptr)));
-  }
-  if (job.ask == Ask::kCall) return judge_call(job, r);
-  return job.ask == Ask::kRange ? judge_range(job, r) : judge_stat(job, r);
-}
-
-std::optional<Verdict> HttpStore::Impl::explain(HttpJob& job, const Response& r) {
-  const int status = r.head.status;
-  const bool success = status >= 200 && status < 300;
-  if (!options.dialect || (success && job.ask != Ask::kCall)) return {};
-  auto meaning = options.dialect->explain(job.sent, r.head, r.body);
-  if (!meaning) return {};
-  switch (meaning->next) {
-    case HttpMeaning::Next::kAgain:
-      job.error = job.failed(meaning->code, meaning->what);
-      return Verdict{Verdict::kAgain, {}};
-    case HttpMeaning::Next::kRetry:
-      return retry_with(job, meaning->code, meaning->what,
-                        parse_retry_after(r.head.retry_after, std::time(nullptr)));
-    default:
-      return done_with(job, meaning->code, meaning->what);
-  }
-}
-
-Verdict HttpStore::Impl::judge_call(HttpJob& job, Response& r) {
-  const ResponseHead& head = r.head;
-  if (head.status < 200 || head.status >= 300)
-    return done_with(job, code_of_status(head.status), status_text(head.status));
-  if (r.end == Response::End::kTooLong)
-    return done_with(job, Code::kResourceExhausted, "the answer is too long");
-  if (head.content_length && *head.content_length != r.body.size())
-    return retry_with(job, Code::kUnavailable, short_body(r.body.size(), *head.content_length));
-  job.answer.head = head;
-  job.answer.body = std::move(r.body);
-  return {};
-}
-
-namespace {
-
-/// Errors that do not depend on what was asked; nothing when the answer may be data.
-std::optional<Error> refuse(const HttpJob& job, const ResponseHead& head, bool pages_are_data) {
-  if (head.status != 200 && head.status != 206) {
-    return job.failed(code_of_status(head.status), status_text(head.status));
-  }
-  if (is_encoded(head)) {
-    return job.failed(Code::kUnsupported, "the server sent it with Content-Encoding " +
-                                              head.content_encoding.substr(0, 40) +
-                                              ", though identity was asked");
-  }
-  if (pages_are_data || !is_stray_page(head, job.current)) return {};
-  if (origin_of(job.current) != origin_of(job.url)) {
-    return job.failed(Code::kUnauthenticated, "redirected to an HTML page of " +
-                                                  origin_of(job.current) +
-                                                  " instead of data: a login may be needed");
-  }
-  return job.failed(Code::kInvalidData, "the server sent an HTML page instead of data");
-}
-
-}  // namespace
-
-Verdict HttpStore::Impl::judge_stat(HttpJob& job, const Response& r) {
-  const ResponseHead& head = r.head;
-  if (job.ask == Ask::kHead) {
-    // 403 too: URLs signed for GET refuse HEAD so.
-    bool refused =
-        head.status >= 400 && head.status != 401 && head.status != 404 && head.status != 410;
-    if (refused || (head.status == 200 && !head.content_length)) return {Verdict::kProbe, {}};
-  }
-  std::optional<uint64_t> size;
-  auto range = parse_content_range(head.content_range);
-  if (head.status == 416 && range && range->size == 0u) {
-    size = 0;
-  } else {
-    job.error = refuse(job, head, options.dialect != nullptr);
-    if (job.error) return {};
-    if (head.status == 206) {
-      size = range ? range->size : std::nullopt;
-    } else if (head.content_length) {
-      size = head.content_length;
-    } else if (r.end == Response::End::kOk) {
-      size = r.body.size();
-    }
-  }
-  if (!size) return done_with(job, Code::kUnsupported, "the server does not tell its length");
-  same_object(job, head, size);
-  return {};
-}
-
-Verdict HttpStore::Impl::judge_range(HttpJob& job, Response& r) {
-  const ResponseHead& head = r.head;
-  if (head.status == 416) {
-    auto range = parse_content_range(head.content_range);
-    job.past_end = !range || !range->size;
-    if (job.past_end) return done_with(job, Code::kInvalidData, status_text(416));
-    if (!same_object(job, head, range->size)) return {};
-    auto checked = checked_range(job.url, job.range, *range->size);
-    if (!checked) job.error = std::move(checked.error());
-    if (checked && checked->length > 0) {
-      return done_with(
-          job, Code::kInvalidData,
-          status_text(416) + ", though the object has " + std::to_string(*range->size) + " bytes");
-    }
-    return {};
-  }
-  job.error = refuse(job, head, options.dialect != nullptr);
-  if (job.error) return {};
-  return head.status == 206 ? judge_partial(job, r) : judge_whole(job, r);
-}
-
-Verdict HttpStore::Impl::judge_partial(HttpJob& job, Response& r) {
-  auto got = parse_content_range(r.head.content_range);
-  const Range& asked = job.range;
-  bool to_end = asked.length == kToEnd;
-  if (!job.ranged()) return done_with(job, Code::kInvalidData, "HTTP 206, though all was asked");
-  uint64_t length = got && got->first ? got->last - *got->first + 1 : 0;
-  bool right_start = got && got->first && *got->first == asked.offset;
-  bool right_end =
-      to_end ? !got || !got->size || got->last == *got->size - 1 : length == asked.length;
-  if (right_start && !right_end && got->size && length < asked.length &&
-      got->last + 1 == *got->size) {
-    if (!same_object(job, r.head, got->size)) return {};
-    job.error = checked_range(job.url, asked, *got->size).error();
-    return {};
-  }
-  if (!right_start || !right_end) {
-    return done_with(job, Code::kInvalidData,
-                     "wrong Content-Range \"" + r.head.content_range.substr(0, 80) + "\"");
-  }
-  if (!same_object(job, r.head, got->size)) return {};
-  if (r.end == Response::End::kUnwanted || r.end == Response::End::kTooLong) {
-    if (length > options.max_body) {
-      return done_with(job, Code::kResourceExhausted,
-                       std::to_string(length) + " bytes are more than a response may have");
-    }
-    return done_with(job, Code::kInvalidData, "more bytes than its Content-Range says");
-  }
-  if (r.body.size() != length) {
-    return retry_with(job, Code::kUnavailable, short_body(r.body.size(), length));
-  }
-  job.bytes = SharedBytes(std::move(r.body));
-  return {};
-}
-
-Verdict HttpStore::Impl::judge_whole(HttpJob& job, Response& r) {
-  std::string length = r.head.content_length ? std::to_string(*r.head.content_length) : "unknown";
-  if (r.end == Response::End::kUnwanted || r.end == Response::End::kTooLong) {
-    if (job.ranged()) {
-      return done_with(job, Code::kUnsupported,
-                       "the server ignores Range requests, and the whole object (" + length +
-                           " bytes) is too large to read for a part of it");
-    }
-    return done_with(job, Code::kResourceExhausted,
-                     length + " bytes are more than a response may have");
-  }
-  if (r.head.content_length && *r.head.content_length != r.body.size()) {
-    return retry_with(job, Code::kUnavailable, short_body(r.body.size(), *r.head.content_length));
-  }
-  if (!same_object(job, r.head, r.body.size())) return {};
-  auto range = checked_range(job.url, job.range, r.body.size());
-  if (!range) {
-    job.error = std::move(range).error();
-    return {};
-  }
-  SharedBytes whole(std::move(r.body));
-  job.bytes = whole.slice(range->offset, range->length);
-  // A small slice must not keep a large body alive.
-  if (range->length < whole.size() / 2) job.bytes = SharedBytes(to_bytes(job.bytes.span()));
-  return {};
-}
-
 HttpStore::HttpStore(HttpOptions options) : impl_(std::make_unique<Impl>()) {
   impl_->options = std::move(options);
   const HttpOptions& o = impl_->options;
@@ -519,14 +223,10 @@ HttpStore::HttpStore(HttpOptions options) : impl_(std::make_unique<Impl>()) {
 }
 HttpStore::~HttpStore() = default;
 
-StoreTraits HttpStore::traits() const {
-  // A far server behind a good line. With a near one, merging less than this costs little.
-  return {.coalesce_gap = 256 << 10,
-          .latency_s = 0.03,
-          .bytes_per_s = 50e6,
-          .max_request = 8 << 20,
-          .parallelism = impl_->options.parallelism_per_host,
-          .worth_caching = true};
+StoreTraits HttpStore::traits() const { return impl_->usual_line(); }
+
+StoreTraits HttpStore::traits_for(const std::string& url) const {
+  return impl_->lines.traits(origin_of(url), traits());
 }
 
 Result<ObjectInfo> HttpStore::stat(const std::string& url, const ReachPtr& reach) {
@@ -537,6 +237,22 @@ Result<ObjectInfo> HttpStore::stat(const std::string& url, const ReachPtr& reach
   impl_->run({&job, 1});
   if (job.error) return fail(std::move(*job.error));
   return job.info;
+}
+
+Result<Front> HttpStore::front(const std::string& url, uint64_t length, const ReachPtr& reach) {
+  HttpJob job;
+  job.ask = Ask::kFront;
+  job.url = url;
+  job.range = {0, std::max<uint64_t>(length, 1)};
+  job.reach = reach;
+  job.spares = kFirstSpares;
+  impl_->run({&job, 1});
+  if (job.error && !job.past_end) return fail(std::move(*job.error));
+  if (!job.past_end && job.size_known) return Front{std::move(job.info), std::move(job.bytes)};
+  // A server that does not tell the length with a range tells it with HEAD, if ever.
+  UPWELL_TRY(ObjectInfo info, stat(url, reach));
+  if (job.past_end && info.size > 0) return fail(std::move(*job.error));
+  return Front{std::move(info), std::move(job.bytes)};
 }
 
 std::vector<Result<SharedBytes>> HttpStore::read(std::span<const ReadRequest> requests) {
@@ -558,6 +274,13 @@ std::vector<Result<SharedBytes>> HttpStore::read(std::span<const ReadRequest> re
     if (range.length == 0) job.ask = Ask::kHead;
     jobs.push_back(std::move(job));
     answers.push_back(i);
+  }
+  const bool metadata = std::all_of(jobs.begin(), jobs.end(), [](const HttpJob& job) {
+    return job.range.length <= kMetadataBytes;
+  });
+  if (metadata && jobs.size() > 1) {
+    // A tree widens, and the handshakes pass while this step is under way.
+    for (HttpJob& job : jobs) job.spares = 2 * jobs.size();
   }
   impl_->run(jobs);
   for (size_t j = 0; j < jobs.size(); ++j) {

@@ -62,7 +62,7 @@ struct HttpOptions {
   double backoff_base_s = 0.25;  ///< before retry n: a random time up to base * 2^n
   double backoff_max_s = 20;
   double max_retry_after_s = 60;  ///< a server that wants more patience: fail at once
-  size_t parallelism_per_host = 48;
+  size_t parallelism_per_host = 64;
   int max_redirects = 10;
   uint64_t max_body = 4ULL << 30;  ///< of one response
   /// Where a server ignores Range: how much of an object is read for the sake of a part of it.
@@ -85,9 +85,15 @@ class HttpStore : public ByteStore {
   explicit HttpStore(HttpOptions options = {});
   ~HttpStore() override;
 
+  /// Of a far server behind a good line.
   StoreTraits traits() const override;
+  /// Latency and bandwidth as the answers of that host have shown them.
+  StoreTraits traits_for(const std::string& url) const override;
   /// By HEAD; where a server refuses that or does not tell the length, by a range of one byte.
   Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) override;
+  /// By one range request. A server that ignores ranges gives a small object whole; of a large one
+  /// no more is read than was asked for.
+  Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {}) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   /// Sends requests as they are, all at once, retried like reads; any 2xx is success. For dialects.
   std::vector<HttpAnswer> call(const std::vector<HttpRequest>& requests);

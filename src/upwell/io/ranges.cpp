@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "io/line_cost.hpp"
 #include "io/url.hpp"
 
 namespace upwell::io {
@@ -21,7 +22,6 @@ namespace {
 
 // What the head of one more answer and the work for it are worth.
 constexpr uint64_t kLeastGap = 4 << 10;
-
 struct Merged {
   uint64_t requests = 0, bytes = 0;
 };
@@ -62,12 +62,6 @@ Merged merge_within(std::span<const ReadRequest> requests, std::span<const size_
   return merged;
 }
 
-double batch_seconds(const Merged& merged, const StoreTraits& traits) {
-  uint64_t turns = (merged.requests + traits.parallelism - 1) / traits.parallelism;
-  return static_cast<double>(turns) * traits.latency_s +
-         static_cast<double>(merged.bytes) / traits.bytes_per_s;
-}
-
 }  // namespace
 
 std::vector<Fetch> coalesce(std::span<const ReadRequest> requests, std::vector<size_t> which,
@@ -84,8 +78,9 @@ std::vector<Fetch> coalesce(std::span<const ReadRequest> requests, std::vector<s
   if (traits.latency_s > 0 && traits.bytes_per_s > 0) {
     double best = 0;
     for (uint64_t tried = kLeastGap;; tried = std::min(2 * tried, traits.coalesce_gap)) {
-      double cost =
-          batch_seconds(merge_within(requests, which, traits.max_request, tried, nullptr), traits);
+      // How large each of them becomes is looked at later: it can be asked for in parts.
+      const Merged merged = merge_within(requests, which, traits.max_request, tried, nullptr);
+      const double cost = batch_seconds(merged.requests, merged.bytes, 0, traits);
       if (tried == kLeastGap || cost < best) gap = tried, best = cost;
       if (tried >= traits.coalesce_gap) break;
     }
@@ -93,6 +88,103 @@ std::vector<Fetch> coalesce(std::span<const ReadRequest> requests, std::vector<s
   std::vector<Fetch> fetches;
   merge_within(requests, which, traits.max_request, gap, &fetches);
   return fetches;
+}
+
+namespace {
+
+/// How many parts of `part` bytes a range makes. What claims to be larger than anything that is
+/// read in one piece is left to the store to refuse.
+uint64_t parts_of(const Range& range, uint64_t part) {
+  constexpr uint64_t kMostCut = 1ULL << 30;
+  if (range.length <= part || range.length > kMostCut) return 1;
+  return (range.length + part - 1) / part;
+}
+
+}  // namespace
+
+uint64_t part_size(std::span<const ReadRequest> requests, const StoreTraits& traits) {
+  uint64_t largest = 0, bytes = 0;
+  for (const ReadRequest& r : requests) {
+    if (parts_of(r.range, kFirstFlight) == 1) continue;
+    largest = std::max(largest, r.range.length);
+    bytes += r.range.length;
+  }
+  if (traits.latency_s <= 0 || largest <= kFirstFlight) return kToEnd;
+  uint64_t best_part = kToEnd;
+  double best = batch_seconds(requests.size(), bytes, largest, traits);
+  for (uint64_t part = kFirstFlight; part < largest; part += (part + 3) / 4) {
+    uint64_t parts = 0;
+    for (const ReadRequest& r : requests) parts += parts_of(r.range, part);
+    // More would wait for connections, which costs what smaller parts save.
+    if (parts > std::max(requests.size(), traits.ready)) continue;
+    const double cost = batch_seconds(parts, bytes, part, traits);
+    if (cost < best) best_part = part, best = cost;
+  }
+  return best_part;
+}
+
+std::vector<ReadRequest> in_parts(std::span<const ReadRequest> requests, uint64_t part) {
+  std::vector<ReadRequest> parts;
+  for (const ReadRequest& r : requests) {
+    // Of equal length: the largest is what is waited for.
+    const uint64_t length = r.range.length, n = parts_of(r.range, part);
+    for (uint64_t i = 0; i < n; ++i) {
+      const uint64_t begin = length / n * i + std::min(i, length % n);
+      const uint64_t end = length / n * (i + 1) + std::min(i + 1, length % n);
+      parts.push_back({r.url, {r.range.offset + begin, end - begin}, r.reach});
+    }
+  }
+  return parts;
+}
+
+namespace {
+
+/// Answers that follow each other as one; the first error, if there is one.
+Result<SharedBytes> in_one_piece(std::span<Result<SharedBytes>> answers) {
+  uint64_t size = 0;
+  for (const auto& answer : answers) {
+    if (!answer) return fail(answer.error());
+    size += answer->size();
+  }
+  Bytes bytes;
+  bytes.reserve(size);
+  for (auto& answer : answers) {
+    const SharedBytes part = std::move(*answer);  // and away, so that not all is there twice
+    bytes.insert(bytes.end(), part.span().begin(), part.span().end());
+  }
+  return SharedBytes(std::move(bytes));
+}
+
+}  // namespace
+
+std::vector<Result<SharedBytes>> joined(std::span<const ReadRequest> wanted, uint64_t part,
+                                        std::vector<Result<SharedBytes>> answers) {
+  std::vector<Result<SharedBytes>> out;
+  out.reserve(wanted.size());
+  size_t next = 0;
+  for (const ReadRequest& whole : wanted) {
+    const size_t n = parts_of(whole.range, part);
+    if (n == 1) {
+      out.push_back(std::move(answers[next]));
+    } else {
+      out.push_back(in_one_piece(std::span(answers).subspan(next, n)));
+    }
+    next += n;
+  }
+  return out;
+}
+
+std::map<std::string, std::vector<size_t>> by_origin(std::span<const ReadRequest> asked,
+                                                     std::vector<size_t> which) {
+  std::map<std::string, std::vector<size_t>> hosts;
+  std::vector<size_t>* last = nullptr;
+  const std::string* last_url = nullptr;
+  for (size_t i : which) {
+    if (last_url == nullptr || *last_url != asked[i].url) last = &hosts[origin_of(asked[i].url)];
+    last_url = &asked[i].url;
+    last->push_back(i);
+  }
+  return hosts;
 }
 
 }  // namespace upwell::io

@@ -2,6 +2,7 @@
 // Ranges: checking them against an object, and coalescing them.
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,5 +25,19 @@ struct Fetch {
 /// one. A range to the end answers everything behind its offset.
 std::vector<Fetch> coalesce(std::span<const ReadRequest> requests, std::vector<size_t> which,
                             const StoreTraits& traits);
+
+/// In parts of what size large ranges are best asked for, so that several connections carry them:
+/// one alone begins slowly. kToEnd: whole.
+uint64_t part_size(std::span<const ReadRequest> requests, const StoreTraits& traits);
+/// The requests with longer ones cut into equal parts of at most `part` bytes, in order.
+std::vector<ReadRequest> in_parts(std::span<const ReadRequest> requests, uint64_t part);
+/// Answers to `wanted` from those to what in_parts made of it. A part that is too short makes the
+/// whole too short.
+std::vector<Result<SharedBytes>> joined(std::span<const ReadRequest> wanted, uint64_t part,
+                                        std::vector<Result<SharedBytes>> answers);
+
+/// Those of the requests named by `which` that go over the same line.
+std::map<std::string, std::vector<size_t>> by_origin(std::span<const ReadRequest> asked,
+                                                     std::vector<size_t> which);
 
 }  // namespace upwell::io

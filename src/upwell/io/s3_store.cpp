@@ -124,6 +124,9 @@ S3Store::S3Store(S3Options options) : impl_(std::make_unique<Impl>(std::move(opt
 S3Store::~S3Store() = default;
 
 StoreTraits S3Store::traits() const { return impl_->client.http.traits(); }
+StoreTraits S3Store::traits_for(const std::string& url) const {
+  return impl_->client.http.traits_for(url);
+}
 
 Result<ObjectInfo> S3Store::stat(const std::string& url, const ReachPtr& /*reach*/) {
   S3CredentialCache& credentials = impl_->client.dialect->credentials();
@@ -135,6 +138,16 @@ Result<ObjectInfo> S3Store::stat(const std::string& url, const ReachPtr& /*reach
   if (!info && info.error().code == Code::kNotFound)
     return fail(impl_->why_missing(url, std::move(info).error(), *this));
   return info;
+}
+
+Result<Front> S3Store::front(const std::string& url, uint64_t length, const ReachPtr& /*reach*/) {
+  S3CredentialCache& credentials = impl_->client.dialect->credentials();
+  UPWELL_CHECK(credentials.refresh());
+  const S3Credentials used = credentials.current();
+  auto front = impl_->client.http.front(url, length);
+  if (!front && refused(front.error()) && credentials.replace(used))
+    return impl_->client.http.front(url, length);
+  return front;
 }
 
 std::vector<Result<SharedBytes>> S3Store::read(std::span<const ReadRequest> requests) {

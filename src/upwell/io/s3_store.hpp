@@ -28,7 +28,9 @@ class S3Store : public ByteStore {
   ~S3Store() override;
 
   StoreTraits traits() const override;
+  StoreTraits traits_for(const std::string& url) const override;
   Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) override;
+  Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {}) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
   /// Any prefix of whole names: "s3://bucket/a/" or "s3://bucket/a". One page in memory at a time.
   Result<> list_each(const std::string& prefix,

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <set>
@@ -13,6 +13,7 @@
 #include "io/block_cache.hpp"
 #include "io/disk_cache.hpp"
 #include "io/file_store.hpp"
+#include "io/flights.hpp"
 #include "io/http_store.hpp"
 #include "io/ranges.hpp"
 #include "io/s3_store.hpp"
@@ -21,97 +22,11 @@
 namespace upwell::io {
 namespace session_detail {
 
-/// A fetch that is under way, for others who want a part of it.
-class Flight {
- public:
-  explicit Flight(Range range) : range_(range) {}
-  bool holds(Range part) const {
-    if (part.offset < range_.offset) return false;
-    if (range_.length == kToEnd) return true;
-    uint64_t skip = part.offset - range_.offset;
-    return part.length != kToEnd && skip <= range_.length && part.length <= range_.length - skip;
-  }
-  void land(const Result<SharedBytes>& result) {
-    std::lock_guard lock(mutex_);
-    result_ = result;
-    landed_.notify_all();
-  }
-  /// The part, or an error that it shares; nothing when it must be fetched by itself.
-  std::optional<Result<SharedBytes>> wait_for(Range part) {
-    std::unique_lock lock(mutex_);
-    landed_.wait(lock, [&] { return result_.has_value(); });
-    const Result<SharedBytes>& result = *result_;
-    if (!result) {
-      // What failed may be another part of it, unless it is about the object as a whole.
-      Code code = result.error().code;
-      bool whole =
-          code == Code::kNotFound || code == Code::kChanged || code == Code::kUnauthenticated;
-      // What one reader may not reach, another may.
-      bool given_up =
-          code == Code::kCancelled || code == Code::kInternal || code == Code::kPermissionDenied;
-      bool own = !whole && (given_up || part != range_);
-      return own ? std::nullopt : std::optional(result);
-    }
-    uint64_t skip = part.offset - range_.offset;
-    if (skip > result->size()) return {};
-    uint64_t rest = result->size() - skip;
-    if (part.length != kToEnd && part.length > rest) return {};
-    return result->slice(skip, std::min(part.length, rest));
-  }
-
- private:
-  Range range_;
-  std::mutex mutex_;
-  std::condition_variable landed_;
-  std::optional<Result<SharedBytes>> result_;
-};
-
-using Flights = std::map<std::pair<std::string, uint64_t>, std::shared_ptr<Flight>>;
-
-/// The flights that one call has started. However the call ends, they land.
-class Departures {
- public:
-  Departures(std::mutex& mutex, Flights& flights) : mutex_(mutex), flights_(flights) {}
-  Departures(const Departures&) = delete;
-  Departures& operator=(const Departures&) = delete;
-  ~Departures() {
-    for (size_t k = 0; k < started_.size(); ++k) {
-      if (started_[k].flight) land(k, fail(Code::kInternal, "a read was given up"));
-    }
-  }
-  /// The caller holds the mutex.
-  void start(const std::string& url, Range range) {
-    Started started{std::make_shared<Flight>(range), {}};
-    auto [it, added] = flights_.try_emplace({url, range.offset}, started.flight);
-    if (added) started.place = it;
-    started_.push_back(std::move(started));
-  }
-  void land(size_t k, const Result<SharedBytes>& result) {
-    Started started = std::exchange(started_[k], {});
-    if (started.place) {
-      std::lock_guard lock(mutex_);
-      flights_.erase(*started.place);
-    }
-    started.flight->land(result);
-  }
-
- private:
-  struct Started {
-    std::shared_ptr<Flight> flight;
-    std::optional<Flights::iterator> place;  // none where another flight has it
-  };
-  std::mutex& mutex_;
-  Flights& flights_;
-  std::vector<Started> started_;
-};
-
 struct Mount {
   std::shared_ptr<ByteStore> store;  // null: the built-in one, made when it is first used
 };
 
 }  // namespace session_detail
-
-using session_detail::Flight;
 
 namespace {
 
@@ -143,9 +58,9 @@ struct Session::Impl {
   mutable std::string s3_host;  // of the endpoint; empty: Amazon's, or not asked yet
 
   std::mutex flights_mutex;
-  session_detail::Flights flights;
+  Flights flights;
 
-  std::atomic<uint64_t> requests{0}, bytes_asked{0}, bytes_fetched{0}, cache_hits{0};
+  std::atomic<uint64_t> requests{0}, bytes_asked{0}, bytes_fetched{0}, cache_hits{0}, rounds{0};
 
   explicit Impl(SessionOptions o) : options(std::move(o)), memory(memory_share(options)) {
     if (!options.disk_cache.empty())
@@ -157,6 +72,9 @@ struct Session::Impl {
   HttpOptions http_options() const;
   Result<std::shared_ptr<ByteStore>> make_s3_store() const;
 
+  std::string place_of(const std::string& url) const;
+  /// A request that is not a read, before it is made.
+  void count_request(const ByteStore& store, bool own_round = true);
   void read_store(ByteStore& store, std::span<const ReadRequest> asked, std::vector<size_t> which,
                   std::vector<Result<SharedBytes>>& results);
   void read_cached_store(ByteStore& store, std::span<const ReadRequest> asked,
@@ -172,6 +90,7 @@ struct Session::Impl {
 };
 
 Result<std::shared_ptr<ByteStore>> Session::Impl::store_of(const std::string& url) const {
+  Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach, bool own_round = true);
   std::string scheme = scheme_of(url);
   {
     std::shared_lock lock(mounts_mutex);
@@ -224,8 +143,24 @@ void Session::Impl::count_traffic_of(const std::shared_ptr<ByteStore>& store) co
 /// Every answer of a store is checked to have the length that was asked for.
 std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
                                                       std::span<const ReadRequest> merged) {
+void Session::Impl::count_request(const ByteStore& store, bool own_round) {
+  if (!store.traffic()) ++requests;
+  if (own_round && store.traits().worth_caching) ++rounds;
+}
+
   if (merged.empty()) return {};
-  auto answers = store.read(merged);
+  const StoreTraits line = store.traits_for(merged.front().url);
+  if (line.worth_caching) ++rounds;
+  const uint64_t part = part_size(merged, line);
+  size_t asked_for = merged.size();
+  std::vector<Result<SharedBytes>> answers;
+  if (part == kToEnd) {
+    answers = store.read(merged);
+  } else {
+    const std::vector<ReadRequest> parts = in_parts(merged, part);
+    asked_for = parts.size();
+    answers = joined(merged, part, store.read(parts));
+  }
   uint64_t bytes = 0;
   for (size_t i = 0; i < answers.size(); ++i) {
     if (!answers[i]) continue;
@@ -239,7 +174,7 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
     }
   }
   if (!store.traffic()) {
-    requests += merged.size();
+    requests += asked_for;
     bytes_fetched += bytes;
   }
   return answers;
@@ -265,7 +200,7 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch_and_keep(
   std::vector<size_t> own;
   std::vector<ReadRequest> own_requests;
   std::vector<std::shared_ptr<Flight>> others(merged.size());
-  session_detail::Departures departures(flights_mutex, flights);
+  Departures departures(flights_mutex, flights);
   {
     std::lock_guard lock(flights_mutex);
     for (size_t i = 0; i < merged.size(); ++i) {
@@ -345,7 +280,7 @@ void Session::Impl::learn_states(ByteStore& store, std::span<const ReadRequest> 
   }
   // A failure here comes up again, for whom it concerns, when the range is read.
   (void)blocking_for(urls.size(), store.traits().parallelism, [&](size_t i) -> Result<> {
-    if (!store.traffic()) ++requests;
+    count_request(store, i == 0);
     (void)store.stat(urls[i], reaches[i]);
     return {};
   });
@@ -387,7 +322,12 @@ void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> as
                                std::vector<size_t> which,
                                std::vector<Result<SharedBytes>>& results) {
   if (which.empty()) return;
-  std::vector<Fetch> fetches = coalesce(asked, std::move(which), store.traits());
+  std::vector<Fetch> fetches;
+  for (auto& [host, of_host] : by_origin(asked, std::move(which))) {
+    const StoreTraits line = store.traits_for(asked[of_host.front()].url);
+    auto more = coalesce(asked, std::move(of_host), line);
+    std::move(more.begin(), more.end(), std::back_inserter(fetches));
+  }
   std::vector<ReadRequest> merged;
   merged.reserve(fetches.size());
   for (const Fetch& f : fetches) merged.push_back(f.request);
@@ -476,23 +416,55 @@ Result<SharedBytes> Session::read_one(const std::string& url, Range range, const
   return std::move(read({&request, 1}).front());
 }
 
-Result<ObjectInfo> Session::stat(const std::string& url, const ReachPtr& reach) {
-  UPWELL_TRY(auto store, impl_->store_of(url));
-  if (!store->traffic()) ++impl_->requests;
+Result<ObjectInfo> Session::Impl::stat(const std::string& url, const ReachPtr& reach,
+                                       bool own_round) {
+  UPWELL_TRY(auto store, store_of(url));
+  count_request(*store, own_round);
   auto info = store->stat(url, reach);
-  if (!info && info.error().code == Code::kChanged) impl_->memory.forget(url);
+  if (!info && info.error().code == Code::kChanged) memory.forget(url);
   return info;
 }
 
 Result<std::vector<std::string>> Session::list(const std::string& prefix) {
   UPWELL_TRY(auto store, impl_->store_of(prefix));
-  if (!store->traffic()) ++impl_->requests;
+  impl_->count_request(*store);
+Result<ObjectInfo> Session::stat(const std::string& url, const ReachPtr& reach) {
+  return impl_->stat(url, reach);
+}
+
+Result<Front> Session::front(const std::string& url, uint64_t length, const ReachPtr& reach) {
+  UPWELL_TRY(auto store, impl_->store_of(url));
+  // Bytes that may be cached, or cost nothing, are not fetched again for the sake of the state.
+  const bool kept = store->known(url) || (impl_->disk && impl_->disk->has_object(url));
+  if (kept || !store->traits().worth_caching) {
+    UPWELL_TRY(ObjectInfo info, stat(url, reach));
+    if (info.size == 0 || length == 0) return Front{std::move(info), {}};
+    UPWELL_TRY(SharedBytes bytes, read_one(url, {0, std::min(length, info.size)}, reach));
+    return Front{std::move(info), std::move(bytes)};
+  }
+  impl_->count_request(*store);
+  auto front = store->front(url, length, reach);
+  if (!front) {
+    if (front.error().code == Code::kChanged) impl_->memory.forget(url);
+    return front;
+  }
+  const uint64_t size = front->bytes.size();
+  if (size < std::min(length, front->info.size)) {
+    return fail(Code::kInvalidData, shown_url(url) + ": short read: " + std::to_string(size) +
+                                        " of the first " + std::to_string(length) + " bytes");
+  }
+  if (!store->traffic()) impl_->bytes_fetched += size;
+  impl_->bytes_asked += size;
+  if (size > 0) impl_->keep(*store, {url, {0, size}, reach}, front->bytes);
+  return front;
+}
+
   return store->list(prefix);
 }
 
 Result<std::vector<std::string>> Session::list_directory(const std::string& directory) {
   UPWELL_TRY(auto store, impl_->store_of(directory));
-  if (!store->traffic()) ++impl_->requests;
+  impl_->count_request(*store);
   return store->list_directory(directory);
 }
 
@@ -504,7 +476,7 @@ std::vector<Result<ObjectInfo>> Session::stat_many(std::span<const std::string> 
   // Where asking costs nothing, a thread costs more.
   const size_t threads = first && first->worth_caching ? first->parallelism : 1;
   (void)blocking_for(urls.size(), threads, [&](size_t i) -> Result<> {
-    answers[i] = stat(urls[i], reach);
+    answers[i] = impl_->stat(urls[i], reach, /*own_round=*/i == 0);
     return {};
   });
   return answers;
@@ -513,7 +485,7 @@ std::vector<Result<ObjectInfo>> Session::stat_many(std::span<const std::string> 
 Result<> Session::list_each(const std::string& prefix,
                             const std::function<Result<>(const std::string& url)>& visit) {
   UPWELL_TRY(auto store, impl_->store_of(prefix));
-  if (!store->traffic()) ++impl_->requests;
+  impl_->count_request(*store);
   return store->list_each(prefix, visit);
 }
 
@@ -541,7 +513,7 @@ class ForgettingWriter : public ObjectWriter {
 
 Result<std::unique_ptr<ObjectWriter>> Session::create(const std::string& url) {
   UPWELL_TRY(auto store, impl_->store_of(url));
-  if (!store->traffic()) ++impl_->requests;
+  impl_->count_request(*store);
   UPWELL_TRY(std::unique_ptr<ObjectWriter> writer, store->create(url));
   return std::make_unique<ForgettingWriter>(*this, url, std::move(writer));
 }
@@ -555,7 +527,7 @@ Result<ObjectInfo> Session::put(const std::string& url, ByteSpan bytes,
 
 Result<> Session::remove(const std::string& url) {
   UPWELL_TRY(auto store, impl_->store_of(url));
-  if (!store->traffic()) ++impl_->requests;
+  impl_->count_request(*store);
   auto removed = store->remove(url);
   forget(url);
   return removed;
@@ -585,7 +557,8 @@ Counters Session::counters() const {
                     .retries = 0,
                     .bytes_asked = impl_->bytes_asked,
                     .bytes_fetched = impl_->bytes_fetched,
-                    .cache_hits = impl_->cache_hits};
+                    .cache_hits = impl_->cache_hits,
+                    .rounds = impl_->rounds};
   std::shared_lock lock(impl_->mounts_mutex);
   for (const auto& [store, before] : impl_->counting) {
     Traffic now = store->traffic().value_or(before);
@@ -602,7 +575,7 @@ Result<std::shared_ptr<ByteStore>> Session::store(const std::string& url) const 
 
 Result<StoreTraits> Session::traits(const std::string& url) const {
   UPWELL_TRY(auto store, impl_->store_of(url));
-  return store->traits();
+  return store->traits_for(url);
 }
 
 }  // namespace upwell::io

@@ -20,7 +20,7 @@ struct SessionOptions {
   double connect_timeout_s = 10;
   double stall_timeout_s = 30;  ///< no byte for so long: the attempt failed
   int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After
-  size_t parallelism_per_host = 48;
+  size_t parallelism_per_host = 64;
   S3Settings s3 = {};
   ReachOptions reach = {};
   /// "s3" or "https": which to read where an object lies at both; empty: as the set that names it.
@@ -39,6 +39,9 @@ struct Counters {
 
 /// Thread-safe. Shared by everything that reads in one run.
 class Session {
+  /// Batches of requests that somebody waited for, where a request is a message to a server: no
+  /// less than the round trips that passed one after another where nothing else was under way.
+  uint64_t rounds = 0;
  public:
   explicit Session(SessionOptions options = {});
   ~Session();
@@ -59,6 +62,9 @@ class Session {
   Result<std::vector<std::string>> list_directory(const std::string& directory);
   /// As `stat`, of many at once.
   std::vector<Result<ObjectInfo>> stat_many(std::span<const std::string> urls,
+  /// The state of an object as of now and its first `length` bytes (if it has so many), in one
+  /// round trip where that can be. What came is cached.
+  Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {});
                                             const ReachPtr& reach = {});
   Result<> list_each(const std::string& prefix,
                      const std::function<Result<>(const std::string& url)>& visit);

@@ -155,6 +155,38 @@ TEST(SessionRead, PartsOfWhatWasReadAreHits) {
   EXPECT_EQ(remote.session.counters().cache_hits, 4u);
 }
 
+TEST(SessionRead, TheFrontIsReadOnceAndKept) {
+  RemoteLike remote;
+  auto front = remote.session.front(remote.url, 100);
+  ASSERT_TRUE(front) << front.error().to_string();
+  EXPECT_EQ(front->info.size, remote.content.size());
+  EXPECT_EQ(as_text(front->bytes.span()), remote.content.substr(0, 100));
+  EXPECT_EQ(remote.session.counters().rounds, 1u);
+  remote.expect({10, 90});
+  EXPECT_EQ(remote.reads(), 1u);
+  // Later the state is asked for again, but not what is kept.
+  ASSERT_TRUE(remote.session.front(remote.url, 100));
+  EXPECT_EQ(remote.reads(), 1u);
+  EXPECT_EQ(remote.session.counters().rounds, 2u);
+  remote.session.forget(remote.url);
+  remote.store->add({.kind = Fault::Kind::kShort, .url_part = "a.nc", .times = 1, .keep = 3});
+  auto cut = remote.session.front(remote.url, 100);
+  ASSERT_FALSE(cut);
+  EXPECT_EQ(cut.error().code, Code::kInvalidData);
+  remote.expect({0, 100});  // nothing of it was kept
+}
+
+TEST(SessionRead, RoundsAreBatches) {
+  RemoteLike remote;
+  std::vector<ReadRequest> batch{{remote.url, {100, 10}}, {remote.url, {5000, 10}}};
+  for (auto& answer : remote.session.read(batch)) EXPECT_TRUE(answer);
+  EXPECT_EQ(remote.session.counters().rounds, 1u);
+  for (auto& answer : remote.session.read(batch)) EXPECT_TRUE(answer);
+  EXPECT_EQ(remote.session.counters().rounds, 1u);
+  remote.expect({7000, 10});
+  EXPECT_EQ(remote.session.counters().rounds, 2u);
+}
+
 TEST(SessionRead, WrongLengthsOfAStoreAreErrors) {
   RemoteLike remote;
   remote.store->add({.kind = Fault::Kind::kShort, .url_part = "a.nc", .times = 1, .keep = 3});

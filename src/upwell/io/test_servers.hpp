@@ -75,6 +75,7 @@ class RawServer {
   ~RawServer();
   std::string url() const;  ///< "http://127.0.0.1:port/"
   std::vector<SeenRequest> seen() const;
+  size_t connections() const { return connections_; }  ///< that were accepted so far
 
  private:
   void accept_all();
@@ -83,6 +84,7 @@ class RawServer {
   int listener_ = -1;
   int port_ = 0;
   std::atomic<bool> stopping_{false};
+  std::atomic<size_t> connections_{0};
   mutable std::mutex mutex_;
   std::vector<SeenRequest> seen_;
   std::vector<std::thread> threads_;

@@ -215,7 +215,9 @@ void RawServer::accept_all() {
     pollfd p{listener_, POLLIN, 0};
     if (::poll(&p, 1, 20) <= 0) continue;
     int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd >= 0) threads_.emplace_back([this, fd] { serve(fd); });
+    if (fd < 0) continue;
+    ++connections_;
+    threads_.emplace_back([this, fd] { serve(fd); });
   }
 }
 

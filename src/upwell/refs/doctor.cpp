@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <mutex>
 #include <numeric>
+#include <set>
 
 #include "cube/cf.hpp"
 #include "cube/chunk_decoder.hpp"
 #include "cube/plan.hpp"
 #include "cube/select.hpp"
 #include "format/format.hpp"
+#include "io/line_cost.hpp"
 #include "io/ranges.hpp"
 #include "refs/open.hpp"
 
@@ -16,35 +18,48 @@ namespace upwell::refs {
 namespace {
 
 constexpr size_t kReadVariables = 4;  // largest ones, of which reads are planned
+constexpr uint64_t kOnePlace = 256 << 10;  // runs nearer than this cost about one request
 constexpr uint64_t kCountedChunks = 20'000'000;
 constexpr uint64_t kTrialBytes = 4 << 20;
 constexpr uint64_t kWorthTrying = 1 << 20;
 
-/// Looks at what a session asks of a store, in the order in which it does.
+/// Looks at what a session asks of a store, in the order in which it does. The answers come through
+/// another session, which has most of them already.
 class TracingStore : public io::ByteStore {
  public:
-  TracingStore(std::shared_ptr<io::ByteStore> below, io::StoreTraits traits)
-      : below_(std::move(below)), traits_(traits) {}
+  TracingStore(io::Session& source, std::shared_ptr<io::ByteStore> below, io::StoreTraits traits)
+      : source_(source), below_(std::move(below)), traits_(traits) {}
 
   io::StoreTraits traits() const override { return traits_; }
   Result<io::ObjectInfo> stat(const std::string& url, const io::ReachPtr& reach) override {
     note({{url, {0, 0}}});
-    return below_->stat(url, reach);
+    return state_of(url, reach);
+  }
+  Result<io::Front> front(const std::string& url, uint64_t length,
+                          const io::ReachPtr& reach) override {
+    UPWELL_TRY(const io::ObjectInfo info, state_of(url, reach));
+    const io::Range range{0, std::min(length, info.size)};
+    note({{url, range}});
+    if (range.length == 0) return io::Front{info, {}};
+    UPWELL_TRY(SharedBytes bytes, source_.read_one(url, range, reach));
+    return io::Front{info, std::move(bytes)};
   }
   std::vector<Result<SharedBytes>> read(std::span<const io::ReadRequest> requests) override {
     note({requests.begin(), requests.end()});
-    return below_->read(requests);
+    return source_.read(requests);
   }
   Result<std::vector<std::string>> list(const std::string& prefix) override {
     note({{prefix, {0, 0}}});
-    return below_->list(prefix);
+    return source_.list(prefix);
   }
   Result<std::vector<std::string>> list_directory(const std::string& directory) override {
     note({{directory, {0, 0}}});
-    return below_->list_directory(directory);
+    return source_.list_directory(directory);
   }
+  /// Only what was asked for here: a reader that begins anew knows nothing.
   std::optional<io::ObjectInfo> known(const std::string& url) const override {
-    return below_->known(url);
+    std::lock_guard lock(mutex_);
+    return asked_.contains(url) ? below_->known(url) : std::nullopt;
   }
 
   /// Batches; a length of kToEnd is resolved by what the store knows.
@@ -54,39 +69,44 @@ class TracingStore : public io::ByteStore {
   }
 
  private:
+  Result<io::ObjectInfo> state_of(const std::string& url, const io::ReachPtr& reach) {
+    if (auto info = below_->known(url)) return std::move(*info);
+    return source_.stat(url, reach);
+  }
+
   void note(std::vector<io::ReadRequest> batch) {
     for (io::ReadRequest& request : batch) {
       if (request.range.length != io::kToEnd) continue;
-      auto info = below_->stat(request.url);
+      auto info = state_of(request.url, request.reach);
       request.range.length =
           info && info->size > request.range.offset ? info->size - request.range.offset : 0;
     }
     std::lock_guard lock(mutex_);
+    for (const io::ReadRequest& request : batch) asked_.insert(request.url);
     batches_.push_back(std::move(batch));
   }
 
+  io::Session& source_;
   std::shared_ptr<io::ByteStore> below_;
   io::StoreTraits traits_;
   mutable std::mutex mutex_;
   std::vector<std::vector<io::ReadRequest>> batches_;
+  std::set<std::string> asked_;
 };
-
-double seconds_of(uint64_t requests, uint64_t bytes, const io::StoreTraits& line) {
-  const uint64_t turns = (requests + line.parallelism - 1) / line.parallelism;
-  return static_cast<double>(turns) * line.latency_s +
-         static_cast<double>(bytes) / line.bytes_per_s;
-}
 
 LineCost cost_of(const std::vector<std::vector<io::ReadRequest>>& batches,
                  const io::StoreTraits& line) {
   LineCost out;
   for (const auto& batch : batches) {
-    uint64_t bytes = 0;
-    for (const io::ReadRequest& request : batch) bytes += request.range.length;
+    uint64_t bytes = 0, largest = 0;
+    for (const io::ReadRequest& request : batch) {
+      bytes += request.range.length;
+      largest = std::max(largest, request.range.length);
+    }
     ++out.rounds;
     out.requests += batch.size();
     out.bytes += bytes;
-    out.seconds += seconds_of(batch.size(), bytes, line);
+    out.seconds += io::batch_seconds(batch.size(), bytes, largest, line);
   }
   return out;
 }
@@ -124,7 +144,7 @@ Result<std::vector<std::vector<io::ReadRequest>>> traced(
     io::Session& session, const std::string& url, const io::StoreTraits& traits,
     const std::function<Result<>(io::Session&)>& body) {
   UPWELL_TRY(auto below, session.store(url));
-  auto trace = std::make_shared<TracingStore>(std::move(below), traits);
+  auto trace = std::make_shared<TracingStore>(session, std::move(below), traits);
   io::Session own;
   own.mount(io::scheme_of(url), trace);
   UPWELL_CHECK(body(own));
@@ -299,8 +319,7 @@ Result<DoctorReport> examine(io::Session& session, const std::string& source) {
   format::ScanOptions whole;
   whole.subchunk_bytes = 0;
   if (is_scanned(dataset.format)) {
-    UPWELL_TRY(const io::ObjectInfo info, session.stat(url));
-    out.size = info.size;
+    out.size = dataset.granules->at(0).info.size;
     io::StoreTraits exact = line;
     exact.coalesce_gap = 0;
     exact.latency_s = 0;
@@ -309,10 +328,13 @@ Result<DoctorReport> examine(io::Session& session, const std::string& source) {
                  UPWELL_CHECK(format::scan(own, url, whole));
                  return {};
                }));
-    out.metadata = spread_of(scan, line.coalesce_gap);
+    out.metadata = spread_of(scan, kOnePlace);
   }
   // Arrays as they are stored, and as they are read.
-  UPWELL_TRY(const Dataset stored, open_source(session, source, whole));
+  UPWELL_TRY(const Dataset stored,
+             is_scanned(dataset.format)
+                 ? format::scan_known(session, dataset.granules->at(0), whole)
+                 : open_source(session, source, whole));
   Result<> result;
   for_each_array(stored.root, [&](const std::string& path, const Array& array) {
     if (!result) return;

@@ -17,7 +17,9 @@ namespace upwell::refs {
 namespace {
 
 // Enough to know a document, and what the scan of a granule begins with, so that it need not ask.
-constexpr uint64_t kHeadBytes = 16384;
+// With its head the answer fits into what a server sends on a new connection before it waits for an
+// acknowledgement (10 segments, RFC 6928): more would cost another round trip.
+constexpr uint64_t kHeadBytes = 12288;
 constexpr std::string_view kZmetadata = ".zmetadata";
 constexpr std::string_view kZarrJson = "zarr.json";
 
@@ -158,9 +160,9 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
     const bool absent = !dataset && dataset.error().code == Code::kNotFound;
     if (local || !absent || path_of(url).ends_with('/')) return dataset;
   }
-  auto info = session.stat(url, options.reach);
   // Values of MITgcm can look like anything: what its name makes a pair is not looked into.
   if (const std::string description = format::description_of(url); !description.empty()) {
+    auto info = session.stat(url, options.reach);
     if (info) return format::scan_known(session, {url, *info, options.reach}, options.scan);
     if (info.error().code == Code::kNotFound && description != url &&
         session.stat(description, options.reach))
@@ -168,30 +170,28 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
                   url + " is not there, only what describes it: " + description);
     return fail(std::move(info).error());
   }
-  if (!info) {
+  auto front = session.front(url, kHeadBytes, options.reach);
+  if (!front) {
     // For a remote directory a server says that it does not exist, that it may not be listed, or
     // sends a page that lists it.
-    const Code code = info.error().code;
+    const Code code = front.error().code;
     const bool maybe_directory =
         !local && !looks_like_directory(url) && !looks_like_file(url) &&
         (code == Code::kNotFound || code == Code::kPermissionDenied || code == Code::kInvalidData);
-    if (!maybe_directory) return fail(std::move(info).error());
+    if (!maybe_directory) return fail(std::move(front).error());
     auto dataset = open_directory(session, url, options);
     if (!dataset && (dataset.error().code == Code::kNotFound || dataset.error().code == code))
-      return fail(std::move(info).error());
+      return fail(std::move(front).error());
     return dataset;
   }
-  SharedBytes head;
-  if (info->size > 0) {
-    UPWELL_TRY(head, session.read_one(url, {0, std::min(info->size, kHeadBytes)}, options.reach));
-    if (looks_like_json(head.span())) {
-      if (head.size() == info->size) return open_json(session, url, head, options);
-      UPWELL_TRY(const SharedBytes document, session.read_one(url, {}, options.reach));
-      return open_json(session, url, document, options);
-    }
-    if (looks_like_dmrpp(head.span())) return open_dmrpp(session, url, options);
+  const SharedBytes& head = front->bytes;
+  if (looks_like_json(head.span())) {
+    if (head.size() == front->info.size) return open_json(session, url, head, options);
+    UPWELL_TRY(const SharedBytes document, session.read_one(url, {}, options.reach));
+    return open_json(session, url, document, options);
   }
-  return open_granule(session, url, *info, head.span(), options);
+  if (looks_like_dmrpp(head.span())) return open_dmrpp(session, url, options);
+  return open_granule(session, url, front->info, head.span(), options);
 }
 
 }  // namespace

@@ -1,0 +1,253 @@
+// The first request of an object over HTTP, and the connections that are opened along with it.
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "io/http_store.hpp"
+#include "io/proxy.hpp"
+#include "io/spare_sockets.hpp"
+#include "io/test_servers.hpp"
+
+namespace upwell::io {
+namespace {
+
+const std::string kText = "0123456789abcdefghijklmnopqrstuvwxyz";
+
+HttpOptions hasty() {
+  HttpOptions options;
+  options.connect_timeout_s = 2;
+  options.stall_timeout_s = 2;
+  options.attempts = 3;
+  options.backoff_base_s = 0.01;
+  return options;
+}
+
+RawAnswer partial(size_t first, size_t length, const std::string& size = "36",
+                  const std::string& headers = "ETag: \"1\"\r\n") {
+  return {http_answer(206,
+                      headers + "Content-Range: bytes " + std::to_string(first) + "-" +
+                          std::to_string(first + length - 1) + "/" + size + "\r\n",
+                      kText.substr(first, length)),
+          0, true};
+}
+
+/// What comes of asking for ten first bytes.
+struct Asked {
+  explicit Asked(RawServer::Script script, uint64_t length = 10, HttpOptions options = hasty())
+      : server(std::move(script)), store(std::move(options)), url(server.url() + "data/a.nc") {
+    front = store.front(url, length);
+  }
+  void expect_front(std::string_view bytes, uint64_t size, size_t requests) {
+    ASSERT_TRUE(front) << front.error().to_string();
+    EXPECT_EQ(as_text(front->bytes.span()), bytes);
+    EXPECT_EQ(front->info.size, size);
+    EXPECT_EQ(server.seen().size(), requests);
+  }
+  void expect_failure(Code code, const std::string& part, size_t requests) {
+    ASSERT_FALSE(front);
+    EXPECT_EQ(to_string(front.error().code), to_string(code));
+    EXPECT_NE(front.error().message.find(part), std::string::npos) << front.error().message;
+    EXPECT_EQ(server.seen().size(), requests);
+  }
+  RawServer server;
+  HttpStore store;
+  std::string url;
+  Result<Front> front;
+};
+
+TEST(HttpFront, IsOneRangeRequest) {
+  Asked asked([](const SeenRequest&, size_t) { return partial(0, 10); });
+  asked.expect_front("0123456789", 36, 1);
+  EXPECT_EQ(asked.front->info.etag, "\"1\"");
+  const SeenRequest request = asked.server.seen().front();
+  EXPECT_EQ(request.method, "GET");
+  EXPECT_EQ(request.header("range"), "bytes=0-9");
+  ASSERT_TRUE(asked.store.known(asked.url));
+  EXPECT_EQ(*asked.store.known(asked.url), asked.front->info);
+}
+
+TEST(HttpFront, OfAShorterObjectIsTheObject) {
+  Asked shorter([](const SeenRequest&, size_t) { return partial(0, 36); }, 100);
+  shorter.expect_front(kText, 36, 1);
+  Asked empty([](const SeenRequest&, size_t) {
+    return RawAnswer{http_answer(416, "Content-Range: bytes */0\r\n", "")};
+  });
+  empty.expect_front("", 0, 1);
+  // A server that only says no: HEAD tells why.
+  Asked silent([](const SeenRequest& r, size_t) {
+    if (r.method == "HEAD") return RawAnswer{"HTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n"};
+    return RawAnswer{http_answer(416, "", "")};
+  });
+  silent.expect_front("", 0, 2);
+  Asked lying([](const SeenRequest&, size_t) {
+    return RawAnswer{http_answer(416, "Content-Range: bytes */36\r\n", "")};
+  });
+  lying.expect_failure(Code::kInvalidData, "though the object has 36 bytes", 1);
+}
+
+TEST(HttpFront, OfAServerThatIgnoresRanges) {
+  Asked small([](const SeenRequest&, size_t) { return RawAnswer{http_answer(200, "", kText)}; });
+  small.expect_front(kText, 36, 1);
+  HttpOptions options = hasty();
+  options.max_unranged_body = 30;
+  Asked large([](const SeenRequest&, size_t) { return RawAnswer{http_answer(200, "", kText)}; }, 10,
+              options);
+  large.expect_front("0123456789", 36, 1);
+  // More than fits into memory is not read for the sake of its front.
+  Asked huge(
+      [](const SeenRequest&, size_t) {
+        return RawAnswer{"HTTP/1.1 200 x\r\nContent-Length: 9000000000000000000\r\n\r\n" + kText};
+      },
+      10);
+  huge.expect_front("0123456789", 9000000000000000000U, 1);
+  const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n24\r\n" + kText;
+  Asked unsaid([&](const SeenRequest&, size_t) { return RawAnswer{chunked + "\r\n0\r\n\r\n"}; });
+  unsaid.expect_front(kText, 36, 1);
+  Asked endless([&](const SeenRequest&, size_t) { return RawAnswer{chunked + "\r\n0\r\n\r\n"}; },
+                10, options);
+  endless.expect_failure(Code::kUnsupported, "ignores Range requests", 1);
+}
+
+TEST(HttpFront, AsksForTheLengthWhereARangeDoesNotTellIt) {
+  Asked asked([](const SeenRequest& r, size_t) {
+    if (r.method == "HEAD")
+      return RawAnswer{"HTTP/1.1 200 x\r\nETag: \"1\"\r\nContent-Length: 36\r\n\r\n", 0, true};
+    return partial(0, 10, "*");
+  });
+  asked.expect_front("0123456789", 36, 2);
+  Asked changed([](const SeenRequest& r, size_t) {
+    if (r.method == "HEAD")
+      return RawAnswer{"HTTP/1.1 200 x\r\nETag: \"2\"\r\nContent-Length: 36\r\n\r\n", 0, true};
+    return partial(0, 10, "*");
+  });
+  changed.expect_failure(Code::kChanged, "ETag", 2);
+}
+
+TEST(HttpFront, OtherRangesAreErrors) {
+  Asked later([](const SeenRequest&, size_t) { return partial(1, 10); });
+  later.expect_failure(Code::kInvalidData, "wrong Content-Range", 1);
+  Asked less([](const SeenRequest&, size_t) { return partial(0, 5); });
+  less.expect_failure(Code::kInvalidData, "wrong Content-Range", 1);
+  Asked more([](const SeenRequest&, size_t) { return partial(0, 20); });
+  more.expect_failure(Code::kInvalidData, "wrong Content-Range", 1);
+  Asked none([](const SeenRequest&, size_t) { return RawAnswer{http_answer(206, "", kText)}; });
+  none.expect_failure(Code::kInvalidData, "wrong Content-Range", 1);
+}
+
+TEST(HttpFront, ShortBodiesAreRetriedAndChangesNoticed) {
+  Asked cut([](const SeenRequest&, size_t n) {
+    RawAnswer answer = partial(0, 10);
+    if (n == 0) answer.bytes.resize(answer.bytes.size() - 3);
+    answer.keep = n > 0;
+    return answer;
+  });
+  cut.expect_front("0123456789", 36, 2);
+  Asked changing([](const SeenRequest&, size_t n) {
+    return partial(n == 0 ? 0 : 20, 10, "36", n == 0 ? "ETag: \"1\"\r\n" : "ETag: \"2\"\r\n");
+  });
+  ASSERT_TRUE(changing.front);
+  ReadRequest next{changing.url, {20, 10}};
+  auto answer = std::move(changing.store.read({&next, 1}).front());
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::kChanged);
+}
+
+TEST(HttpFront, RefusalsAndPagesAreErrors) {
+  Asked missing([](const SeenRequest&, size_t) { return RawAnswer{http_answer(404, "", "no")}; });
+  missing.expect_failure(Code::kNotFound, "HTTP 404", 1);
+  Asked page([](const SeenRequest&, size_t) {
+    return RawAnswer{http_answer(200, "Content-Type: text/html\r\n", "<html>in</html>")};
+  });
+  page.expect_failure(Code::kInvalidData, "HTML page instead of data", 1);
+}
+
+void wait_until(const std::function<bool()>& done) {
+  for (int i = 0; i < 400 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
+RawAnswer any_range(const SeenRequest& r) {
+  const std::string range = r.header("range");
+  const size_t first = std::stoul(range.substr(6));
+  const size_t last = std::stoul(range.substr(range.find('-') + 1));
+  return partial(first, last - first + 1);
+}
+
+TEST(SpareConnections, AreOpenWhenABatchNeedsThem) {
+  RawServer server([](const SeenRequest& r, size_t) { return any_range(r); });
+  HttpStore store(hasty());
+  const std::string url = server.url() + "a.nc";
+  ASSERT_TRUE(store.front(url, 10));
+  wait_until([&] { return server.connections() >= 24; });
+  EXPECT_EQ(server.connections(), 24u);
+  std::vector<ReadRequest> batch;
+  for (uint64_t i = 0; i < 8; ++i) batch.push_back({url, {10 + i, 1}});
+  auto answers = store.read(batch);
+  for (size_t i = 0; i < 8; ++i) {
+    ASSERT_TRUE(answers[i]) << answers[i].error().to_string();
+    EXPECT_EQ(as_text(answers[i]->span()), kText.substr(10 + i, 1));
+  }
+  // Of 23 spare ones seven were taken; sixteen are twice the batch, and enough.
+  EXPECT_EQ(server.connections(), 24u);
+  EXPECT_EQ(server.seen().size(), 9u);
+}
+
+TEST(SpareConnections, StayWithinTheLimitOfTheHost) {
+  RawServer server([](const SeenRequest& r, size_t) { return any_range(r); });
+  HttpOptions options = hasty();
+  options.parallelism_per_host = 4;
+  HttpStore store(options);
+  ASSERT_TRUE(store.front(server.url() + "a.nc", 10));
+  wait_until([&] { return server.connections() >= 4; });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(server.connections(), 4u);
+}
+
+TEST(SpareConnections, AreHandedOutOnceAndClosedWhenIdle) {
+  RawServer server([](const SeenRequest& r, size_t) {
+    RawAnswer answer = any_range(r);
+    answer.keep = false;
+    return answer;
+  });
+  sockaddr_storage address{};
+  const std::string port = server.url().substr(17);
+  ASSERT_TRUE(parse_address("127.0.0.1", std::stoi(port), address));
+  const auto& at = reinterpret_cast<const sockaddr&>(address);
+  SpareSockets spares;
+  EXPECT_EQ(spares.take(at), -1);
+  spares.open(at, 2);
+  EXPECT_EQ(spares.size(), 2u);
+  wait_until([&] { return server.connections() == 2; });
+  const int fd = spares.take(at);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(spares.size(), 1u);
+  const std::string request = "GET /a HTTP/1.1\r\nRange: bytes=0-9\r\n\r\n";
+  ASSERT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(request.size()));
+  wait_until([&] { return server.seen().size() == 1; });
+  ::close(fd);
+  spares.close_idle(std::chrono::seconds(5));
+  EXPECT_EQ(spares.size(), 1u);
+  spares.close_idle(std::chrono::seconds(0));
+  EXPECT_EQ(spares.size(), 0u);
+  EXPECT_EQ(spares.take(at), -1);
+}
+
+TEST(SpareConnections, OfAServerThatIsGoneAreDropped) {
+  sockaddr_storage address{};
+  SpareSockets spares;
+  {
+    RawServer server([](const SeenRequest& r, size_t) { return any_range(r); });
+    ASSERT_TRUE(parse_address("127.0.0.1", std::stoi(server.url().substr(17)), address));
+    spares.open(reinterpret_cast<const sockaddr&>(address), 3);
+    wait_until([&] { return server.connections() == 3; });
+  }
+  EXPECT_EQ(spares.take(reinterpret_cast<const sockaddr&>(address)), -1);
+  EXPECT_EQ(spares.size(), 0u);
+}
+
+}  // namespace
+}  // namespace upwell::io

@@ -1,0 +1,94 @@
+#pragma once
+// One request of an HttpStore over all its attempts, and what an answer to it means.
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "io/first_seen.hpp"
+#include "io/http_engine.hpp"
+#include "io/http_store.hpp"
+
+namespace upwell::io {
+
+/// Counts the unfinished jobs of one call.
+class Countdown {
+ public:
+  explicit Countdown(size_t n) : left_(n) {}
+  void one_done() {
+    std::lock_guard lock(mutex_);
+    if (--left_ == 0) all_done_.notify_all();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    all_done_.wait(lock, [&] { return left_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable all_done_;
+  size_t left_;
+};
+
+enum class Ask {
+  kRange,
+  kFront,  ///< the first range.length bytes, or what there is of them, and the object's state
+  kHead,
+  kProbe,
+  kCall,
+};
+
+/// Owned by the caller, who waits for it.
+struct HttpJob {
+  Ask ask = Ask::kRange;
+  std::string url;
+  std::string current;  // after redirects
+  Range range;
+  ReachPtr reach;
+  int attempt = 1;
+  int redirects = 0;
+  int again = 0;
+  size_t spares = 0;                  // see Exchange
+  LineSample line;                    // over the steps of a redirect
+  const HttpRequest* call = nullptr;  // of kCall
+  HttpRequest sent;                   // of a dialect, without its body
+  HttpAnswer answer;                  // of kCall
+  Countdown* countdown = nullptr;
+  bool past_end = false;  // 416 without the object's size
+  SharedBytes bytes;
+  ObjectInfo info;
+  bool size_known = false;  // of info
+  std::optional<Error> error;
+
+  bool ranged() const {
+    return ask == Ask::kProbe || ask == Ask::kFront ||
+           (ask == Ask::kRange && (range.offset > 0 || range.length != kToEnd));
+  }
+  std::string range_header() const {
+    if (ask == Ask::kProbe) return "0-0";
+    if (!ranged()) return {};
+    std::string last =
+        range.length == kToEnd ? std::string() : std::to_string(range.offset + range.length - 1);
+    return std::to_string(range.offset) + "-" + last;
+  }
+  Error failed(Code code, const std::string& what) const;
+};
+
+/// What follows a response.
+struct Verdict {
+  enum Next { kDone, kRetry, kRedirect, kProbe, kAgain } next = kDone;
+  std::optional<double> retry_after;
+};
+
+Verdict done_with(HttpJob& job, Code code, const std::string& what);
+
+/// How much of a body is read, once its head is there; nothing: hang up.
+std::optional<uint64_t> body_limit(const HttpJob& job, const ResponseHead& head,
+                                   const HttpOptions& options);
+
+/// Takes the response into the job (bytes, info or error) and says what is next. `seen` remembers
+/// the object's state.
+Verdict judge(HttpJob& job, Response& response, const HttpOptions& options, FirstSeen& seen);
+
+}  // namespace upwell::io
