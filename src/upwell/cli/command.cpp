@@ -92,6 +92,11 @@ io::SessionOptions session_options(const CommonOptions& options) {
   io::SessionOptions session;
   session.disk_cache = options.cache_dir;
   session.cache_bytes = options.cache_bytes;
+  if (options.index_cache.empty()) {
+    session.index_cache = io::usual_index_directory();
+  } else if (options.index_cache != "none") {
+    session.index_cache = options.index_cache;
+  }
   session.stall_timeout_s = options.timeout_s;
   session.attempts = options.retries + 1;
   session.s3 = options.s3;
@@ -194,6 +199,13 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->check(check_positive, "")
       ->type_name("SIZE")
       ->group(common_group);
+  command
+      ->add_option("--index-cache", common.index_cache,
+                   "Where to keep what scans read of remote granules, so that they are opened with "
+                   "one request the next time; none: nowhere. Default: ~/.cache/upwell/index")
+      ->envname("UPWELL_INDEX_CACHE")
+      ->type_name("DIR|none")
+      ->group(group);
   command
       ->add_option("--timeout", common.timeout_s,
                    "Seconds without a byte until a request counts as failed")

@@ -23,6 +23,7 @@ struct CommonOptions {
   bool quiet = false;        ///< no progress
   std::string cache_dir;     ///< disk cache; empty: none
   uint64_t cache_bytes = 0;  ///< of memory and disk cache together; 0: chosen
+  std::string index_cache;   ///< of what scans read; "none": none; empty: the usual place
   double timeout_s = 30;     ///< stall timeout of one request
   int retries = 4;
   bool ignore_changes = false;  ///< read granules that changed since their set was made

@@ -83,6 +83,7 @@ Result<> run_verify(VerifyArguments& args, Context& context) {
   args.options.progress = context.progress_style();
   args.options.mds = context.options().mds;
   refs::VerifyReport report;
+  context.session().read_without_index();  // what was read another day proves nothing
   auto result = refs::verify(context.session(), args.source, args.options, report);
   if (report.granules.empty()) return result;
   if (args.as_json) {

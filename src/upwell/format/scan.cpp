@@ -17,7 +17,8 @@ namespace {
 // A tree is a few levels deep; a chain of this many structures is broken or hostile.
 constexpr int kMaxRounds = 4096;
 constexpr uint64_t kMaxMetadata = 1ULL << 30;
-// libhdf5 allots metadata in blocks of 2 KiB, so what a structure points to often lies in the next.
+// libhdf5 allots metadata in blocks of 2 KiB: what belongs to a structure lies up to so much before
+// it, if it was made before, or after it, or in the next block.
 constexpr uint64_t kRemoteReadAhead = 4096;
 
 std::string scan_first_line(ByteSpan head) {
@@ -47,33 +48,63 @@ tl::unexpected<Error> scan_unknown(ByteSpan head) {
                                               scan_first_line(head)));
 }
 
-Result<> scan_fetch(io::Session& session, const Granule& granule, Window& window,
-                    std::span<const io::Range> ranges) {
-  std::vector<io::ReadRequest> requests;
-  requests.reserve(ranges.size());
-  for (const io::Range& range : ranges) requests.push_back({granule.url, range, granule.reach});
-  auto answers = session.read(requests);
-  for (size_t i = 0; i < answers.size(); ++i) {
-    UPWELL_TRY(SharedBytes bytes, std::move(answers[i]));
-    window.add(ranges[i].offset, bytes);
+/// The bytes of one object as a scan needs them: from what an earlier scan of the same state has
+/// read, or from where it lies.
+class ScanSource {
+ public:
+  ScanSource(io::Session& session, const Granule& granule, Window& window)
+      : session_(session), granule_(granule), window_(window) {
+    read_ = session.known_index(granule.url, granule.info);
+    for (const io::Extent& extent : read_) window.add(extent.offset, extent.bytes);
   }
-  return {};
+
+  Result<> fetch(std::span<const io::Range> ranges) {
+    std::vector<io::ReadRequest> requests;
+    requests.reserve(ranges.size());
+    for (const io::Range& range : ranges) requests.push_back({granule_.url, range, granule_.reach});
+    auto answers = session_.read(requests);
+    for (size_t i = 0; i < answers.size(); ++i) {
+      UPWELL_TRY(SharedBytes bytes, std::move(answers[i]));
+      window_.add(ranges[i].offset, bytes);
+      read_.push_back({ranges[i].offset, std::move(bytes)});
+      more_ = true;
+    }
+    return {};
+  }
+
+  /// The scan has come to its end: the next one begins with what this one has read.
+  void keep() {
+    if (more_) session_.keep_index(granule_.url, granule_.info, std::move(read_));
+  }
+
+ private:
+  io::Session& session_;
+  const Granule& granule_;
+  Window& window_;
+  std::vector<io::Extent> read_;
+  bool more_ = false;
+};
+
+uint64_t scan_head_bytes() {
+  uint64_t bytes = 0;
+  for (const Format& format : formats()) bytes = std::max(bytes, format.head_bytes);
+  return bytes;
 }
 
 /// Signatures behind a user block larger than the head.
-Result<bool> scan_probe_user_block(io::Session& session, const Granule& granule, Window& window) {
+Result<bool> scan_probe_user_block(ScanSource& source, Window& window) {
   std::vector<io::Range> probes;
   for (uint64_t at : hdf5::signature_offsets(window.object_size()))
     if (!window.has(at, 8)) probes.push_back({at, 8});
   if (probes.empty()) return false;
-  UPWELL_CHECK(scan_fetch(session, granule, window, probes));
+  UPWELL_CHECK(source.fetch(probes));
   return hdf5::find_signature(window).has_value();
 }
 
 /// Runs rounds over the object until its reader is done.
 Result<std::unique_ptr<GranuleReader>> scan_rounds(io::Session& session, const Format& format,
-                                                   const Granule& granule, Window& window,
-                                                   const ScanOptions& options) {
+                                                   const Granule& granule, ScanSource& source,
+                                                   Window& window, const ScanOptions& options) {
   UPWELL_TRY(io::StoreTraits traits, session.traits(granule.url));
   if (traits.worth_caching) window.read_ahead(kRemoteReadAhead);
   auto reader = format.make(granule, options);
@@ -89,7 +120,7 @@ Result<std::unique_ptr<GranuleReader>> scan_rounds(io::Session& session, const F
     if (window.held() > kMaxMetadata)
       return fail(Code::kResourceExhausted,
                   fmt::format("more than {} bytes of metadata", kMaxMetadata));
-    UPWELL_CHECK(scan_fetch(session, granule, window, missing));
+    UPWELL_CHECK(source.fetch(missing));
   }
 }
 
@@ -106,13 +137,15 @@ std::pair<const Format*, std::string> scan_description(const std::string& url) {
 Result<Dataset> scan_described(io::Session& session, const Format& format, const Granule& granule,
                                const Granule& description, const ScanOptions& options, int depth) {
   Window window(description.info.size);
-  auto reader = scan_rounds(session, format, description, window, options);
+  ScanSource source(session, description, window);
+  auto reader = scan_rounds(session, format, description, source, window, options);
   if (!reader) {
     const ByteSpan text = window.get_up_to(0, description.info.size).value_or(ByteSpan());
     if (scan_looks_like_html(text)) return scan_unknown(text);
     return fail(std::move(reader).error());
   }
   UPWELL_TRY(Dataset dataset, (*reader)->finish());
+  source.keep();
   if (description.url != granule.url) dataset.granules->intern(granule);
   if (format.link) UPWELL_CHECK(format.link(session, **reader, dataset, options, depth));
   return dataset;
@@ -149,11 +182,10 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
   uint64_t size = granule.info.size;
   if (size == 0) return fail(Code::kInvalidData, "the object is empty");
 
-  uint64_t head_bytes = 0;
-  for (const Format& format : formats()) head_bytes = std::max(head_bytes, format.head_bytes);
   Window window(size);
-  io::Range head_range{0, std::min(head_bytes, size)};
-  UPWELL_CHECK(scan_fetch(session, granule, window, {&head_range, 1}));
+  io::Range head_range{0, std::min(scan_head_bytes(), size)};
+  ScanSource source(session, granule, window);
+  if (!window.has(0, head_range.length)) UPWELL_CHECK(source.fetch({&head_range, 1}));
   UPWELL_TRY(ByteSpan head, window.get(0, head_range.length));
 
   const Format* found = nullptr;
@@ -166,13 +198,14 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
   if (!found && !lacking.empty())
     return fail(Code::kInvalidData, "what describes it is not there: " + lacking);
   if (!found && !scan_looks_like_html(head)) {
-    UPWELL_TRY(bool hidden, scan_probe_user_block(session, granule, window));
+    UPWELL_TRY(bool hidden, scan_probe_user_block(source, window));
     if (hidden) found = &hdf5::hdf5_format();
   }
   if (!found) return scan_unknown(head);
 
-  UPWELL_TRY(auto reader, scan_rounds(session, *found, granule, window, options));
+  UPWELL_TRY(auto reader, scan_rounds(session, *found, granule, source, window, options));
   UPWELL_TRY(Dataset dataset, reader->finish());
+  source.keep();
   if (found->link) UPWELL_CHECK(found->link(session, *reader, dataset, options, depth));
   return dataset;
 }
@@ -184,9 +217,9 @@ std::string description_of(const std::string& url) { return scan_description(url
 Result<Dataset> scan(io::Session& session, const std::string& url, const ScanOptions& options,
                      int depth) {
   Granule granule{io::normal_url(url), {}};
-  auto info = session.stat(granule.url);
-  if (!info) return fail(std::move(info).error().with("granule " + granule.url));
-  granule.info = *info;
+  auto front = session.front(granule.url, scan_head_bytes());
+  if (!front) return fail(std::move(front).error().with("granule " + granule.url));
+  granule.info = front->info;
   return scan_known(session, granule, options, depth);
 }
 

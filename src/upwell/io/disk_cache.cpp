@@ -148,8 +148,10 @@ std::optional<SharedBytes> read_block(CacheFile& file, std::string_view key, uin
 DiskCache::DiskCache(fs::path directory, uint64_t limit)
     : root_(std::move(directory)), limit_(limit) {
   std::error_code error;
-  fs::create_directories(root_, error);
+  const bool made = fs::create_directories(root_, error);
   broken_ = static_cast<bool>(error);
+  // One that was there has the permissions that its owner wants.
+  if (made) fs::permissions(root_, fs::perms::owner_all, error);
 }
 
 bool DiskCache::has_object(const std::string& url) const {
@@ -214,6 +216,26 @@ std::optional<SharedBytes> DiskCache::find(const std::string& url, const ObjectI
   std::lock_guard lock(mutex_);
   listings_[directory.string()].lengths.erase(block->offset);
   return {};
+}
+
+std::optional<SharedBytes> DiskCache::find_front(const std::string& url, const ObjectInfo& state) {
+  if (!identifies(state)) return {};
+  const fs::path directory = object_directory(root_, url) / short_hash(state_key(url, state));
+  const auto block = locate(directory, {0, 1});
+  if (!block || block->offset != 0) return {};
+  return find(url, state, *block);
+}
+
+void DiskCache::put_front(const std::string& url, const ObjectInfo& state, ByteSpan bytes) {
+  if (!identifies(state) || bytes.empty()) return;
+  const fs::path directory = object_directory(root_, url) / short_hash(state_key(url, state));
+  const auto before = locate(directory, {0, 1});
+  if (before && before->offset == 0 && before->length != bytes.size()) {
+    ::unlink((directory / block_name(*before)).c_str());
+    std::lock_guard lock(mutex_);
+    listings_[directory.string()].lengths.erase(0);
+  }
+  put(url, state, 0, bytes);
 }
 
 void DiskCache::put(const std::string& url, const ObjectInfo& state, uint64_t offset,

@@ -16,6 +16,7 @@ namespace upwell::io {
 /// written under a temporary name and renamed, and hold their key and a SHA-256, checked at every
 /// read: what does not check is removed and is a miss. All processes that use one directory keep
 /// it under one cap, the least recently used first. Failing to write is no error: it is a cache.
+/// Only the user may read it.
 class DiskCache {
  public:
   DiskCache(std::filesystem::path directory, uint64_t limit);
@@ -25,6 +26,11 @@ class DiskCache {
   /// `range` is bounded. A state without ETag and time identifies nothing: always a miss.
   std::optional<SharedBytes> find(const std::string& url, const ObjectInfo& state, Range range);
   void put(const std::string& url, const ObjectInfo& state, uint64_t offset, ByteSpan bytes);
+
+  /// The longest block that begins at 0, whole: for who keeps one block for a state.
+  std::optional<SharedBytes> find_front(const std::string& url, const ObjectInfo& state);
+  /// Keeps it in the place of the block that find_front finds.
+  void put_front(const std::string& url, const ObjectInfo& state, ByteSpan bytes);
 
  private:
   /// The ranges on disk of one state, as last listed.

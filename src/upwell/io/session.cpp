@@ -49,6 +49,7 @@ struct Session::Impl {
   SessionOptions options;
   BlockCache memory;
   std::optional<DiskCache> disk;
+  std::optional<IndexCache> index;
 
   mutable std::shared_mutex mounts_mutex;
   mutable std::map<std::string, session_detail::Mount> mounts;
@@ -65,16 +66,18 @@ struct Session::Impl {
   explicit Impl(SessionOptions o) : options(std::move(o)), memory(memory_share(options)) {
     if (!options.disk_cache.empty())
       disk.emplace(options.disk_cache, cache_cap(options) - memory_share(options));
+    if (!options.index_cache.empty())
+      index.emplace(options.index_cache, options.index_cache_bytes);
   }
 
   Result<std::shared_ptr<ByteStore>> store_of(const std::string& url) const;
   void count_traffic_of(const std::shared_ptr<ByteStore>& store) const;
-  HttpOptions http_options() const;
-  Result<std::shared_ptr<ByteStore>> make_s3_store() const;
-
   std::string place_of(const std::string& url) const;
   /// A request that is not a read, before it is made.
   void count_request(const ByteStore& store, bool own_round = true);
+  HttpOptions http_options() const;
+  Result<std::shared_ptr<ByteStore>> make_s3_store() const;
+
   void read_store(ByteStore& store, std::span<const ReadRequest> asked, std::vector<size_t> which,
                   std::vector<Result<SharedBytes>>& results);
   void read_cached_store(ByteStore& store, std::span<const ReadRequest> asked,
@@ -87,10 +90,10 @@ struct Session::Impl {
   std::vector<Result<SharedBytes>> fetch_and_keep(ByteStore& store,
                                                   std::span<const ReadRequest> merged);
   void keep(ByteStore& store, const ReadRequest& request, const Result<SharedBytes>& answer);
+  Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach, bool own_round = true);
 };
 
 Result<std::shared_ptr<ByteStore>> Session::Impl::store_of(const std::string& url) const {
-  Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach, bool own_round = true);
   std::string scheme = scheme_of(url);
   {
     std::shared_lock lock(mounts_mutex);
@@ -140,14 +143,14 @@ void Session::Impl::count_traffic_of(const std::shared_ptr<ByteStore>& store) co
   if (auto so_far = store->traffic()) counting.try_emplace(store, *so_far);
 }
 
-/// Every answer of a store is checked to have the length that was asked for.
-std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
-                                                      std::span<const ReadRequest> merged) {
 void Session::Impl::count_request(const ByteStore& store, bool own_round) {
   if (!store.traffic()) ++requests;
   if (own_round && store.traits().worth_caching) ++rounds;
 }
 
+/// Every answer of a store is checked to have the length that was asked for.
+std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
+                                                      std::span<const ReadRequest> merged) {
   if (merged.empty()) return {};
   const StoreTraits line = store.traits_for(merged.front().url);
   if (line.worth_caching) ++rounds;
@@ -425,9 +428,6 @@ Result<ObjectInfo> Session::Impl::stat(const std::string& url, const ReachPtr& r
   return info;
 }
 
-Result<std::vector<std::string>> Session::list(const std::string& prefix) {
-  UPWELL_TRY(auto store, impl_->store_of(prefix));
-  impl_->count_request(*store);
 Result<ObjectInfo> Session::stat(const std::string& url, const ReachPtr& reach) {
   return impl_->stat(url, reach);
 }
@@ -459,6 +459,9 @@ Result<Front> Session::front(const std::string& url, uint64_t length, const Reac
   return front;
 }
 
+Result<std::vector<std::string>> Session::list(const std::string& prefix) {
+  UPWELL_TRY(auto store, impl_->store_of(prefix));
+  impl_->count_request(*store);
   return store->list(prefix);
 }
 
@@ -532,6 +535,34 @@ Result<> Session::remove(const std::string& url) {
   forget(url);
   return removed;
 }
+
+std::string Session::Impl::place_of(const std::string& url) const {
+  if (scheme_of(url) != "s3") return {};
+  std::shared_lock lock(mounts_mutex);
+  // The same bucket name is another bucket at another service.
+  return s3_host + " ";
+}
+
+std::vector<Extent> Session::known_index(const std::string& url, const ObjectInfo& state) {
+  if (!impl_->index) return {};
+  auto store = impl_->store_of(url);
+  if (!store || !(*store)->traits().worth_caching) return {};
+  auto extents = impl_->index->find(impl_->place_of(url), url, state);
+  for (const Extent& extent : extents) impl_->memory.put(url, extent.offset, extent.bytes);
+  return extents;
+}
+
+void Session::keep_index(const std::string& url, const ObjectInfo& state,
+                         std::vector<Extent> extents) {
+  if (!impl_->index) return;
+  auto store = impl_->store_of(url);
+  if (!store || !(*store)->traits().worth_caching) return;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  impl_->index->put(impl_->place_of(url), url, state, std::move(extents),
+                    std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+void Session::read_without_index() { impl_->index.reset(); }
 
 void Session::expect(const std::string& url, const ObjectInfo& state) {
   if (auto store = impl_->store_of(url)) (*store)->expect(url, state);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/byte_store.hpp"
+#include "io/index_cache.hpp"
 #include "io/s3_credentials.hpp"
 
 namespace upwell::io {
@@ -17,6 +18,9 @@ struct SessionOptions {
   /// Of fetched ranges, in memory and on disk together; 0: 256 MiB, with a disk cache 4 GiB.
   uint64_t cache_bytes = 0;
   std::filesystem::path disk_cache = {};  ///< empty: none, and all of the cap is for memory
+  /// Of what scans have read, see io/index_cache.hpp; empty: none.
+  std::filesystem::path index_cache = {};
+  uint64_t index_cache_bytes = 1ULL << 30;
   double connect_timeout_s = 10;
   double stall_timeout_s = 30;  ///< no byte for so long: the attempt failed
   int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After
@@ -35,13 +39,12 @@ struct Counters {
   uint64_t bytes_asked = 0;    ///< by callers, and given to them
   uint64_t bytes_fetched = 0;  ///< from stores
   uint64_t cache_hits = 0;     ///< ranges answered without a request
+  /// Batches of requests to servers that somebody waited for: each takes a round trip at least.
+  uint64_t rounds = 0;
 };
 
 /// Thread-safe. Shared by everything that reads in one run.
 class Session {
-  /// Batches of requests that somebody waited for, where a request is a message to a server: no
-  /// less than the round trips that passed one after another where nothing else was under way.
-  uint64_t rounds = 0;
  public:
   explicit Session(SessionOptions options = {});
   ~Session();
@@ -58,13 +61,13 @@ class Session {
   Result<SharedBytes> read_one(const std::string& url, Range range = {},
                                const ReachPtr& reach = {});
   Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {});
+  /// The state of an object as of now and its first `length` bytes (if it has so many), in one
+  /// round trip where that can be. What came is cached.
+  Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {});
   Result<std::vector<std::string>> list(const std::string& prefix);
   Result<std::vector<std::string>> list_directory(const std::string& directory);
   /// As `stat`, of many at once.
   std::vector<Result<ObjectInfo>> stat_many(std::span<const std::string> urls,
-  /// The state of an object as of now and its first `length` bytes (if it has so many), in one
-  /// round trip where that can be. What came is cached.
-  Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {});
                                             const ReachPtr& reach = {});
   Result<> list_each(const std::string& prefix,
                      const std::function<Result<>(const std::string& url)>& visit);
@@ -74,6 +77,14 @@ class Session {
   Result<ObjectInfo> put(const std::string& url, ByteSpan bytes,
                          const PutCondition& condition = {});
   Result<> remove(const std::string& url);
+
+  /// What an earlier scan, perhaps of another process, has read of this state of an object; from
+  /// then on those ranges are hits for `read`, too.
+  std::vector<Extent> known_index(const std::string& url, const ObjectInfo& state);
+  /// Keeps what a scan has read for the next one, where that may be.
+  void keep_index(const std::string& url, const ObjectInfo& state, std::vector<Extent> extents);
+  /// From now on nothing is read through indexes that are kept.
+  void read_without_index();
 
   /// Reads only this state of an object from now on, see ByteStore::expect.
   void expect(const std::string& url, const ObjectInfo& state);

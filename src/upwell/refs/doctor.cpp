@@ -318,8 +318,16 @@ Result<DoctorReport> examine(io::Session& session, const std::string& source) {
   out.opening = cost_of(opening, line);
   format::ScanOptions whole;
   whole.subchunk_bytes = 0;
+  // Its state is known from opening it.
+  const bool scanned = is_scanned(dataset.format) && dataset.granules->size() > 0 &&
+                       dataset.granules->at(0).url == url;
   if (is_scanned(dataset.format)) {
-    out.size = dataset.granules->at(0).info.size;
+    if (scanned) {
+      out.size = dataset.granules->at(0).info.size;
+    } else {
+      UPWELL_TRY(const io::ObjectInfo info, session.stat(url));
+      out.size = info.size;
+    }
     io::StoreTraits exact = line;
     exact.coalesce_gap = 0;
     exact.latency_s = 0;
@@ -332,9 +340,8 @@ Result<DoctorReport> examine(io::Session& session, const std::string& source) {
   }
   // Arrays as they are stored, and as they are read.
   UPWELL_TRY(const Dataset stored,
-             is_scanned(dataset.format)
-                 ? format::scan_known(session, dataset.granules->at(0), whole)
-                 : open_source(session, source, whole));
+             scanned ? format::scan_known(session, dataset.granules->at(0), whole)
+                     : open_source(session, source, whole));
   Result<> result;
   for_each_array(stored.root, [&](const std::string& path, const Array& array) {
     if (!result) return;
