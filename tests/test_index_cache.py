@@ -29,7 +29,7 @@ def write_granule(path, seed=1):
         for beam in ("a", "b", "c"):
             group = f.create_group(f"{beam}/heights")
             for n in range(6):
-                group.create_dataset(f"v{n}", data=random.normal(size=50_000), chunks=(5000,), compression=4)
+                group.create_dataset(f"v{n}", data=random.normal(size=5_000), chunks=(500,), compression=4)
     os.utime(path, (1.5e9 + seed, 1.5e9 + seed))
 
 
@@ -63,7 +63,7 @@ def kept_files(directory):
 
 def test_the_second_open_is_one_request(url, tmp_path):
     first, cost = run("info", url)
-    assert cost["requests"] > 10 and cost["rounds"] > 3
+    assert cost["requests"] > 10 and cost["rounds"] >= 3
     second, cost = run("info", url)
     assert second == first and cost["requests"] == 1 and cost["rounds"] == 1
     # Every command that scans; what it reads of chunks comes on top.
@@ -72,8 +72,8 @@ def test_the_second_open_is_one_request(url, tmp_path):
     assert len(REQUESTS) == 1
     refs = [json.loads((tmp_path / name).read_text())["refs"] for name in ("first.json", "second.json")]
     assert refs[0].keys() == refs[1].keys()
-    truth, _ = run("read", url, "b/heights/v3", "--isel", "0=7000:8000", "--index-cache", "none")
-    values, cost = run("read", url, "b/heights/v3", "--isel", "0=7000:8000")
+    truth, _ = run("read", url, "b/heights/v3", "--isel", "0=700:800", "--index-cache", "none")
+    values, cost = run("read", url, "b/heights/v3", "--isel", "0=700:800")
     assert values == truth and cost["requests"] == 2
     doctor, _ = run("doctor", url, "--json", "--index-cache", "none")
     again, cost = run("doctor", url, "--json")
@@ -105,7 +105,7 @@ def test_damage_is_read_over(url, tmp_path):
     (file,) = kept_files(cache)
     assert file.stat().st_mode & 0o777 == 0o600 and cache.stat().st_mode & 0o777 == 0o700
     good = file.read_bytes()
-    for damaged in (good[:100], good[:-1], good[:400] + b"\0" + good[401:], b"", good + b"x"):
+    for damaged in (good[:100], good[:-1], good[:400] + bytes([good[400] ^ 1]) + good[401:], b"", good + b"x"):
         file.write_bytes(damaged)
         text, cost = run("info", url, "--index-cache", cache)
         assert text == truth and cost["requests"] > 1

@@ -184,8 +184,9 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
   CommonOptions& common = impl_->common;
   const char* common_group = "Common options";
   command
-      ->add_flag("--stats", common.stats,
-                 "Print one JSON line on stderr: requests, rounds, bytes, hits, seconds, peak memory")
+      ->add_flag(
+          "--stats", common.stats,
+          "Print one JSON line on stderr: requests, rounds, bytes, hits, seconds, peak memory")
       ->group(common_group);
   command->add_flag("-q,--quiet", common.quiet, "No progress")->group(common_group);
   command->add_option("--cache-dir", common.cache_dir, "Keep fetched blocks here between runs")
@@ -205,7 +206,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
                    "one request the next time; none: nowhere. Default: ~/.cache/upwell/index")
       ->envname("UPWELL_INDEX_CACHE")
       ->type_name("DIR|none")
-      ->group(group);
+      ->group(common_group);
   command
       ->add_option("--timeout", common.timeout_s,
                    "Seconds without a byte until a request counts as failed")

@@ -39,10 +39,8 @@ Result<std::string> summary_text(Context& context, const Dataset& dataset, const
   std::string text = fmt::format("{} ({}) [{}] {}{}\n", array.name, fmt::join(names, ", "),
                                  fmt::join(selection.shape, ", "), describe(array.type),
                                  units ? ", " + *units : "");
-  if (!array.type.is_number())
-    return text + "(write the values with -o FILE, or -o - for text)\n";
-  UPWELL_TRY(Summary summary,
-             summarize(context.session(), dataset, array, selection, raw, budget));
+  if (!array.type.is_number()) return text + "(write the values with -o FILE, or -o - for text)\n";
+  UPWELL_TRY(Summary summary, summarize(context.session(), dataset, array, selection, raw, budget));
   text += fmt::format("values {}  missing {}\n", summary.count, summary.missing);
   if (summary.count > 0)
     text += fmt::format("min {}  max {}  mean {:.10g}\n", summary.min, summary.max, summary.mean);

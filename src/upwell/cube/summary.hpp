@@ -16,7 +16,6 @@ struct Summary {
 /// every run: pieces are added in the order of their place, not of their arrival. kInvalidArgument
 /// for types that are not numbers.
 Result<Summary> summarize(io::Session& session, const Dataset& dataset, const Array& array,
-                          const Selection& selection, bool raw,
-                          const ReadOptions& options = {});
+                          const Selection& selection, bool raw, const ReadOptions& options = {});
 
 }  // namespace upwell

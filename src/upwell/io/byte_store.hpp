@@ -52,6 +52,7 @@ struct StoreTraits {
   /// Of gaps up to coalesce_gap that is taken which makes a batch cheapest (io/line_cost.hpp), and
   /// large ranges are asked for in parts where that is faster. Latency 0: the widest, whole.
   double latency_s = 0;
+  double round_trip_s = 0;  ///< what of the latency is the way; 0: large ranges stay whole
   double bytes_per_s = 0;
   uint64_t max_request = 16 << 20;  ///< a coalesced request does not grow beyond this
   size_t parallelism = 8;           ///< requests in flight to one host

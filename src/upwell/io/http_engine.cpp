@@ -73,7 +73,7 @@ struct Transfer {
   uint64_t* arrived = nullptr;  // from this host, counted on
   uint64_t arrived_before = 0;  // the first byte of this answer
   AddressBook* addresses = nullptr;
-  std::string refused;  // why an address may not be reached
+  std::string refused;                    // why an address may not be reached
   curl_socket_t spare = CURL_SOCKET_BAD;  // connected already
   char error[CURL_ERROR_SIZE] = {};
 
@@ -92,12 +92,25 @@ struct Transfer {
     return false;
   }
 
+  /// Of the connection that was opened for this exchange; 0: none was.
+  double handshake_s() const {
+    long opened = 0;
+    double resolved = 0, connected = 0;
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &opened);
+    curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME, &resolved);
+    curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME, &connected);
+    return opened == 1 && spare == CURL_SOCKET_BAD ? connected - resolved : 0;
+  }
+
   /// What the answer tells about the line, once it is whole.
   LineSample line() const {
     if (sent_at == Clock::time_point{} || first_byte_at < sent_at) return {};
     auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
-    return {seconds(first_byte_at - sent_at), seconds(last_progress - first_byte_at),
-            response.body.size(), *arrived - arrived_before};
+    return {.first_byte_s = seconds(first_byte_at - sent_at),
+            .handshake_s = handshake_s(),
+            .body_s = seconds(last_progress - first_byte_at),
+            .bytes = response.body.size(),
+            .arrived = *arrived - arrived_before};
   }
 
   void finish_head() {

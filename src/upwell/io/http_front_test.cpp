@@ -166,7 +166,8 @@ TEST(HttpFront, RefusalsAndPagesAreErrors) {
 }
 
 void wait_until(const std::function<bool()>& done) {
-  for (int i = 0; i < 400 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  for (int i = 0; i < 400 && !done(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
 RawAnswer any_range(const SeenRequest& r) {

@@ -37,6 +37,7 @@ struct HttpStore::Impl {
   StoreTraits usual_line() const {
     return {.coalesce_gap = 1 << 20,
             .latency_s = 0.03,
+            .round_trip_s = 0.03,
             .bytes_per_s = 50e6,
             .max_request = 8 << 20,
             .parallelism = options.parallelism_per_host,
@@ -87,9 +88,7 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
     e->not_before = EngineClock::now() + std::chrono::duration_cast<EngineClock::duration>(
                                              std::chrono::duration<double>(delay_s));
   }
-  e->body_limit = [this, &job](const ResponseHead& head) {
-    return body_limit(job, head, options);
-  };
+  e->body_limit = [this, &job](const ResponseHead& head) { return body_limit(job, head, options); };
   e->done = [this, &job](Response response) { on_response(job, std::move(response)); };
   return e;
 }
@@ -162,6 +161,7 @@ void HttpStore::Impl::on_response(HttpJob& job, Response response) {
 void HttpStore::Impl::learn(HttpJob& job, const Response& response) {
   if (response.end != Response::End::kOk) return;
   job.line.first_byte_s += response.line.first_byte_s;
+  job.line.handshake_s = response.line.handshake_s;
   const int status = response.head.status;
   if (status < 200 || status >= 300 || job.ask == Ask::kCall || job.attempt > 1) return;
   job.line.body_s = response.line.body_s;

@@ -29,7 +29,8 @@ Result<std::vector<Extent>> parse_index_document(const SharedBytes& document, ui
 /// Thread-safe; several processes may use one directory. Failing to write is no error.
 class IndexCache {
  public:
-  IndexCache(std::filesystem::path directory, uint64_t limit) : files_(std::move(directory), limit) {}
+  IndexCache(std::filesystem::path directory, uint64_t limit)
+      : files_(std::move(directory), limit) {}
 
   /// Whether what was read of this object may be kept: its URL holds no secret (user, query) and
   /// its state has a strong ETag that no later change can share with it.

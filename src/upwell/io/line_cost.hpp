@@ -22,35 +22,43 @@ inline constexpr uint64_t kFirstFlight = 13'000;
 double slow_start_turns(uint64_t bytes);
 
 /// Seconds from the first request of a batch to its last byte: each turn of `parallelism` requests
-/// a latency, slow start of the largest answer, all bytes at the line's rate, and a little work for
-/// each request.
+/// a latency, each of slow start for the largest answer a round trip, all bytes at the line's rate,
+/// and a little work for each request.
 double batch_seconds(uint64_t requests, uint64_t bytes, uint64_t largest, const StoreTraits& line);
 
 /// What one answer tells about the line.
 struct LineSample {
   double first_byte_s = 0;  ///< from the request to the first byte
+  double handshake_s = 0;   ///< of its connection, if it was opened for this one
   double body_s = 0;        ///< from there to the last
   uint64_t bytes = 0;       ///< of the body
   uint64_t arrived = 0;     ///< from the same host in that time, this body included
 };
 
-/// The line to one host. Begins with `latency_s` and `bytes_per_s` as given and follows what is
-/// observed: a low quantile of the time to the first byte, since what a line costs at least is what
+/// The line to one host. Begins with figures as given and follows what is observed: low quantiles
+/// of the time to the first byte and of handshakes, since what a line costs at least is what
 /// planning can count on; the rate at which large answers come, together with all that came beside
-/// them, less what slow start took of their time.
+/// them, less what slow start took of their time. Latency holds what the server thinks, too; a
+/// round trip does not: a server that is slow is not helped by more requests.
 class LineEstimate {
  public:
-  LineEstimate(double latency_s, double bytes_per_s)
-      : latency_s_(latency_s), bytes_per_s_(bytes_per_s) {}
+  LineEstimate(double latency_s, double round_trip_s, double bytes_per_s)
+      : latency_s_(latency_s), round_trip_s_(round_trip_s), bytes_per_s_(bytes_per_s) {}
   void add(const LineSample& sample);
   double latency_s() const { return latency_s_; }
+  double round_trip_s() const { return round_trip_s_; }
   double bytes_per_s() const { return bytes_per_s_; }
 
  private:
-  double latency_s_;
-  double bytes_per_s_;
-  std::vector<double> first_bytes_;  // the last ones, in a ring
-  size_t next_ = 0;
+  /// The last times, in a ring.
+  struct Recent {
+    std::vector<double> seconds;
+    size_t next = 0;
+    /// Takes one more; the lower quartile.
+    double add(double s);
+  };
+  double latency_s_, round_trip_s_, bytes_per_s_;
+  Recent first_bytes_, handshakes_;
 };
 
 /// Estimates by host. Thread-safe; forgets everything when there are too many hosts.

@@ -26,7 +26,7 @@ TEST(SlowStart, DoublesInEachTurn) {
 }
 
 TEST(LineEstimate, FollowsALowQuantileOfTheLatency) {
-  LineEstimate line(kUsualLatency, kUsualRate);
+  LineEstimate line(kUsualLatency, kUsualLatency, kUsualRate);
   EXPECT_EQ(line.latency_s(), kUsualLatency);
   line.add({.first_byte_s = 0.002, .bytes = 500});
   EXPECT_EQ(line.latency_s(), 0.002);
@@ -42,9 +42,17 @@ TEST(LineEstimate, FollowsALowQuantileOfTheLatency) {
   EXPECT_EQ(line.latency_s(), 0.1);
 }
 
+TEST(LineEstimate, TellsTheWayFromTheServer) {
+  LineEstimate line(kUsualLatency, kUsualLatency, kUsualRate);
+  line.add({.first_byte_s = 0.5, .handshake_s = 0.001, .bytes = 500});
+  line.add({.first_byte_s = 0.5, .bytes = 500});
+  EXPECT_EQ(line.latency_s(), 0.5);
+  EXPECT_EQ(line.round_trip_s(), 0.001);
+}
+
 TEST(LineEstimate, FollowsTheRateOfLargeAnswers) {
-  LineEstimate line(kUsualLatency, kUsualRate);
-  for (int i = 0; i < 16; ++i) line.add({.first_byte_s = 0.04, .bytes = 500});
+  LineEstimate line(kUsualLatency, kUsualLatency, kUsualRate);
+  for (int i = 0; i < 16; ++i) line.add({.first_byte_s = 0.04, .handshake_s = 0.04, .bytes = 500});
   EXPECT_EQ(line.bytes_per_s(), kUsualRate) << "small answers tell nothing of it";
   // Ten megabytes in a second, of which slow start took most of the first 0.4.
   const uint64_t size = 10'000'000;
@@ -128,6 +136,7 @@ TEST(LineCost, FarLinesGetFewerRequestsAndNearOnesFewerBytes) {
 
 TEST(Parts, LargeRangesTakeSeveralConnections) {
   const StoreTraits far{.latency_s = 0.04,
+                        .round_trip_s = 0.04,
                         .bytes_per_s = 50e6,
                         .max_request = 8 << 20,
                         .parallelism = 48,
@@ -145,9 +154,10 @@ TEST(Parts, LargeRangesTakeSeveralConnections) {
   EXPECT_EQ(part_size(every(100'000, 480, 40'000), far), kToEnd);
   EXPECT_EQ(part_size(every(100'000, 3, 10'000), far), kToEnd);
   StoreTraits near = far;
-  near.latency_s = 50e-6;
+  // A near server that takes its time is not made faster by more requests.
+  near.round_trip_s = 50e-6;
   EXPECT_EQ(part_size(one, near), kToEnd);
-  near.latency_s = 0;
+  near.round_trip_s = 0;
   EXPECT_EQ(part_size(one, near), kToEnd);
   // A claim is no reason to make requests without number.
   const std::vector<ReadRequest> absurd{{"u", {0, kToEnd / 2}}, {"u", {}}};
@@ -179,7 +189,8 @@ TEST(Parts, JoinedAreWhatWasAskedFor) {
     for (size_t i = 0; i < wanted.size(); ++i) {
       ASSERT_EQ(whole[i]->size(), wanted[i].range.length);
       for (uint64_t k = 0; k < whole[i]->size(); ++k)
-        ASSERT_EQ(whole[i]->span()[k], static_cast<uint8_t>((wanted[i].range.offset + k) * 31 >> 3));
+        ASSERT_EQ(whole[i]->span()[k],
+                  static_cast<uint8_t>((wanted[i].range.offset + k) * 31 >> 3));
     }
   }
 }
@@ -210,20 +221,19 @@ Measured measured(std::chrono::milliseconds wait, const std::string& object) {
     const std::string range = r.header("range");
     const size_t first = std::stoul(range.substr(6));
     const size_t last = std::stoul(range.substr(range.find('-') + 1));
-    return RawAnswer{http_answer(206,
-                                 "ETag: \"1\"\r\nContent-Range: bytes " + std::to_string(first) +
-                                     "-" + std::to_string(last) + "/" +
-                                     std::to_string(object.size()) + "\r\n",
-                                 object.substr(first, last - first + 1)),
-                     0, true};
+    return RawAnswer{
+        http_answer(206,
+                    "ETag: \"1\"\r\nContent-Range: bytes " + std::to_string(first) + "-" +
+                        std::to_string(last) + "/" + std::to_string(object.size()) + "\r\n",
+                    object.substr(first, last - first + 1)),
+        0, true};
   });
   SessionOptions options;
   options.parallelism_per_host = 8;
   Session session(options);
   const std::string url = server.url() + "a.nc";
   EXPECT_TRUE(session.front(url, 100));
-  for (uint64_t i = 0; i < 8; ++i)
-    EXPECT_TRUE(session.read_one(url, {5'000'000 + i * 50'000, 10}));
+  for (uint64_t i = 0; i < 8; ++i) EXPECT_TRUE(session.read_one(url, {5'000'000 + i * 50'000, 10}));
   const Counters before = session.counters();
   std::vector<ReadRequest> wanted;
   for (uint64_t i = 0; i < 200; ++i) wanted.push_back({url, {i * 60'000 + 200, 1000}});

@@ -109,7 +109,7 @@ uint64_t part_size(std::span<const ReadRequest> requests, const StoreTraits& tra
     largest = std::max(largest, r.range.length);
     bytes += r.range.length;
   }
-  if (traits.latency_s <= 0 || largest <= kFirstFlight) return kToEnd;
+  if (traits.round_trip_s <= 0 || largest <= kFirstFlight) return kToEnd;
   uint64_t best_part = kToEnd;
   double best = batch_seconds(requests.size(), bytes, largest, traits);
   for (uint64_t part = kFirstFlight; part < largest; part += (part + 3) / 4) {

@@ -66,8 +66,7 @@ struct Session::Impl {
   explicit Impl(SessionOptions o) : options(std::move(o)), memory(memory_share(options)) {
     if (!options.disk_cache.empty())
       disk.emplace(options.disk_cache, cache_cap(options) - memory_share(options));
-    if (!options.index_cache.empty())
-      index.emplace(options.index_cache, options.index_cache_bytes);
+    if (!options.index_cache.empty()) index.emplace(options.index_cache, options.index_cache_bytes);
   }
 
   Result<std::shared_ptr<ByteStore>> store_of(const std::string& url) const;

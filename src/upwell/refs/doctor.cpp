@@ -17,7 +17,7 @@
 namespace upwell::refs {
 namespace {
 
-constexpr size_t kReadVariables = 4;  // largest ones, of which reads are planned
+constexpr size_t kReadVariables = 4;       // largest ones, of which reads are planned
 constexpr uint64_t kOnePlace = 256 << 10;  // runs nearer than this cost about one request
 constexpr uint64_t kCountedChunks = 20'000'000;
 constexpr uint64_t kTrialBytes = 4 << 20;
@@ -339,9 +339,9 @@ Result<DoctorReport> examine(io::Session& session, const std::string& source) {
     out.metadata = spread_of(scan, kOnePlace);
   }
   // Arrays as they are stored, and as they are read.
-  UPWELL_TRY(const Dataset stored,
-             scanned ? format::scan_known(session, dataset.granules->at(0), whole)
-                     : open_source(session, source, whole));
+  UPWELL_TRY(const Dataset stored, scanned
+                                       ? format::scan_known(session, dataset.granules->at(0), whole)
+                                       : open_source(session, source, whole));
   Result<> result;
   for_each_array(stored.root, [&](const std::string& path, const Array& array) {
     if (!result) return;
