@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # the program asks for many ranges at once
 
     @property
     def url(self):
