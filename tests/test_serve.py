@@ -640,10 +640,13 @@ def test_a_set_that_grows_is_served_as_it_is_now(tmp_path, name):
         return xr.open_zarr(f"{url}/datasets/cube/zarr", zarr_format=2, decode_times=False)["v"].values[:, 0].tolist()
 
     def wait_for(url, expected):
-        end = time.monotonic() + 20
-        while values(url) != expected and time.monotonic() < end:
-            time.sleep(0.1)
-        assert values(url) == expected
+        end, found = time.monotonic() + 60, None
+        while found != expected and time.monotonic() < end:
+            try:
+                found = values(url)
+            except Exception:  # opened before, read after: a coordinate in one chunk has another length
+                time.sleep(0.1)
+        assert found == expected
 
     run("virtualize", *days[:2], "-o", store, "--inline-threshold", "0")
     with serving(store, options=("--refresh", "0.2")) as (url, _):
