@@ -11,7 +11,8 @@
 
 namespace upwell::cli {
 
-// In produce_parts_command.cpp.
+// In produce_factors_command.cpp and produce_parts_command.cpp.
+void add_produce_factors_command(Program& program, CLI::App* group);
 void add_produce_split_command(Program& program, CLI::App* group);
 void add_produce_subset_command(Program& program, CLI::App* group);
 
@@ -31,6 +32,7 @@ constexpr const char* kProduceFooter =
     "  upwell produce tasks    from jobs and metadata, which granule is made of which files\n"
     "  upwell produce split    cut a task list into parts, for several machines\n"
     "  upwell produce subset   a few tasks of a list, for trials\n"
+    "  upwell produce factors  how the native grid is mapped to latitude and longitude\n"
     "See docs/guide/ecco.md.";
 
 constexpr const char* kTasksFooter =
@@ -216,11 +218,12 @@ void add_tasks_command(Program& program, CLI::App* group) {
 }  // namespace
 
 void add_produce_commands(Program& program) {
-  CLI::App* group =
-      program.add_group("produce", "ECCO dataset production: task lists", kProduceFooter);
+  CLI::App* group = program.add_group(
+      "produce", "ECCO dataset production: task lists, mapping factors", kProduceFooter);
   add_tasks_command(program, group);
   add_produce_split_command(program, group);
   add_produce_subset_command(program, group);
+  add_produce_factors_command(program, group);
 }
 
 }  // namespace upwell::cli

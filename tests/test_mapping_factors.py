@@ -1,0 +1,341 @@
+"""upwell produce factors: theirs are read as scipy and pickle read them, but nothing is executed; those that are built from the
+grid are what their definition says; values are scipy's bit for bit.
+
+Real factors and the real grid are used where UPWELL_SHARED has them.
+"""
+
+import gzip
+import json
+import lzma
+import os
+import pickle
+import shutil
+import subprocess
+from pathlib import Path
+
+import llc_grid
+import numpy as np
+import pytest
+import scipy.sparse
+
+ROOT = Path(__file__).resolve().parent.parent
+UPWELL = os.environ.get("UPWELL", str(ROOT / "build/release/bin/upwell"))
+ECCO = Path(os.environ.get("UPWELL_SHARED", ROOT.parent / "shared")) / "data" / "ecco"
+EARTH = 6370997.0
+real = pytest.mark.skipif(not ECCO.is_dir(), reason=f"no real ECCO data at {ECCO}")
+
+
+def factors(*arguments, status=0):
+    command = [UPWELL, "produce", "factors", *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == status, f"{command}\nstatus {run.returncode}\n{run.stdout}{run.stderr}"
+    return run.stdout if status == 0 else run.stderr
+
+
+def same_bits(a, b):
+    assert a.dtype == b.dtype == np.float32
+    np.testing.assert_array_equal(a.view("u4"), b.view("u4"))
+
+
+class Theirs:
+    """Mapping factors as ECCO-Dataset-Production writes them, with random weights, on a grid of n x n points a tile."""
+
+    def __init__(self, directory, n=5, levels=3, protocol=None, save=scipy.sparse.csr_matrix, averages=True):
+        self.directory, self.levels = directory, levels
+        self.wet, self.matrices, self.masks = {}, [], []
+        random = np.random.default_rng(1)
+        for name in ("sparse", "land_mask", "latlon_grid"):
+            (directory / name).mkdir(parents=True)
+        self.shape = (9, 12)
+        cells = self.shape[0] * self.shape[1]
+        for k in range(levels):
+            wet = random.random((13, n, n)) < 0.7
+            wet[12, n - 1, n - 1] = True
+            self.wet[k] = np.where(wet)
+            count = len(self.wet[k][0])
+            mask = np.where(random.random(cells) < 0.6, 1.0, np.nan)
+            if averages:
+                dense = (random.random((count, cells)) < 4 / count) * random.random((count, cells))
+            else:
+                dense = np.zeros((count, cells), np.int64)
+                dense[random.integers(0, count, cells), np.arange(cells)] = 1
+            dense[:, np.isnan(mask)] = 0
+            self.matrices.append(save(dense))
+            self.masks.append(mask)
+            scipy.sparse.save_npz(directory / f"sparse/sparse_matrix_{k}.npz", self.matrices[k])
+            self.dump(f"land_mask/ecco_latlon_land_mask_{k}.xz", mask, protocol)
+        bounds = [np.linspace(a, b, size + 1) for a, b, size in ((-90, 90, 9), (-180, 180, 12))]
+        pairs = [np.stack([b[:-1], b[1:]], 1) for b in bounds]
+        grid = [{"lat": pairs[0], "lon": pairs[1]}, np.stack([-10.0 * np.arange(levels), -10.0 * np.arange(1, levels + 1)], 1),
+                {"shape": self.shape, "lats_1D": pairs[0].mean(1), "lons_1D": pairs[1].mean(1)}, self.wet]
+        self.dump("latlon_grid/latlon_grid.xz", grid, protocol)
+
+    def dump(self, name, value, protocol=None):
+        with lzma.open(self.directory / name, "wb") as file:
+            pickle.dump(value, file, protocol=protocol)
+
+    def mapped(self, fields):
+        """What as_latlon makes of compact fields, one a level."""
+        out = []
+        for k, field in enumerate(llc_grid.tiles(fields)):
+            values = self.matrices[k].T.dot(field[self.wet[k]].astype(np.float64))
+            values[np.isnan(self.masks[k])] = np.nan
+            out.append(values.astype(np.float32).reshape(self.shape))
+        return np.stack(out)
+
+
+def map_with(factors_file, fields, directory):
+    fields.astype(">f4").tofile(directory / "field.data")
+    factors(factors_file, "--map", directory / "field.data", "--map-to", directory / "out.npy")
+    return np.load(directory / "out.npy")
+
+
+def random_fields(levels, points):
+    fields = np.random.default_rng(2).normal(size=(levels, points)).astype(np.float32) * 10
+    fields[:, ::17] = -0.0
+    return fields
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickles_of_every_protocol(tmp_path, protocol):
+    theirs = Theirs(tmp_path / "theirs", protocol=protocol)
+    factors(theirs.directory, "-o", tmp_path / "ours.npz")
+    fields = random_fields(3, 13 * 25)
+    same_bits(map_with(tmp_path / "ours.npz", fields, tmp_path), theirs.mapped(fields))
+
+
+@pytest.mark.parametrize("save", [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.coo_matrix])
+@pytest.mark.parametrize("averages", [False, True])
+def test_matrices_of_every_form(tmp_path, save, averages):
+    theirs = Theirs(tmp_path / "theirs", n=7, levels=11, save=save, averages=averages)
+    factors(theirs.directory, "-o", tmp_path / "ours.npz")
+    fields = random_fields(11, 13 * 49)
+    same_bits(map_with(tmp_path / "ours.npz", fields, tmp_path), theirs.mapped(fields))
+
+
+def test_the_file_is_what_numpy_opens(tmp_path):
+    theirs = Theirs(tmp_path / "theirs")
+    factors(theirs.directory, "-o", tmp_path / "ours.npz")
+    file = np.load(tmp_path / "ours.npz")
+    assert json.loads(file["factors.json"])["source_shape"] == [13, 5, 5]
+    for k in range(3):
+        ocean = np.unpackbits(file["ocean"][k], bitorder="little")[: 9 * 12].astype(bool)
+        np.testing.assert_array_equal(ocean, ~np.isnan(theirs.masks[k]))
+        wet = np.unpackbits(file["wet"][k], bitorder="little")[: 13 * 25].astype(bool)
+        np.testing.assert_array_equal(np.where(wet.reshape(13, 5, 5)), theirs.wet[k])
+    # The documented way back to a matrix of a level.
+    k, cells = 2, 9 * 12
+    matrix = scipy.sparse.csr_matrix((file["weights"], file["sources"], file["offsets"]), (cells, 13 * 25)).tolil()
+    begin, end = file["own_levels"][k : k + 2]
+    own = scipy.sparse.csr_matrix((file["own_weights"], file["own_sources"], file["own_offsets"]), (len(file["own_cells"]), 13 * 25))
+    matrix[file["own_cells"][begin:end]] = own[begin:end]
+    ocean = np.unpackbits(file["ocean"][k], bitorder="little")[:cells].astype(bool)
+    expected = np.zeros((cells, 13 * 25))
+    expected[:, np.ravel_multi_index(theirs.wet[k], (13, 5, 5))] = theirs.matrices[k].T.toarray()
+    np.testing.assert_array_equal(matrix.toarray()[ocean], expected[ocean])
+    again = tmp_path / "again.npz"
+    factors(theirs.directory, "-o", again)
+    assert again.read_bytes() == (tmp_path / "ours.npz").read_bytes()
+
+
+class Touch:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_nothing_of_a_pickle_is_executed(tmp_path, protocol):
+    theirs = Theirs(tmp_path / "theirs")
+    theirs.dump("land_mask/ecco_latlon_land_mask_1.xz", Touch(tmp_path / "touched"), protocol)
+    error = factors(theirs.directory, "-o", tmp_path / "ours.npz", status=65)
+    assert "land_mask_1.xz: pickle: offset" in error and "system, which is neither called nor read" in error
+    assert not (tmp_path / "touched").exists() and not (tmp_path / "ours.npz").exists()
+
+
+def test_what_is_broken_is_named(tmp_path):
+    theirs = Theirs(tmp_path / "theirs")
+    grid = theirs.directory / "latlon_grid/latlon_grid.xz"
+
+    def broken(name, change, *expected, status=65):
+        path = theirs.directory / name
+        good = path.read_bytes()
+        change(path, good)
+        error = factors(theirs.directory, status=status)
+        assert all(text in error for text in (name, *expected)), error
+        path.write_bytes(good)
+
+    broken("sparse/sparse_matrix_2.npz", lambda p, b: p.write_bytes(b[:-30]), "truncated")
+    broken("sparse/sparse_matrix_2.npz", lambda p, b: p.write_bytes(b[:60] + bytes(9) + b[69:]))
+    broken("sparse/sparse_matrix_2.npz", lambda p, b: p.unlink(), status=66)
+    broken("sparse/sparse_matrix_0.npz", lambda p, b: scipy.sparse.save_npz(p, theirs.matrices[0][:-1]), "wet points")
+    broken("land_mask/ecco_latlon_land_mask_0.xz", lambda p, b: p.write_bytes(b[:-40]), "truncated")
+    broken("land_mask/ecco_latlon_land_mask_0.xz", lambda p, b: p.write_bytes(lzma.compress(pickle.dumps(np.ones(5)))), "5 values", "108 cells")
+    broken("land_mask/ecco_latlon_land_mask_0.xz", lambda p, b: p.write_bytes(lzma.compress(pickle.dumps(np.ones(108))[:-20])), "pickle: offset")
+    broken("latlon_grid/latlon_grid.xz", lambda p, b: p.write_bytes(b"this is no xz file"), "no xz file")
+    broken("latlon_grid/latlon_grid.xz", lambda p, b: p.write_bytes(lzma.compress(pickle.dumps([1, 2]))), "item 2 of 2")
+    assert grid.exists()
+    factors(theirs.directory, "-o", tmp_path / "ours.npz")
+    whole = (tmp_path / "ours.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    assert "cut.npz: npz" in factors(tmp_path / "cut.npz", status=65)
+    (tmp_path / "field.data").write_bytes(bytes(100))
+    assert "no field of float32 on 325 points" in factors(tmp_path / "ours.npz", "--map", tmp_path / "field.data", status=65)
+
+
+def definition(directory, resolution, radius, k):
+    """Bin-average by its definition, with all distances: a matrix (cells, points in the order of tiles), and the ocean mask."""
+    read = lambda name: llc_grid.tiles(np.fromfile(directory / f"{name}.data", ">f4").astype(float))
+    points = llc_grid.unit(read("XC").ravel(), read("YC").ravel())
+    hfac = np.fromfile(directory / "hFacC.data", ">f4").reshape(-1, points.shape[0])
+    wet = llc_grid.tiles(hfac)[k].ravel() > 0
+    lat = -90 + resolution * (np.arange(round(180 / resolution)) + 0.5)
+    lon = -180 + resolution * (np.arange(round(360 / resolution)) + 0.5)
+    cells = llc_grid.unit(*np.meshgrid(lon, lat)).reshape(-1, 3)
+    distance = EARTH * np.linalg.norm(cells[:, None] - points[None], axis=-1)
+    reach = max(np.fromfile(directory / f"{name}.data", ">f4").max() for name in ("DXG", "DYG"))
+    radius = np.repeat(radius(lat), len(lon)) if radius else np.zeros(len(cells))
+    matrix = np.zeros(distance.shape)
+    nearest = distance.argmin(1)
+    ocean = wet[nearest] & (distance.min(1) <= np.maximum(np.floor(reach), radius))
+    for cell in np.where(ocean)[0]:
+        within = np.where((distance[cell] <= radius[cell]) & wet)[0] if radius[cell] > 0 else []
+        matrix[cell, within if len(within) else nearest[cell]] = 1 / max(len(within), 1)
+    return matrix, ocean
+
+
+def matrix_of(file, k):
+    npz = np.load(file)
+    cells, points = len(npz["latitude"]) * len(npz["longitude"]), int(np.prod(json.loads(npz["factors.json"])["source_shape"]))
+    matrix = scipy.sparse.csr_matrix((npz["weights"], npz["sources"], npz["offsets"]), (cells, points)).toarray()
+    begin, end = npz["own_levels"][k : k + 2]
+    own = scipy.sparse.csr_matrix((npz["own_weights"], npz["own_sources"], npz["own_offsets"]), (len(npz["own_cells"]), points))
+    matrix[npz["own_cells"][begin:end]] = own[begin:end].toarray()
+    ocean = np.unpackbits(npz["ocean"][k], bitorder="little")[:cells].astype(bool)
+    matrix[~ocean] = 0
+    return matrix, ocean
+
+
+def method_1(lat):
+    step = lat[1] - lat[0]
+    band = np.sin(np.radians(lat + step / 2)) - np.sin(np.radians(lat - step / 2))
+    return np.sqrt(EARTH**2 * np.radians(step) * band / np.pi)
+
+
+@pytest.mark.parametrize("options, radius", [
+    (["--method", "nearest"], None),
+    (["--radius", "method_1"], method_1),
+    (["--radius", "method_2"], lambda lat: np.full(lat.shape, np.sqrt(2) * 111e3 * (lat[1] - lat[0]) / 2)),
+    (["--radius", "1500000"], lambda lat: np.full(lat.shape, 1.5e6)),
+])
+def test_distances_as_defined(tmp_path, options, radius):
+    llc_grid.write_grid(tmp_path / "grid", n=6, levels=4)
+    factors(tmp_path / "grid", *options, "--resolution", 5, "-o", tmp_path / "built.npz")
+    for k in range(4):
+        built, ocean = matrix_of(tmp_path / "built.npz", k)
+        expected, expected_ocean = definition(tmp_path / "grid", 5, radius, k)
+        np.testing.assert_array_equal(ocean, expected_ocean)
+        np.testing.assert_array_equal(built, expected)
+
+
+@pytest.mark.parametrize("n", [6, 9])
+@pytest.mark.parametrize("resolution", [0.5, 3, 15])
+def test_conservative_keeps_the_integral(tmp_path, n, resolution):
+    hfac = llc_grid.write_grid(tmp_path / "grid", n=n, levels=3, dtype=">f8")
+    factors(tmp_path / "grid", "--method", "conservative", "--resolution", resolution, "-o", tmp_path / "built.npz")
+    file = np.load(tmp_path / "built.npz")
+    rac = llc_grid.tiles(np.fromfile(tmp_path / "grid/RAC.data", ">f8").astype(float)).ravel()
+    random = np.random.default_rng(3)
+    cells = len(file["latitude"]) * len(file["longitude"])
+    for k in range(3):
+        wet = llc_grid.tiles(hfac[k]).ravel() > 0
+        values = random.random(13 * n * n) + 0.5
+        matrix = scipy.sparse.csr_matrix((file["weights"], file["sources"], file["offsets"]), (cells, 13 * n * n))
+        out, area = matrix @ values, file["area"].copy()
+        begin, end = file["own_levels"][k : k + 2]
+        own = scipy.sparse.csr_matrix((file["own_weights"], file["own_sources"], file["own_offsets"]), (len(file["own_cells"]), 13 * n * n))
+        which = file["own_cells"][begin:end]
+        out[which], area[which] = (own @ values)[begin:end], file["own_area"][begin:end]
+        ocean = np.unpackbits(file["ocean"][k], bitorder="little")[:cells].astype(bool)
+        assert abs((out * area)[ocean].sum() / (rac * values)[wet].sum() - 1) < 1e-12
+        assert abs(area[ocean].sum() / rac[wet].sum() - 1) < 1e-12
+        # A cell that is covered wholly has its own area, of great circles.
+        constant = np.where(ocean, 1.0, 0.0)
+        sums = np.asarray(matrix.sum(1)).ravel()
+        assert np.abs(sums[ocean & (np.diff(file["offsets"]) > 0)] - 1).max() < 1e-14 and constant.any()
+
+
+def test_a_grid_that_disagrees_is_an_error(tmp_path):
+    grid = tmp_path / "grid"
+    llc_grid.write_grid(grid)
+    whole = (grid / "hFacC.data").read_bytes()
+    (grid / "hFacC.data").write_bytes(whole[:-4])
+    assert "hFacC.data has" in factors(grid, status=65)
+    (grid / "hFacC.data").unlink()
+    assert "hFacC.data" in factors(grid, status=66)
+    (grid / "hFacC.data").write_bytes(whole)
+    (grid / "XC.data").write_bytes((grid / "XC.data").read_bytes()[:-8])
+    assert "no field of an llc grid" in factors(grid, status=65)
+    llc_grid.write_grid(grid)
+    (grid / "tile003.mitgrid").write_bytes(bytes(16))
+    assert "tile003.mitgrid: 16 bytes" in factors(grid, "--method", "conservative", status=65)
+    assert "do not fill" in factors(grid, "--resolution", "7", status=64)
+    assert "--radius is" in factors(grid, "--radius", "far", status=64)
+
+
+@pytest.fixture(scope="module")
+def real_grid(tmp_path_factory):
+    grid = tmp_path_factory.mktemp("llc90")
+    for path in (ECCO / "grid_ECCOV4r4").iterdir():
+        if path.suffix in (".data", ".mitgrid"):
+            shutil.copy(path, grid)
+    (grid / "hFacC.data").write_bytes(gzip.decompress((ECCO / "recon/hFacC.data.gz").read_bytes()))
+    return grid
+
+
+@real
+def test_real_factors_map_as_scipy_does(tmp_path):
+    theirs = ECCO / "mapping_factors/V4r4"
+    factors(theirs, "-o", tmp_path / "v4r4.npz")
+    synthetic = ECCO / "synthetic3d/V4r4/diags_monthly/THETA_mon_mean/THETA_mon_mean.0000000732.data.xz"
+    fields = np.frombuffer(lzma.open(synthetic).read(), ">f4").reshape(50, 105300)
+    ours = map_with(tmp_path / "v4r4.npz", fields, tmp_path)
+    wet = pickle.loads(lzma.open(theirs / "latlon_grid/latlon_grid.xz").read())[3]
+    for k in range(50):
+        mask = pickle.loads(lzma.open(theirs / f"land_mask/ecco_latlon_land_mask_{k}.xz").read())
+        values = scipy.sparse.load_npz(theirs / f"sparse/sparse_matrix_{k}.npz").T.dot(llc_grid.tiles(fields[k])[wet[k]])
+        values = np.where(np.isnan(mask), np.nan, values).astype(np.float32)
+        same_bits(ours[k].ravel(), values)
+
+
+@real
+def test_real_factors_are_nearest_neighbours(tmp_path, real_grid):
+    """All 50 matrices and masks of V4r4, whose radius of some kilometres was taken for metres."""
+    factors(ECCO / "mapping_factors/V4r4", "-o", tmp_path / "v4r4.npz")
+    factors(real_grid, "--method", "nearest", "-o", tmp_path / "nearest.npz")
+    assert "every weight of 50 levels" in factors(tmp_path / "nearest.npz", "--compare", tmp_path / "v4r4.npz")
+    factors(real_grid, "--method", "bin-average", "--radius", "30", "-o", tmp_path / "metres.npz")
+    factors(tmp_path / "metres.npz", "--compare", tmp_path / "v4r4.npz")
+    factors(real_grid, "-o", tmp_path / "built.npz")
+    assert "draw on other sources" in subprocess.run(
+        [UPWELL, "produce", "factors", tmp_path / "built.npz", "--compare", tmp_path / "v4r4.npz"], capture_output=True, text=True).stdout
+
+
+@real
+def test_real_grid_keeps_the_integral(tmp_path, real_grid):
+    factors(real_grid, "--method", "conservative", "-o", tmp_path / "built.npz")
+    file = np.load(tmp_path / "built.npz")
+    rac = llc_grid.tiles(np.fromfile(real_grid / "RAC.data", ">f4").astype(float)).ravel()
+    hfac = np.fromfile(real_grid / "hFacC.data", ">f4").reshape(50, -1)
+    values = np.random.default_rng(4).random(105300)
+    shared = scipy.sparse.csr_matrix((file["weights"], file["sources"], file["offsets"]), (259200, 105300)) @ values
+    own = scipy.sparse.csr_matrix((file["own_weights"], file["own_sources"], file["own_offsets"]), (len(file["own_cells"]), 105300)) @ values
+    for k in range(50):
+        out, area = shared.copy(), file["area"].copy()
+        begin, end = file["own_levels"][k : k + 2]
+        out[file["own_cells"][begin:end]], area[file["own_cells"][begin:end]] = own[begin:end], file["own_area"][begin:end]
+        ocean = np.unpackbits(file["ocean"][k], bitorder="little").astype(bool)
+        wet = llc_grid.tiles(hfac[k]).ravel() > 0
+        assert abs((out * area)[ocean].sum() / (rac * values)[wet].sum() - 1) < 1e-12
