@@ -10,6 +10,9 @@ import h5py
 import netCDF4
 import numpy as np
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
+import llc_grid  # noqa: E402
+
 ROWS, COLUMNS = 4500, 9000
 
 
@@ -151,6 +154,15 @@ def make(directory):
         (directory / "tmp.h5").rename(small)
     write_reference_sets(directory / "sets", granule, 365)
     return granule, small, sorted((directory / "sets").glob("*.json"))
+
+
+def llc90_grid(directory):
+    """A grid of 13 x 90 x 90 points with basins of 50 levels, and one field on all of them (big endian, compact)."""
+    grid, field = pathlib.Path(directory) / "llc90", pathlib.Path(directory) / "field.data"
+    if not field.exists():
+        llc_grid.write_grid(grid, n=90, levels=50, smooth=True)
+        np.random.default_rng(5).normal(10, 5, (50, 13 * 90 * 90)).astype(">f4").tofile(field)
+    return grid, field
 
 
 if __name__ == "__main__":

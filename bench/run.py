@@ -286,6 +286,27 @@ def bench_aggregate(paths, directory, rounds):
     return rows
 
 
+def bench_mapping(scratch, rounds):
+    """50 levels of an llc90 field to half degrees, in one process each: Upwell from raw bytes to masked values, scipy its products alone."""
+    grid, field = inputs.llc90_grid(scratch)
+    rows = []
+    for work, options in (("nearest, 1 source a cell", ["--method", "nearest"]), ("means within 120 km", ["--radius", "120000"])):
+        factors, ours_out, theirs_out = scratch / "factors.npz", scratch / "ours.npy", scratch / "theirs.npy"
+        made, _, _, _ = run([UPWELL, "produce", "factors", str(grid), *options, "-o", str(factors), "--json"])
+
+        def map_levels():
+            command = [UPWELL, "produce", "factors", str(factors), "--map", str(field), "--map-to", str(ours_out), "--repeat", "9", "--json"]
+            output, _, wall, cpu = run(command)
+            return Sample(statistics.median(json.loads(output.splitlines()[-1])["map_seconds"]), wall, cpu, 0, None)
+
+        ours, theirs = interleave(rounds, map_levels, lambda: run_peer("scipy_mapping", factors, field, theirs_out))
+        if ours_out.read_bytes()[-50 * 259200 * 4:] != theirs_out.read_bytes()[-50 * 259200 * 4:]:
+            raise SystemExit(f"mapping, {work}: values differ")
+        note = f"8x; values equal bit for bit; {theirs[-1].result / 259200 / 50:.1f} weights a cell; factors made in {json.loads(made)['seconds']:.2f} s"
+        rows.append(Row(f"map 50 levels, {work}, inner", "scipy, loop of 50 products", times(ours, "inner"), times(theirs, "inner"), "s", note))
+    return rows
+
+
 def bench_remote(directory, rounds):
     def run_in(link, kind, *arguments):
         return {"upwell": run_upwell, "peer": run_peer}[kind](*arguments, inside=link.inside)
@@ -335,6 +356,7 @@ PARTS = {
     "index": ("Indexing granules", bench_indexing),
     "combine": ("Combining reference sets", bench_combining),
     "lookup": ("Opening many references", bench_lookup),
+    "mapping": ("Mapping to latitude and longitude", lambda _, scratch, rounds: bench_mapping(scratch, rounds)),
     "mean": ("Reading a whole variable", lambda data, _, rounds: bench_mean(inputs.make(data)[0], rounds)),
     "aggregate": ("Aggregating many files", lambda data, scratch, rounds: bench_aggregate(inputs.series(data), scratch, rounds)),
     "serve": ("Serving", lambda _, scratch, rounds: [Row(*r) for r in serving.bench(UPWELL, scratch, rounds)]),

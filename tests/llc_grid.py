@@ -55,8 +55,9 @@ def tiles(field):
     return out
 
 
-def write_grid(directory, n=6, levels=4, seed=0, dtype=">f4"):
-    """Writes XC, YC, RAC, DXG, DYG, DRF, hFacC (.data) and tile001..5.mitgrid. Gives hFacC, compact."""
+def write_grid(directory, n=6, levels=4, seed=0, dtype=">f4", smooth=False):
+    """Writes XC, YC, RAC, DXG, DYG, DRF, hFacC (.data) and tile001..5.mitgrid. Gives hFacC, compact. Depths are random, or basins
+    with coasts when `smooth`."""
     directory.mkdir(parents=True, exist_ok=True)
     lon, lat, area, dx, dy = [], [], [], [], []
     for face, (clon, clat) in enumerate(corners_of_faces(n), 1):
@@ -73,6 +74,9 @@ def write_grid(directory, n=6, levels=4, seed=0, dtype=">f4"):
         fields.tofile(directory / f"tile{face:03}.mitgrid")
     random = np.random.default_rng(seed)
     depth = random.integers(0, levels + 1, 13 * n * n)
+    if smooth:
+        basins = np.sin(3 * np.radians(compact(lon))) * np.cos(2 * np.radians(compact(lat)))
+        depth = np.clip(levels * (0.6 + 0.8 * basins), 0, levels).astype(int)
     hfac = (np.arange(levels)[:, None] < depth[None, :]).astype(float)
     fields = {"XC": compact(lon), "YC": compact(lat), "RAC": compact(area), "DXG": compact(dx), "DYG": compact(dy),
               "DRF": 10.0 + np.arange(levels), "hFacC": hfac}
