@@ -1,23 +1,21 @@
 """What scans of remote granules keep on disk: the second open is one request, and never another granule's."""
 
 import functools
-import http.server
 import json
 import os
 import subprocess
-import threading
 
 import h5py
 import numpy as np
 import pytest
 
-from test_verify import RangeServer
+from http_servers import RangeFiles, serving_with
 from test_virtualize import UPWELL
 
 REQUESTS = []
 
 
-class CountingServer(RangeServer):
+class CountingServer(RangeFiles):
     def answer(self, with_body):
         REQUESTS.append(self.headers.get("Range", self.command))
         super().answer(with_body)
@@ -37,14 +35,8 @@ def write_granule(path, seed=1):
 def url(tmp_path):
     (tmp_path / "served").mkdir()
     write_granule(tmp_path / "served/granule.h5")
-    handler = functools.partial(CountingServer, directory=str(tmp_path / "served"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/granule.h5"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_with(functools.partial(CountingServer, directory=str(tmp_path / "served"))) as server:
+        yield f"{server.url}/granule.h5"
 
 
 def run(*command, environment={}, status=0):
