@@ -147,7 +147,8 @@ def test_one_server_two_ways(tmp_path, scattered):
         subprocess.run([UPWELL, "info", url], check=True, capture_output=True, timeout=120)
         requests = len(asked)
         local, remote = doctor(scattered), doctor(url)
-    assert abs(local["opening"]["requests"] - requests) <= 1, (local["opening"], requests)
+    # What the server needs to answer is measured: a slow one is asked for more at once than the usual line of the doctor.
+    assert 10 < requests <= local["opening"]["requests"] + 1, (local["opening"], requests)
     assert local["metadata"] == remote["metadata"] and local["variables"] == remote["variables"]
     assert [a["text"] for a in local["advice"]] == [a["text"] for a in remote["advice"]]
 
