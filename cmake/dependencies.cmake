@@ -74,12 +74,13 @@ upwell_archive(sys::aec aec)
 upwell_archive(sys::snappy snappy)
 set_property(TARGET upwell_sys_blosc APPEND PROPERTY INTERFACE_LINK_LIBRARIES sys::lz4 sys::zstd sys::snappy ZLIB::ZLIB)
 
+# libhdf5 puts encoded chunks into netCDF files; and makes and checks files in tests.
+pkg_search_module(UPWELL_hdf5 REQUIRED IMPORTED_TARGET hdf5 hdf5-serial)
+add_library(sys::hdf5 ALIAS PkgConfig::UPWELL_hdf5)
+
 if(UPWELL_TESTS)
   find_package(GTest REQUIRED)
   find_package(PNG REQUIRED)
-  # libhdf5 only makes and checks files in tests.
-  pkg_search_module(UPWELL_hdf5 REQUIRED IMPORTED_TARGET hdf5 hdf5-serial)
-  add_library(sys::hdf5 ALIAS PkgConfig::UPWELL_hdf5)
   include(GoogleTest)
   enable_testing()
 endif()

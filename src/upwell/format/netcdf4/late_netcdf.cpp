@@ -39,6 +39,9 @@ int nc_def_var_chunking(int id, int variable, int storage, const size_t* shape) 
 int nc_def_var_deflate(int id, int variable, int shuffle, int deflate, int level) {
   UPWELL_LATE(nc_def_var_deflate, id, variable, shuffle, deflate, level);
 }
+int nc_inq_var_chunking(int id, int variable, int* storage, size_t* chunk) {
+  UPWELL_LATE(nc_inq_var_chunking, id, variable, storage, chunk);
+}
 int nc_put_att(int id, int variable, const char* name, nc_type type, size_t length,
                const void* values) {
   UPWELL_LATE(nc_put_att, id, variable, name, type, length, values);

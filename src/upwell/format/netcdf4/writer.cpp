@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/files.hpp"
+#include "format/netcdf4/direct_chunks.hpp"
 
 namespace upwell::format::netcdf4 {
 namespace {
@@ -80,15 +81,21 @@ struct TextTable {
   }
 };
 
+bool is_ascii(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+}
+
 Result<> put_attribute(int file, int variable, const Attribute& attribute) {
   const Values& v = attribute.value;
   const char* name = attribute.name.c_str();
   if (is_text(v.type)) {
     TextTable table(v);
-    if (v.count() == 1) {
-      return check(
-          nc_put_att_text(file, variable, name, table.texts[0].size(), table.texts[0].data()),
-          attribute.name);
+    // As netCDF4-python: what is not ASCII has a type that says UTF-8; a text of no characters is
+    // one zero byte, as netCDF-C would make an attribute without a value of it.
+    if (v.count() == 1 && is_ascii(table.texts[0])) {
+      const size_t size = std::max<size_t>(table.texts[0].size(), 1);
+      return check(nc_put_att_text(file, variable, name, size, table.texts[0].c_str()),
+                   attribute.name);
     }
     return check(
         nc_put_att_string(file, variable, name, table.pointers.size(), table.pointers.data()),
@@ -105,17 +112,19 @@ class Writer {
   Result<> define(const Variable& variable) {
     std::vector<int> dimensions;
     for (size_t d = 0; d < variable.dimensions.size(); ++d) {
-      UPWELL_TRY(int id, dimension(variable.dimensions[d], variable.values.shape[d]));
+      UPWELL_TRY(int id, dimension(variable.dimensions[d], variable.data().shape[d]));
       dimensions.push_back(id);
     }
-    UPWELL_TRY(nc_type type, type_of(variable.values.type));
+    UPWELL_TRY(nc_type type, type_of(variable.data().type));
     int id = 0;
     UPWELL_CHECK(check(nc_def_var(file_, variable.name.c_str(), type,
                                   static_cast<int>(dimensions.size()), dimensions.data(), &id),
                        variable.name));
     ids_.push_back(id);
-    if (variable.deflate && !dimensions.empty() && type != NC_STRING &&
-        variable.values.count() > 1) {
+    if (variable.encoded) {
+      UPWELL_CHECK(define_chunks(id, variable));
+    } else if (variable.deflate && !dimensions.empty() && type != NC_STRING &&
+               variable.data().count() > 1) {
       UPWELL_CHECK(check(nc_def_var_deflate(file_, id, 1, 1, 1), variable.name));
     }
     if (!variable.chunk_shape.empty()) {
@@ -130,12 +139,12 @@ class Writer {
   }
 
   Result<> put(size_t i, const Variable& variable) const {
-    if (variable.later || variable.values.count() == 0) return {};
-    if (is_text(variable.values.type) && !is_char(variable.values.type)) {
-      TextTable table(variable.values);
+    if (variable.later || variable.encoded || variable.data().count() == 0) return {};
+    if (is_text(variable.data().type) && !is_char(variable.data().type)) {
+      TextTable table(variable.data());
       return check(nc_put_var_string(file_, ids_[i], table.pointers.data()), variable.name);
     }
-    return check(nc_put_var(file_, ids_[i], variable.values.data.data()), variable.name);
+    return check(nc_put_var(file_, ids_[i], variable.data().data.data()), variable.name);
   }
 
   /// Parts of what is stored as it is go straight to the file. After nc_enddef, where netCDF-C
@@ -153,6 +162,13 @@ class Writer {
   }
 
  private:
+  Result<> define_chunks(int id, const Variable& variable) const {
+    std::vector<size_t> chunk(variable.encoded->chunk_shape.begin(),
+                              variable.encoded->chunk_shape.end());
+    UPWELL_CHECK(check(nc_def_var_chunking(file_, id, NC_CHUNKED, chunk.data()), variable.name));
+    return check(nc_def_var_deflate(file_, id, 1, 1, variable.encoded->level), variable.name);
+  }
+
   Result<int> dimension(const std::string& name, uint64_t size) {
     if (auto it = dimensions_.find(name); it != dimensions_.end()) {
       if (it->second.second == size) return it->second.first;
@@ -244,6 +260,49 @@ Result<> Output::commit(Sync sync) {
 Result<> write(const std::filesystem::path& target, const File& file) {
   UPWELL_TRY(Output output, Output::create(target, file));
   return output.commit();
+}
+
+Result<> write_in_place(const std::filesystem::path& path, const File& file) {
+  std::lock_guard lock(library_lock());
+  int id = 0;
+  UPWELL_CHECK(check(nc_create(path.c_str(), NC_NETCDF4 | NC_CLOBBER, &id), path.string()));
+  // Not without fill: the value is in the file for those who look for it there, and never used.
+  Writer writer(id);
+  Result<> written = write_header(id, file, writer);
+  for (size_t i = 0; written && i < file.variables.size(); ++i)
+    written = writer.put(i, file.variables[i]);
+  Result<> closed = check(nc_close(id), path.string());
+  UPWELL_CHECK(std::move(written));
+  UPWELL_CHECK(std::move(closed));
+  return put_direct_chunks(path, file);
+}
+
+Result<Shape> default_chunk_shape(const Shape& shape, size_t element_size) {
+  std::lock_guard lock(library_lock());
+  int id = 0;
+  UPWELL_CHECK(check(nc_create("chunks", NC_NETCDF4 | NC_DISKLESS, &id), "chunks"));
+  auto choose = [&]() -> Result<Shape> {
+    std::vector<int> dimensions;
+    for (uint64_t extent : shape) {
+      int dimension = 0;
+      const std::string name = fmt::format("d{}", dimensions.size());
+      UPWELL_CHECK(check(nc_def_dim(id, name.c_str(), extent, &dimension), name));
+      dimensions.push_back(dimension);
+    }
+    int variable = 0;
+    UPWELL_CHECK(
+        check(nc_def_var(id, "v", element_size == 8 ? NC_DOUBLE : NC_FLOAT,
+                         static_cast<int>(dimensions.size()), dimensions.data(), &variable),
+              "v"));
+    UPWELL_CHECK(check(nc_def_var_deflate(id, variable, 1, 1, 1), "v"));
+    std::vector<size_t> chunk(shape.size());
+    int storage = 0;
+    UPWELL_CHECK(check(nc_inq_var_chunking(id, variable, &storage, chunk.data()), "v"));
+    return Shape(chunk.begin(), chunk.end());
+  };
+  Result<Shape> chosen = choose();
+  nc_close(id);
+  return chosen;
 }
 
 }  // namespace upwell::format::netcdf4

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,15 +12,28 @@
 
 namespace upwell::format::netcdf4 {
 
+/// Data that the caller has shuffled and deflated, chunk by chunk, to be put into the file as it
+/// is.
+struct EncodedChunks {
+  Shape chunk_shape;                ///< edge chunks are encoded in full, padded with the fill value
+  int level = 5;                    ///< of deflate, as the file announces it
+  std::vector<SharedBytes> stored;  ///< every chunk, in C order of the grid
+};
+
 /// A variable to write: values in memory form, one dimension name per axis.
 struct Variable {
   std::string name;
   std::vector<std::string> dimensions;
   Attributes attributes;
   Values values;
+  std::shared_ptr<const Values> shared = {};  ///< in place of `values`, where many files have them
   bool deflate = true;     ///< shuffle + deflate 1; not applied to scalars and text
   bool later = false;      ///< `values` have a type and a shape, but no data: see Output
   Shape chunk_shape = {};  ///< {}: the library's choice
+  /// In place of values.data, for write_in_place; `values` then has only type and shape.
+  std::optional<EncodedChunks> encoded = {};
+
+  const Values& data() const { return shared ? *shared : values; }
 };
 
 struct File {
@@ -30,6 +44,13 @@ struct File {
 /// Writes atomically: the target is whole or not there. kUnsupported for types netCDF-4 has no name
 /// for, kCannotWrite otherwise.
 Result<> write(const std::filesystem::path& target, const File& file);
+/// Writes into a file that is under a temporary name already, or may be seen half written; also
+/// variables that are encoded.
+Result<> write_in_place(const std::filesystem::path& path, const File& file);
+
+/// The chunks that netCDF-C chooses for a compressed variable of this shape and element size (4 or
+/// 8 bytes) that has no unlimited dimension.
+Result<Shape> default_chunk_shape(const Shape& shape, size_t element_size);
 
 /// A file of which some variables are written part by part. Whole or not there: destroyed without
 /// commit, it leaves nothing.
