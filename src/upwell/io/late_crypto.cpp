@@ -66,6 +66,10 @@ const EVP_MD* EVP_md5(void) {
   UPWELL_LATE_CRYPTO(EVP_md5);
   return real();
 }
+const EVP_MD* EVP_sha1(void) {
+  UPWELL_LATE_CRYPTO(EVP_sha1);
+  return real();
+}
 int EVP_EncodeBlock(unsigned char* to, const unsigned char* from, int size) {
   UPWELL_LATE_CRYPTO(EVP_EncodeBlock);
   return real(to, from, size);
