@@ -12,8 +12,10 @@ struct OtherName {
   std::string_view name;
   std::array<const char*, 2> command;
 };
-constexpr std::array<OtherName, 2> kOtherNames{{
+constexpr std::array<OtherName, 4> kOtherNames{{
     {"edp_create_job_task_list", {"produce", "tasks"}},
+    {"edp_generate_dataproducts", {"produce", "granules"}},
+    {"edp_generate_datasets", {"produce", "granules"}},
     {"edp_subset_tasklists", {"produce", "subset"}},
 }};
 

@@ -11,8 +11,9 @@
 
 namespace upwell::cli {
 
-// In produce_factors_command.cpp and produce_parts_command.cpp.
+// In produce_factors_command.cpp, produce_granules_command.cpp and produce_parts_command.cpp.
 void add_produce_factors_command(Program& program, CLI::App* group);
+void add_produce_granules_command(Program& program, CLI::App* group);
 void add_produce_split_command(Program& program, CLI::App* group);
 void add_produce_subset_command(Program& program, CLI::App* group);
 
@@ -30,6 +31,7 @@ struct TasksArguments {
 constexpr const char* kProduceFooter =
     "ECCO dataset production: raw MITgcm output becomes granules.\n"
     "  upwell produce tasks    from jobs and metadata, which granule is made of which files\n"
+    "  upwell produce granules make the granules of a task list\n"
     "  upwell produce split    cut a task list into parts, for several machines\n"
     "  upwell produce subset   a few tasks of a list, for trials\n"
     "  upwell produce factors  how the native grid is mapped to latitude and longitude\n"
@@ -219,8 +221,9 @@ void add_tasks_command(Program& program, CLI::App* group) {
 
 void add_produce_commands(Program& program) {
   CLI::App* group = program.add_group(
-      "produce", "ECCO dataset production: task lists, mapping factors", kProduceFooter);
+      "produce", "ECCO dataset production: task lists, granules, mapping factors", kProduceFooter);
   add_tasks_command(program, group);
+  add_produce_granules_command(program, group);
   add_produce_split_command(program, group);
   add_produce_subset_command(program, group);
   add_produce_factors_command(program, group);

@@ -9,7 +9,7 @@ namespace upwell::io {
 Bytes digest_of(DigestKind kind, ByteSpan bytes) {
   const EVP_MD* type = kind == DigestKind::kMd5    ? EVP_md5()
                        : kind == DigestKind::kSha1 ? EVP_sha1()
-                                                 : EVP_sha256();
+                                                   : EVP_sha256();
   Bytes out(EVP_MAX_MD_SIZE);
   unsigned size = 0;
   EVP_Digest(bytes.data(), bytes.size(), out.data(), &size, type, nullptr);

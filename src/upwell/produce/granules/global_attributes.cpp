@@ -1,0 +1,159 @@
+#include "produce/granules/global_attributes.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace upwell::produce {
+namespace {
+
+/// Copies text of the configuration.
+Result<> copy_key(const Config& config, const char* key, const char* attribute,
+                  Attributes& attributes) {
+  UPWELL_TRY(std::string text, config.text(key));
+  set_attribute(attributes, attribute, text);
+  return {};
+}
+
+bool is_snapshot(const GranuleName& name) { return name.tag.ends_with("snap"); }
+
+Result<> add_times(const Task& task, const GranuleName& name, const GranuleOptions& options,
+                   Attributes& attributes) {
+  const DynamicMetadata& metadata = task.metadata;
+  if (!is_snapshot(name) || options.fix_snapshots) {
+    set_attribute(attributes, "time_coverage_start", metadata.start.value_or(""));
+    set_attribute(attributes, "time_coverage_end", metadata.end.value_or(""));
+  }
+  for (const char* date :
+       {"date_created", "date_modified", "date_metadata_modified", "date_issued"})
+    set_attribute(attributes, date, options.created);
+  return {};
+}
+
+Result<> add_config(const Config& config, Profile profile, Attributes& attributes) {
+  UPWELL_CHECK(copy_key(config, "history", "history", attributes));
+  UPWELL_TRY(double depth, config.number("geospatial_vertical_min"));
+  set_attribute(attributes, "geospatial_vertical_min", make_number(depth));
+  UPWELL_CHECK(copy_key(config, "model_start_time", "product_time_coverage_start", attributes));
+  UPWELL_CHECK(copy_key(config, "model_end_time", "product_time_coverage_end", attributes));
+  UPWELL_CHECK(copy_key(config, "product_version", "product_version", attributes));
+  UPWELL_CHECK(copy_key(config, "references", "references", attributes));
+  UPWELL_CHECK(copy_key(config, "source", "source", attributes));
+  if (profile == Profile::k2026)
+    UPWELL_CHECK(copy_key(config, "project_summary", "project_summary", attributes));
+  return {};
+}
+
+/// Those of the variables and those of all datasets, each once, in order.
+void add_keywords(std::set<std::string> keywords, Profile profile, Attributes& attributes) {
+  const std::string common = text_attribute(attributes, "keywords").value_or("");
+  for (size_t begin = 0; begin <= common.size();) {
+    const size_t end = std::min(common.find(',', begin), common.size());
+    std::string word = common.substr(begin, end - begin);
+    if (profile == Profile::k2026) {
+      word.erase(0, word.find_first_not_of(' '));
+      word.erase(word.find_last_not_of(' ') + 1);
+    }
+    keywords.insert(word);
+    begin = end + 1;
+  }
+  if (profile == Profile::k2026) keywords.erase("");
+  set_attribute(attributes, "keywords", fmt::format("{}", fmt::join(keywords, ", ")));
+}
+
+std::string replaced(std::string text, std::string_view from, const std::string& to) {
+  if (const size_t at = text.find(from); at != std::string::npos) text.replace(at, from.size(), to);
+  return text;
+}
+
+Result<> add_podaac_row(const PodaacRow& row, const Config& config, Profile profile,
+                        Attributes& attributes) {
+  set_attribute(attributes, "title", row.long_name);
+  if (profile == Profile::k2026) {
+    const std::string doi = "https://doi.org/" + row.persistent_id;
+    set_attribute(attributes, "id", row.short_name);
+    set_attribute(attributes, "metadata_link", doi);
+    set_attribute(attributes, "identifier_product_doi", doi);
+    set_attribute(attributes, "coordinates_note",
+                  "The 'coordinates' attribute lists a subset of auxiliary coordinates. Created by "
+                  "xarray.to_netcdf().");
+    return {};
+  }
+  UPWELL_TRY(std::string prefix, config.text("doi_prefix"));
+  UPWELL_TRY(std::string root, config.text("metadata_link_root"));
+  set_attribute(attributes, "id", replaced(row.persistent_id, "PODAAC-", prefix + "/"));
+  set_attribute(attributes, "metadata_link", root + row.short_name);
+  set_attribute(attributes, "coordinates_comment",
+                "Note: the global 'coordinates' attribute describes auxillary coordinates.");
+  return {};
+}
+
+Result<> add_podaac(const std::string& location, GranuleName name, const Config& config,
+                    Resources& resources, const GranuleOptions& options, Attributes& attributes,
+                    std::vector<std::string>& notes) {
+  if (config.find("podaac_metadata_filename") == nullptr) {
+    notes.push_back("no podaac_metadata_filename in the configuration: no PO.DAAC attributes");
+    return {};
+  }
+  UPWELL_TRY(std::string file, config.text("podaac_metadata_filename"));
+  UPWELL_TRY(std::shared_ptr<const std::vector<PodaacRow>> rows, resources.podaac(location, file));
+  std::vector<const PodaacRow*> found = matching_rows(*rows, name);
+  if (found.empty() && is_snapshot(name) && options.fix_snapshots) {
+    name.tag = "snap";
+    found = matching_rows(*rows, name);
+  }
+  if (found.size() == 1) return add_podaac_row(*found[0], config, options.profile, attributes);
+  notes.push_back(fmt::format("{} rows of {} are for such granules: no PO.DAAC attributes",
+                              found.size(), file));
+  return {};
+}
+
+/// As Python's str.casefold of ASCII; what is equal then stays in order.
+void sort_by_name(Attributes& attributes) {
+  const auto lower = [](const std::string& name) {
+    std::string low = name;
+    for (char& c : low) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    return low;
+  };
+  std::stable_sort(
+      attributes.begin(), attributes.end(),
+      [&](const Attribute& a, const Attribute& b) { return lower(a.name) < lower(b.name); });
+}
+
+}  // namespace
+
+Result<Attributes> global_attributes(const Task& task, const GranuleName& name,
+                                     const Config& config, const std::set<std::string>& keywords,
+                                     const std::string& uuid, Resources& resources,
+                                     const GranuleOptions& options,
+                                     std::vector<std::string>& notes) {
+  const std::string location = task.metadata_loc.value_or("");
+  UPWELL_TRY(std::shared_ptr<const Metadata> metadata, resources.metadata(location));
+  Attributes attributes;
+  if (options.profile == Profile::k2026) {
+    UPWELL_CHECK(copy_key(config, "doi_prefix", "metadata_link", attributes));
+    UPWELL_CHECK(copy_key(config, "doi_prefix", "identifier_product_doi", attributes));
+    UPWELL_CHECK(copy_key(config, "doi_authority", "identifier_product_doi_authority", attributes));
+  }
+  metadata->add_global(name.grid, task.metadata.dimension, attributes);
+  UPWELL_CHECK(add_times(task, name, options, attributes));
+  UPWELL_CHECK(add_config(config, options.profile, attributes));
+  add_keywords(keywords, options.profile, attributes);
+  set_attribute(attributes, "uuid", uuid);
+  if (task.metadata.comment) {
+    const auto common = text_attribute(attributes, "comment");
+    set_attribute(attributes, "comment",
+                  common ? *common + " " + *task.metadata.comment : *task.metadata.comment);
+  }
+  set_attribute(attributes, "time_coverage_duration", task.metadata.duration.value_or(""));
+  set_attribute(attributes, "time_coverage_resolution", task.metadata.resolution.value_or(""));
+  set_attribute(attributes, "product_name", name.file);
+  UPWELL_TRY(std::string summary,
+             config.text(options.profile == Profile::k2026 ? "project_summary" : "summary"));
+  set_attribute(attributes, "summary", task.metadata.summary + " " + summary);
+  UPWELL_CHECK(add_podaac(location, name, config, resources, options, attributes, notes));
+  sort_by_name(attributes);
+  return attributes;
+}
+
+}  // namespace upwell::produce

@@ -1,0 +1,18 @@
+#pragma once
+// The global attributes of a granule.
+
+#include <set>
+
+#include "produce/granules/granule.hpp"
+
+namespace upwell::produce {
+
+/// In the order in which EDP writes them (by name, without regard to case), but for `coordinates`.
+/// `notes` learns what could not be found. kBadConfiguration names a key that is missing.
+Result<Attributes> global_attributes(const Task& task, const GranuleName& name,
+                                     const Config& config, const std::set<std::string>& keywords,
+                                     const std::string& uuid, Resources& resources,
+                                     const GranuleOptions& options,
+                                     std::vector<std::string>& notes);
+
+}  // namespace upwell::produce

@@ -1,0 +1,87 @@
+#pragma once
+// What the granules of a run share: each grid, metadata location and set of factors is read once.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "produce/config.hpp"
+#include "produce/factors/mapper.hpp"
+#include "produce/granules/diagnostics.hpp"
+#include "produce/granules/frame.hpp"
+#include "produce/granules/grid.hpp"
+#include "produce/granules/metadata.hpp"
+
+namespace upwell::produce {
+
+/// Values by key, made by whoever asks first, while others that ask for the same wait; an error is
+/// kept, too. Thread-safe.
+template <typename T>
+class Shared {
+ public:
+  using Made = Result<std::shared_ptr<const T>>;
+
+  Made get(const std::string& key, const std::function<Result<T>()>& make) {
+    std::shared_ptr<Slot> slot;
+    {
+      std::lock_guard lock(mutex_);
+      std::shared_ptr<Slot>& place = slots_[key];
+      if (!place) place = std::make_shared<Slot>();
+      slot = place;
+    }
+    std::call_once(slot->once, [&] {
+      Result<T> made = make();
+      if (made) {
+        slot->made = std::make_shared<const T>(std::move(*made));
+      } else {
+        slot->made = fail(std::move(made).error());
+      }
+    });
+    return slot->made;
+  }
+
+ private:
+  struct Slot {
+    std::once_flag once;
+    Made made;
+  };
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Slot>> slots_;
+};
+
+using Diagnostics = std::map<std::string, Staggering>;
+
+/// Everything is named by location, as in the tasks. Thread-safe.
+class Resources {
+ public:
+  explicit Resources(io::Session& session) : session_(session) {}
+
+  io::Session& session() const { return session_; }
+  Shared<ModelGrid>::Made native_grid(const std::string& location);
+  Shared<Diagnostics>::Made diagnostics(const std::string& grid_location);
+  Shared<Metadata>::Made metadata(const std::string& location);
+  /// Of a table that is not there: no rows.
+  Shared<std::vector<PodaacRow>>::Made podaac(const std::string& location, const std::string& file);
+  Shared<Config>::Made config(const std::string& location);
+  Shared<Mapper>::Made mapper(const std::string& factors_location);
+  Shared<Frame>::Made native_frame(const std::string& grid, const std::string& metadata,
+                                   bool is_3d);
+  Shared<Frame>::Made latlon_frame(const std::string& grid, const std::string& factors,
+                                   const std::string& metadata, bool is_3d);
+  /// As netCDF-C chooses them.
+  Shared<Shape>::Made chunk_shape(const Shape& shape, size_t element_size);
+
+ private:
+  io::Session& session_;
+  Shared<ModelGrid> native_grids_;
+  Shared<Diagnostics> diagnostics_;
+  Shared<Metadata> metadata_;
+  Shared<std::vector<PodaacRow>> podaac_;
+  Shared<Config> configs_;
+  Shared<Mapper> mappers_;
+  Shared<Frame> frames_;
+  Shared<Shape> chunks_;
+};
+
+}  // namespace upwell::produce

@@ -1,0 +1,533 @@
+"""upwell produce granules: raw MITgcm output becomes granules as ECCO dataset production makes them.
+
+On a small synthetic grid (llc_world.py), whose values NumPy gives; and, where the shared data is, against granules of JPL and
+of the Python pipeline.
+"""
+
+import glob
+import hashlib
+import json
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+import s3_servers
+from llc_world import FILL, World, compact, east_north
+
+N = 6
+
+ROOT = Path(__file__).resolve().parent.parent
+UPWELL = os.environ.get("UPWELL", str(ROOT / "build/release/bin/upwell"))
+ECCO = Path(os.environ.get("UPWELL_SHARED", ROOT.parent / "shared")) / "data/ecco"
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def produce(root, tasks, *options, config=None, status=0, program=None, report=True):
+    """Runs the list; gives the report (or standard error without one)."""
+    tasklist = root / "tasks.json"
+    tasklist.write_text(json.dumps(tasks))
+    command = program or [UPWELL, "produce", "granules"]
+    arguments = ["--tasklist", str(tasklist)] + (["--cfgfile", str(config)] if config else [])
+    if report:
+        arguments += ["--report", str(root / "report.json")]
+    run = subprocess.run([*command, *arguments, *options], capture_output=True, text=True, timeout=300)
+    assert run.returncode == status, f"status {run.returncode}\n{run.stderr}"
+    if not report:
+        return run.stderr
+    return json.loads((root / "report.json").read_text()) | {"stderr": run.stderr}
+
+
+def variables_of(path):
+    with netCDF4.Dataset(path) as nc:
+        nc.set_auto_maskandscale(False)
+        return {name: variable[...] for name, variable in nc.variables.items()}
+
+
+def attributes_of(path, variable=None):
+    with netCDF4.Dataset(path) as nc:
+        owner = nc if variable is None else nc[variable]
+        return {name: owner.getncattr(name) for name in owner.ncattrs()}
+
+
+def same_bits(a, b):
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+# --- Values -----------------------------------------------------------------------------------------------------------
+
+def test_native_2d(world):
+    task = world.task()
+    produce(world.root, [task], config=world.config)
+    values = variables_of(task["granule"])
+    assert list(values) == ["i", "i_g", "j", "j_g", "tile", "time", "XC", "YC", "XG", "YG", "SSH", "time_bnds", "ETAN",
+                            "XC_bnds", "YC_bnds"]
+    for name in ("SSH", "ETAN"):
+        assert same_bits(values[name][0], world.native(world.raw[name], world.wet_centre)[0])
+    for name, position in world.position.items():
+        assert same_bits(values[name], position)
+    assert same_bits(values["XC_bnds"], world.bounds[0])
+    assert values["time"].tolist() == [366] and values["time_bnds"].tolist() == [[0, 732]]
+    assert values["i"].tolist() == list(range(N)) and values["tile"].tolist() == list(range(13))
+
+
+def test_native_3d_on_all_points(world):
+    task = world.task("VELOCITY", {"THETA": ["THETA"], "UVEL": ["UVEL"], "VVEL": ["VVEL"], "WVEL": ["WVELMASS"]},
+                      dimension="3D")
+    produce(world.root, [task], config=world.config)
+    values = variables_of(task["granule"])
+    assert same_bits(values["THETA"][0], world.native(world.raw["THETA"], world.wet_centre))
+    assert same_bits(values["UVEL"][0], world.native(world.raw["UVEL"], world.wet_west))
+    assert same_bits(values["VVEL"][0], world.native(world.raw["VVEL"], world.wet_south))
+    assert same_bits(values["WVEL"][0], world.native(world.raw["WVELMASS"], world.wet_centre))
+    assert same_bits(values["Zp1"], world.faces) and same_bits(values["Zl"], world.faces[:-1])
+    with netCDF4.Dataset(task["granule"]) as nc:
+        assert nc["UVEL"].dimensions == ("time", "k", "tile", "j", "i_g")
+        assert nc["VVEL"].dimensions == ("time", "k", "tile", "j_g", "i")
+        assert nc["WVEL"].dimensions == ("time", "k_l", "tile", "j", "i")
+        assert nc["THETA"].coordinates == "XC YC Z time" and nc["UVEL"].coordinates == "Z time"
+        assert nc["WVEL"].coordinates == "XC YC Zl time"
+        assert list(nc.dimensions) == ["i", "i_g", "j", "j_g", "k", "k_u", "k_l", "k_p1", "tile", "time", "nv", "nb"]
+
+
+@pytest.mark.parametrize("kind", ["native", "latlon"])
+def test_vectors_point_east_and_north(world, kind):
+    task = world.task("VELOCITY", {"EVEL": ["UVEL", "VVEL"], "NVEL": ["UVEL", "VVEL"]}, kind, "3D")
+    produce(world.root, [task], config=world.config)
+    values = variables_of(task["granule"])
+    east, north = east_north(world.raw["UVEL"], world.raw["VVEL"], world.cs, world.sn)
+    for name, truth in (("EVEL", east), ("NVEL", north)):
+        wanted = world.native(truth, world.wet_centre) if kind == "native" else world.latlon(truth)
+        assert same_bits(values[name][0], wanted), name
+
+
+def test_vectors_at_centres_and_in_either_order(world):
+    changes = {"metadata": {"field_components": {"EXFewind": {"x": "EXFuwind", "y": "EXFvwind"}},
+                            "field_orientations": {"EXFewind": "zonal"}}}
+    task = world.task("WIND", {"EXFewind": ["EXFvwind", "EXFuwind"]}, "latlon", **changes)
+    produce(world.root, [task], config=world.config)
+    east, _ = east_north(world.raw["EXFuwind"], world.raw["EXFvwind"], world.cs, world.sn, on_faces=False)
+    assert same_bits(variables_of(task["granule"])["EXFewind"][0], world.latlon(east)[0])
+
+
+def test_latlon(world):
+    tasks = [world.task(kind="latlon"), world.task("THETA", {"THETA": ["THETA"]}, "latlon", "3D")]
+    produce(world.root, tasks, config=world.config)
+    flat, deep = (variables_of(task["granule"]) for task in tasks)
+    assert list(flat) == ["time", "latitude", "longitude", "SSH", "ETAN", "time_bnds", "latitude_bnds", "longitude_bnds"]
+    assert list(deep) == ["time", "Z", "latitude", "longitude", "THETA", "time_bnds", "latitude_bnds", "longitude_bnds", "Z_bnds"]
+    assert same_bits(flat["SSH"][0], world.latlon(world.raw["SSH"])[0])
+    assert same_bits(deep["THETA"][0], world.latlon(world.raw["THETA"]))
+    assert same_bits(flat["latitude_bnds"], world.cell_bounds["lat"].astype("f4"))
+    with xr.open_dataset(tasks[1]["granule"]) as ds:
+        assert ds.THETA.dims == ("time", "Z", "latitude", "longitude")
+        assert str(ds.time.values[0]).startswith("1992-01-16T18:00:00")
+
+
+def test_factors_in_one_file(world):
+    task = world.task(kind="latlon")
+    produce(world.root, [task], config=world.config)
+    before = variables_of(task["granule"])["SSH"]
+    factors = world.root / "factors.npz"
+    subprocess.run([UPWELL, "produce", "factors", world.root / "factors", "-o", factors], check=True, capture_output=True)
+    task["ecco_mapping_factors_loc"] = str(factors)
+    assert produce(world.root, [task], config=world.config)["made"] == 1
+    assert same_bits(variables_of(task["granule"])["SSH"], before)
+
+
+def test_double_precision_in_and_out(world):
+    world.make_config(array_precision=None)
+    field = world.random.normal(size=(1, 13, N, N))
+    world.write_raw("SSH", field, kind=">f8")
+    task = world.task(variables={"SSH": ["SSH"]})
+    produce(world.root, [task], config=world.config)
+    values = variables_of(task["granule"])["SSH"]
+    assert same_bits(values[0], np.where(world.wet_centre[0], field[0], 9.969209968386869e36))
+    world.make_config()
+    produce(world.root, [task], config=world.config)
+    assert same_bits(variables_of(task["granule"])["SSH"][0], world.native(field.astype("f4"), world.wet_centre)[0])
+
+
+# --- Attributes and encoding ------------------------------------------------------------------------------------------
+
+def test_attributes(world):
+    task = world.task(metadata={"comment": "More."})
+    produce(world.root, [task], config=world.config)
+    ssh = attributes_of(task["granule"], "SSH")
+    assert list(ssh) == ["_FillValue", "valid_min", "valid_max", "coverage_content_type", "long_name", "standard_name", "units",
+                         "comment", "coordinates"]
+    wet = world.raw["SSH"][0][world.wet_centre[0]]
+    assert ssh["valid_min"] == wet.min() and ssh["valid_max"] == wet.max() and ssh["valid_min"].dtype == np.float32
+    assert ssh["comment"] == "One. Two." and ssh["coordinates"] == "XC YC time"
+    everything = attributes_of(task["granule"])
+    assert list(everything)[:-1] == sorted(list(everything)[:-1], key=str.casefold)
+    assert everything["coordinates"] == "XC_bnds XG YC_bnds YG time_bnds"
+    assert everything["keywords"] == "MODELS > ALL, OCEANS > ETA, OCEANS > SSH"
+    assert everything["title"] == 'Sea level, "monthly"' and everything["id"] == "10.5067/SSHM"
+    assert everything["metadata_link"] == "https://example.org/?s=SSH_MONTHLY"
+    assert everything["comment"] == "On tiles. More." and everything["summary"] == "This dataset. Summary."
+    assert everything["geospatial_lat_max"] == 90.0 and "geospatial_vertical_max" not in everything
+    assert everything["cycle"] == 7 and everything["cycle"].dtype == np.int32
+    assert everything["geospatial_vertical_min"] == -100.5 and everything["product_name"] == Path(task["granule"]).name
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", everything["uuid"])
+    time = attributes_of(task["granule"], "time")
+    assert time["units"] == "hours since 1992-01-01T12:00:00" and time["long_name"] == "center time of averaging period"
+    assert list(time)[-2:] == ["units", "calendar"] and time["comment"] == ""
+    assert attributes_of(task["granule"], "XC_bnds") == {"long_name": "corners"}
+    with netCDF4.Dataset(task["granule"]) as nc:
+        assert nc["SSH"].filters()["complevel"] == 5 and nc["SSH"].filters()["shuffle"]
+        assert nc["SSH"].chunking() == [1, 13, N, N] and nc["XC"].chunking() == "contiguous"
+
+
+def test_form_of_2026(world):
+    task = world.task(ecco_cfg_loc=str(world.config))
+    produce(world.root, [task])
+    everything = attributes_of(task["granule"])
+    assert everything["id"] == "SSH_MONTHLY" and everything["metadata_link"] == "https://doi.org/PODAAC-SSHM"
+    assert everything["identifier_product_doi_authority"] == "https://doi.org"
+    assert everything["summary"] == "This dataset. Project." and everything["project_summary"] == "Project."
+    assert "coordinates_comment" not in everything
+    assert attributes_of(task["granule"], "SSH")["coordinates"] == "time XC YC"
+
+
+def test_keywords_of_granules_before_are_kept_unless_fixed(world):
+    tasks = [world.task(), world.task("THETA", {"THETA": ["THETA"]}, dimension="3D")]
+    produce(world.root, tasks, config=world.config)
+    assert attributes_of(tasks[1]["granule"])["keywords"] == "MODELS > ALL, OCEANS > ETA, OCEANS > SSH, OCEANS > TEMPERATURE"
+    produce(world.root, tasks, "--fix", "keywords", config=world.config)
+    assert attributes_of(tasks[1]["granule"])["keywords"] == "MODELS > ALL, OCEANS > TEMPERATURE"
+
+
+def snapshot(world):
+    world.write_raw("SSH", world.raw["SSH"], tag="day_snap", step=12, timeInterval="[ 43200.0 ]")
+    at = "1992-01-02T00:00:00"
+    return world.task(variables={"SSH": ["SSH"]}, tag="day_snap", date="1992-01-02", step=12, metadata={
+        "time_coverage_start": at, "time_coverage_end": at, "time_coverage_center": at, "time_long_name": "snapshot time",
+        "time_coverage_duration": "PT0S", "time_coverage_resolution": "PT0S"})
+
+
+def test_snapshots(world):
+    task = snapshot(world)
+    report = produce(world.root, [task], config=world.config)
+    values, everything = variables_of(task["granule"]), attributes_of(task["granule"])
+    assert values["time"].tolist() == [12] and values["time_bnds"].tolist() == [[12, 12]]
+    assert list(values)[-4:] == ["SSH", "time_bnds", "XC_bnds", "YC_bnds"]
+    assert everything["title"] == everything["time_coverage_start"] == "TBD_DATASET"
+    assert "no PO.DAAC attributes" in report["granules"][0]["notes"][0]
+    produce(world.root, [task], "--fix", "all", config=world.config)
+    everything = attributes_of(task["granule"])
+    assert everything["title"] == "Snapshots" and everything["time_coverage_start"] == "1992-01-02T00:00:00"
+    assert everything["time_coverage_end"] == "1992-01-02T00:00:00"
+
+
+# --- Running ----------------------------------------------------------------------------------------------------------
+
+def test_what_is_made_is_kept(world):
+    tasks = [world.task(), world.task(kind="latlon")]
+    first = produce(world.root, tasks, config=world.config)
+    assert (first["made"], first["kept"]) == (2, 0)
+    stamps = [os.stat(task["granule"]).st_mtime_ns for task in tasks]
+    again = produce(world.root, tasks, config=world.config)
+    assert (again["made"], again["kept"]) == (0, 2)
+    assert stamps == [os.stat(task["granule"]).st_mtime_ns for task in tasks]
+    assert produce(world.root, tasks, "--no-resume", config=world.config)["made"] == 2
+    # An input that is touched, but the same, changes nothing; one that is another does.
+    os.utime(tasks[0]["variables"]["ETAN"][0][0])
+    assert produce(world.root, tasks, config=world.config)["kept"] == 2
+    world.write_raw("ETAN", world.raw["SSH"])
+    assert produce(world.root, tasks, config=world.config)["made"] == 2
+    with open(tasks[1]["granule"], "r+b") as granule:
+        granule.truncate(1000)
+    assert produce(world.root, tasks, config=world.config)["made"] == 1
+    world.make_config(history="Made again")
+    assert produce(world.root, tasks, config=world.config)["made"] == 2
+
+
+def test_reproducible(world):
+    tasks = [world.task(), world.task("VELOCITY", {"EVEL": ["UVEL", "VVEL"]}, "latlon", "3D")]
+    sums = []
+    for _ in range(2):
+        produce(world.root, tasks, "--reproducible", "--no-resume", config=world.config)
+        sums.append([hashlib.sha256(Path(task["granule"]).read_bytes()).hexdigest() for task in tasks])
+        time.sleep(1.1)
+    assert sums[0] == sums[1]
+    everything = attributes_of(tasks[0]["granule"])
+    assert everything["date_created"] == "1970-01-01T00:00:00" and everything["uuid"][14] == "5"
+    world.write_raw("SSH", world.raw["ETAN"])
+    produce(world.root, tasks[:1], "--reproducible", "--created", "2026-01-01T00:00:00", config=world.config)
+    other = attributes_of(tasks[0]["granule"])
+    assert other["uuid"] != everything["uuid"] and other["date_issued"] == "2026-01-01T00:00:00"
+
+
+def test_checksums_and_report(world):
+    task = world.task()
+    produce(world.root, [task], config=world.config)
+    report = produce(world.root, [task], "--checksum", "sha256", "--checksum", "md5", config=world.config)
+    for program in ("sha256sum", "md5sum"):
+        sidecar = task["granule"] + "." + program.removesuffix("sum")
+        subprocess.run([program, "-c", sidecar], cwd=world.root / "out", check=True, capture_output=True)
+    granule = report["granules"][0]
+    assert granule["sha256"] == hashlib.sha256(Path(task["granule"]).read_bytes()).hexdigest()
+    assert granule["output_bytes"] == os.path.getsize(task["granule"]) and granule["outcome"] == "made"
+    assert granule["input_bytes"] == sum(os.path.getsize(f) for v in task["variables"].values() for f in v[0])
+
+
+def test_dry_run(world):
+    tasks = [world.task(), world.task("THETA", {"THETA": ["THETA"]}, "latlon", "3D")]
+    report = produce(world.root, tasks, "--dry-run", config=world.config)
+    assert report["planned"] == 2 and not (world.root / "out").exists()
+    assert "2 to make" in report["stderr"]
+    expected = [granule["output_bytes"] for granule in report["granules"]]
+    made = produce(world.root, tasks, config=world.config)
+    for guess, granule in zip(expected, made["granules"]):
+        assert 0.5 < guess / granule["output_bytes"] < 2
+
+
+def test_names_of_edp(world, tmp_path):
+    for name in ("edp_generate_dataproducts", "edp_generate_datasets"):
+        program = tmp_path / name
+        program.symlink_to(UPWELL)
+        task = world.task(ecco_cfg_loc=str(world.config))
+        produce(world.root, [task], "--no-resume", "-l", "DEBUG", config=world.config, program=[str(program)])
+
+
+def test_many_at_once_in_little_memory(world):
+    tasks = [world.task(date=f"{1992 + i // 12}-{i % 12 + 1:02d}") for i in range(60)]
+    report = produce(world.root, tasks, "--jobs", "8", "--memory", "1MB", config=world.config)
+    assert report["made"] == 60
+    reference = variables_of(tasks[0]["granule"])
+    for task in tasks:
+        values = variables_of(task["granule"])
+        assert all(same_bits(values[name], reference[name]) for name in reference)
+
+
+def test_everything_in_buckets(world):
+    """Task list, configuration, grid, factors, metadata, raw output and granules: the same bytes as from files."""
+    tasks = [world.task(), world.task("VELOCITY", {"EVEL": ["UVEL", "VVEL"]}, "latlon", "3D")]
+    produce(world.root, tasks, "--reproducible", config=world.config)
+    local = [Path(task["granule"]).read_bytes() for task in tasks]
+    server = s3_servers.start_moto()
+    try:
+        client = server.client()
+        client.create_bucket(Bucket="ecco")
+        text = json.dumps(tasks).replace(str(world.root), "s3://ecco")
+        (world.root / "remote.json").write_text(text)
+        for path in world.root.rglob("*"):
+            if path.is_file() and "out" not in path.parts:
+                client.upload_file(str(path), "ecco", str(path.relative_to(world.root)))
+        command = [UPWELL, "produce", "granules", "--tasklist", "s3://ecco/remote.json", "--cfgfile", "s3://ecco/config.yaml",
+                   "--reproducible", "--checksum", "md5"]
+        for outcome in ("2 made", "2 kept"):
+            run = subprocess.run(command, env={**os.environ, **server.environment}, capture_output=True, text=True, timeout=120)
+            assert run.returncode == 0 and outcome in run.stderr, run.stderr
+        for task, bytes_wanted in zip(tasks, local):
+            key = task["granule"].replace(f"{world.root}/", "")
+            got = client.get_object(Bucket="ecco", Key=key)["Body"].read()
+            with open(world.root / "remote.nc", "wb") as out:
+                out.write(got)
+            ours, theirs = variables_of(world.root / "remote.nc"), variables_of(task["granule"])
+            assert all(same_bits(ours[name], theirs[name]) for name in theirs) and len(got) == len(bytes_wanted)
+            md5 = client.get_object(Bucket="ecco", Key=key + ".md5")["Body"].read().decode()
+            assert md5 == f"{hashlib.md5(got).hexdigest()}  {Path(key).name}\n"
+    finally:
+        server.stop()
+
+
+# --- Bad input --------------------------------------------------------------------------------------------------------
+
+def broken(world, damage):
+    """One good task, one whose input `damage` has spoilt: the good one must be made, the other named."""
+    bad = world.task("THETA", {"THETA": ["THETA"]}, dimension="3D")
+    data, meta = bad["variables"]["THETA"][0]
+    damage(Path(data), Path(meta), bad)
+    return [bad, world.task()]
+
+
+def change(pattern, replacement):
+    return lambda data, meta, task: meta.write_text(re.sub(pattern, replacement, meta.read_text(), count=1))
+
+
+def spoil(index, value):
+    def damage(data, meta, task):
+        values = np.fromfile(data, ">f4")
+        values[index] = value
+        values.tofile(data)
+    return damage
+
+
+@pytest.mark.parametrize("damage, status, message", [
+    (lambda data, meta, task: data.unlink(), 66, r"THETA_mon_mean.0000000732.data"),
+    (lambda data, meta, task: meta.unlink(), 66, r"THETA_mon_mean.0000000732.meta"),
+    (lambda data, meta, task: data.write_bytes(data.read_bytes()[:-5]), 65, r"\.data: 7483 bytes, where .*\.meta says 7488"),
+    (change(r"dimList = \[\n 6,", "dimList = [\n 7,"), 65, r"\.meta: .*"),
+    (change("732", "733"), 65, r"\.meta: line \d+: timeStepNumber is 733, where the file's name says 732"),
+    (change("THETA", "SALTY"), 65, r"\.meta: line \d+: fldList names SALTY"),
+    (change("2635200.0", "2635100.0"), 65, r"timeInterval ends 2635100"),
+    (change("float32", "float16"), 65, r"\.meta: line \d+"),
+    (change(r"nrecords = ", "nrecords "), 65, r"\.meta: line \d+"),
+    (lambda data, meta, task: task.update(ecco_grid_loc="/nowhere"), 66, r"grid /nowhere"),
+    (lambda data, meta, task: task["dynamic_metadata"].update(dimension="1D"), 65, r"only 2D and 3D"),
+    (lambda data, meta, task: task["dynamic_metadata"].update(time_coverage_end="soon"), 65, r"soon"),
+    (lambda data, meta, task: task.update(granule="out/wrong.nc"), 65, r"its name must be"),
+    (lambda data, meta, task: task.update(variables={"THETA": [[str(meta), str(data)]]}), 65, r"THETA"),
+])
+def test_bad_input(world, damage, status, message):
+    tasks = broken(world, damage)
+    report = produce(world.root, tasks, config=world.config, status=status)
+    assert report["failed"] == 1 and report["made"] == 1
+    assert re.search(message, report["granules"][0]["error"]["message"]), report["granules"][0]["error"]
+    assert re.search(message, report["stderr"])
+    assert Path(tasks[1]["granule"]).exists() and not Path(tasks[0]["granule"]).exists()
+    assert not [p for p in (world.root / "out").iterdir() if ".tmp-" in p.name]
+
+
+def test_values_that_are_no_numbers(world):
+    wet = np.argwhere(world.wet_centre)[0]
+    for value in (np.nan, np.inf):
+        field = world.raw["THETA"].copy()
+        field[tuple(wet)] = value
+        field[tuple(np.argwhere(~world.wet_centre)[0])] = np.nan  # on land: of no account
+        world.write_raw("THETA", field)
+        task = world.task("THETA", {"THETA": ["THETA"]}, dimension="3D")
+        report = produce(world.root, [task], config=world.config, status=65)
+        place = "k {}, tile {}, j {}, i {}".format(*wet)
+        assert f"1 values at points of water are NaN or infinite, the first at {place}" in report["stderr"]
+        produce(world.root, [task], "--not-finite", "keep", config=world.config)
+        made = variables_of(task["granule"])["THETA"][0]
+        assert made[tuple(wet)] == (FILL if np.isnan(value) else np.inf)
+
+
+def test_a_list_that_is_none(world):
+    tasklist = world.root / "tasks.json"
+    tasklist.write_text('[\n {"granule": "x"},\n oops]')
+    run = subprocess.run([UPWELL, "produce", "granules", "--tasklist", tasklist, "--cfgfile", world.config],
+                         capture_output=True, text=True)
+    assert run.returncode == 65 and "tasks.json" in run.stderr and "line 3" in run.stderr
+
+
+def test_two_tasks_for_one_granule(world):
+    report = produce(world.root, [world.task(), world.task()], config=world.config, status=65)
+    assert report["made"] == 1 and "tasks 1 and 2 write the same granule" in report["stderr"]
+
+
+def test_a_disk_that_is_full(world):
+    task = world.task()
+    (world.root / "out").write_text("a file where a directory should be")
+    report = produce(world.root, [task], config=world.config, status=73)
+    assert report["failed"] == 1 and "out" in report["granules"][0]["error"]["message"]
+
+
+# --- The real thing ---------------------------------------------------------------------------------------------------
+
+needs_ecco = pytest.mark.skipif(not ECCO.exists(), reason=f"no ECCO data at {ECCO}; set UPWELL_SHARED")
+CONFIG = ECCO / "configs/product_generation_config_updated.yaml"
+
+
+@pytest.fixture(scope="module")
+def ecco(tmp_path_factory):
+    """The shared data as one tree: the grid in one directory, raw 3-D output unpacked."""
+    root = tmp_path_factory.mktemp("ecco")
+    grid = root / "grid"
+    grid.mkdir()
+    for path in (ECCO / "grid_ECCOV4r4").iterdir():
+        if not path.name.startswith("maskCtrl"):
+            (grid / path.name).symlink_to(path)
+    for path in (ECCO / "recon").glob("*.nc"):
+        (grid / path.name).symlink_to(path)
+    for name in ("THETA", "UVEL", "VVEL"):
+        source = ECCO / f"synthetic3d/V4r4/diags_monthly/{name}_mon_mean"
+        target = root / f"raw/{name}_mon_mean"
+        target.mkdir(parents=True)
+        stem = f"{name}_mon_mean.0000000732"
+        (target / f"{stem}.data").write_bytes(lzma.decompress((source / f"{stem}.data.xz").read_bytes()))
+        shutil.copy(source / f"{stem}.meta", target)
+    # The salinity of the oracle: what it was made of was water's value at points of water, and 0 on land.
+    salt = variables_of(glob.glob(str(ECCO / "oracle/synthetic3d/*native*.nc"))[0])["SALT"][0]
+    target = root / "raw/SALT_mon_mean"
+    target.mkdir()
+    compact(np.where(salt > 1e30, np.float32(0), salt)).astype(">f4").tofile(target / "SALT_mon_mean.0000000732.data")
+    shutil.copy(ECCO / "results/V4r4/diags_monthly/SALT_mon_mean/SALT_mon_mean.0000000732.meta", target)
+    return root
+
+
+def ecco_task(ecco, kind, name="SEA_SURFACE_HEIGHT", variables=None):
+    saved = json.loads((ECCO / "tests/SSH_native_latlon_local/SSH_native_latlon_mon_mean_tasks.json.sav").read_text())
+    task = next(t for t in saved if f"_1992-01_ECCO_V4r4_{kind}_" in t["granule"])
+    task["granule"] = str(ecco / "out" / Path(task["granule"]).name)
+    task.update(ecco_grid_loc=str(ecco / "grid"), ecco_mapping_factors_loc=str(ECCO / "mapping_factors/V4r4"),
+                ecco_metadata_loc=str(ECCO / "metadata/R4"))
+    task["variables"] = {v: [[f.replace("../data/ecco_results", str(ECCO / "results")) for f in pair] for pair in pairs]
+                         for v, pairs in task["variables"].items()}
+    if variables:
+        task["granule"] = task["granule"].replace("SEA_SURFACE_HEIGHT", name)
+        metadata = task["dynamic_metadata"]
+        metadata["summary"] = metadata["summary"].replace(metadata["name"], "ocean potential temperature and salinity")
+        metadata.update(dimension="3D", name="ocean potential temperature and salinity")
+        metadata.pop("comment")
+        task["variables"] = {v: [[str(ecco / f"raw/{s}_mon_mean/{s}_mon_mean.0000000732.{e}") for e in ("data", "meta")]
+                                 for s in sources] for v, sources in variables.items()}
+    return task
+
+
+def header(path):
+    """Lines of ncdump -hs; without dates, identity and versions; names of coordinates, which Python has in no order, sorted."""
+    text = subprocess.run(["ncdump", "-hs", path], capture_output=True, text=True, check=True).stdout
+    text = re.sub(r'(date_\w+|uuid|_NCProperties) = "[^"]*"', r"\1", text)
+    return [re.sub(r'coordinates = "([^"]*)"', lambda m: " ".join(sorted(m[1].split())), line)
+            for line in text.splitlines()[1:]]
+
+
+def assert_equals_oracle(made, oracle):
+    ours, theirs = variables_of(made), variables_of(oracle)
+    assert list(ours) == list(theirs)
+    for name in theirs:
+        assert same_bits(ours[name], theirs[name]), name
+    assert header(made) == header(oracle)
+    assert os.path.getsize(made) <= os.path.getsize(oracle)
+
+
+@needs_ecco
+def test_the_native_granule_of_the_pipeline(ecco):
+    task = ecco_task(ecco, "native")
+    produce(ecco, [task], config=CONFIG)
+    assert_equals_oracle(task["granule"], glob.glob(str(ECCO / "oracle/native_SSH_from_python/*.nc"))[0])
+
+
+@needs_ecco
+def test_the_latlon_granule_of_jpl(ecco):
+    task = ecco_task(ecco, "latlon")
+    produce(ecco, [task], config=CONFIG)
+    saved = glob.glob(str(ECCO / "tests/SSH_native_latlon_local/V4r4_sav/latlon/*/*/*.nc"))[0]
+    assert_equals_oracle(task["granule"], saved)
+
+
+@needs_ecco
+@pytest.mark.parametrize("kind", ["native", "latlon"])
+def test_the_3d_granules_of_the_pipeline(ecco, kind):
+    task = ecco_task(ecco, kind, "OCEAN_TEMPERATURE_SALINITY", {"THETA": ["THETA"], "SALT": ["SALT"]})
+    produce(ecco, [task], config=CONFIG)
+    assert_equals_oracle(task["granule"], glob.glob(str(ECCO / f"oracle/synthetic3d/*{kind}*.nc"))[0])
+
+
+@needs_ecco
+def test_vectors_as_ecco_v4_py_turns_them(ecco):
+    task = ecco_task(ecco, "native", "OCEAN_VELOCITY", {"EVEL": ["UVEL", "VVEL"], "NVEL": ["UVEL", "VVEL"]})
+    produce(ecco, [task], config=CONFIG)
+    values = variables_of(task["granule"])
+    for name, letter in (("EVEL", "e"), ("NVEL", "n")):
+        truth = np.fromfile(ECCO / f"oracle/UEVN_{letter}_levels0_10_30_tiles_13x90x90_le_f4.bin", "<f4").reshape(3, 13, 90, 90)
+        ours = values[name][0][[0, 10, 30]]
+        wet = ours < 1e30
+        assert wet.sum() == 167632 and same_bits(ours[wet], truth[wet])
