@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import inputs
+import produce
 import remote
 import serving
 
@@ -115,6 +116,7 @@ AIMS = {
     "served 1 MiB chunk, passed through": 0.8,
     "remote scan, ATL03-like": 10,
     "remote scan, ATL03-like: bytes": 50,
+    "3-D native granule, 2 variables": 4,
     "remote 2 % slice of three variables": 5,
     "remote 2 % slice of three variables: bytes": 20,
 }
@@ -360,6 +362,7 @@ PARTS = {
     "mean": ("Reading a whole variable", lambda data, _, rounds: bench_mean(inputs.make(data)[0], rounds)),
     "aggregate": ("Aggregating many files", lambda data, scratch, rounds: bench_aggregate(inputs.series(data), scratch, rounds)),
     "serve": ("Serving", lambda _, scratch, rounds: [Row(*r) for r in serving.bench(UPWELL, scratch, rounds)]),
+    "produce": ("Making granules", lambda data, scratch, rounds: [Row(*r) for r in produce.bench(run_upwell, run_peer, interleave, data, scratch, rounds)]),
     "remote": ("Over a wide-area link", lambda _, scratch, rounds: bench_remote(scratch, rounds)),
 }
 
