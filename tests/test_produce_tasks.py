@@ -404,7 +404,7 @@ def test_missing_files_and_metadata(model):
 def test_mistyped_commands():
     assert "did you mean 'produce'?" in run("prodce", "tasks", status=64).stderr
     assert "did you mean 'tasks'?" in run("produce", "task", status=64).stderr
-    assert "there are tasks, split, subset" in run("produce", "granola", status=64).stderr
+    assert "there are tasks, granules, split, subset, factors" in run("produce", "granola", status=64).stderr
 
 
 META = """ nDims = [ 2 ];
