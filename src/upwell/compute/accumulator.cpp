@@ -14,6 +14,9 @@ namespace {
 
 /// Partial results side by side when many values go into one cell: they map to vector registers.
 constexpr size_t kFoldLanes = 8;
+/// Values of a cell that are added up plainly, before rounding is kept beside: their sum is off by
+/// 1e-13 of the sum of magnitudes at most.
+constexpr uint32_t kMostPlain = 1024;
 
 template <typename T>
 bool is_missing(T v) {
@@ -49,34 +52,80 @@ class Counts {
   std::vector<uint64_t> wide_;
 };
 
-/// Doubles with what rounding took from them (Knuth's two-sum), where many sums are added up.
+/// Sums of cells: few values plainly, those sums with what rounding took from them (Knuth's
+/// two-sum).
 class Sums {
  public:
   void reset(size_t cells) {
-    sum_.assign(cells, 0);
+    plain_.assign(cells, 0);
+    sum_.clear();
     low_.clear();
+    passes_ = 0;
+    end_ = 0;
+    dirty_first_ = cells;
+    dirty_end_ = 0;
   }
-  double* plain() { return sum_.data(); }
+  /// Where n values are to be added, one for each cell from `first` on.
+  double* plain(size_t first, size_t n) {
+    // Calls for cells behind those before are one pass, which adds to no cell twice.
+    if (first < end_ && ++passes_ >= kMostPlain) settle();
+    end_ = first + n;
+    dirty_first_ = std::min(dirty_first_, first);
+    dirty_end_ = std::max(dirty_end_, end_);
+    return plain_.data() + first;
+  }
   double at(size_t i) const {
-    // Infinite sums leave NaN there.
-    if (low_.empty() || !std::isfinite(sum_[i])) return sum_[i];
-    return sum_[i] + low_[i];
+    if (sum_.empty()) return plain_[i];
+    const double s = sum_[i] + plain_[i];
+    // Infinite sums leave NaN beside them.
+    if (!std::isfinite(s)) return s;
+    return s + (low_[i] + lost(sum_[i], plain_[i], s));
   }
   void add(size_t i, double v) {
-    if (low_.empty()) low_.assign(sum_.size(), 0);
-    const double a = sum_[i], s = a + v, part = s - a;
-    low_[i] += (a - (s - part)) + (v - part);
+    widen();
+    const double s = sum_[i] + v;
+    low_[i] += lost(sum_[i], v, s);
     sum_[i] = s;
   }
   void merge(const Sums& other) {
-    for (size_t i = 0; i < sum_.size(); ++i) {
+    for (size_t i = 0; i < plain_.size(); ++i) {
+      add(i, other.plain_[i]);
+      if (other.sum_.empty()) continue;
       add(i, other.sum_[i]);
-      if (!other.low_.empty()) low_[i] += other.low_[i];
+      low_[i] += other.low_[i];
     }
+  }
+  /// The sums as plain doubles; then good for reset only.
+  std::vector<double>& finish() {
+    for (size_t i = 0; i < plain_.size(); ++i) plain_[i] = at(i);
+    return plain_;
   }
 
  private:
-  std::vector<double> sum_, low_;
+  /// What rounding took from a + b = s.
+  static double lost(double a, double b, double s) {
+    const double part = s - a;
+    return (a - (s - part)) + (b - part);
+  }
+  void widen() {
+    if (!sum_.empty()) return;
+    sum_.assign(plain_.size(), 0);
+    low_.assign(plain_.size(), 0);
+  }
+  void settle() {
+    for (size_t i = dirty_first_; i < dirty_end_; ++i) {
+      add(i, plain_[i]);
+      plain_[i] = 0;
+    }
+    passes_ = 0;
+    dirty_first_ = plain_.size();
+    dirty_end_ = 0;
+  }
+
+  std::vector<double> plain_, sum_, low_;
+  uint32_t passes_ = 0;
+  size_t end_ = 0;                          // of the last call's cells
+  size_t dirty_first_ = 0, dirty_end_ = 0;  // cells that plain_ has something of
 };
 
 /// kSum of floats and kMean.
@@ -92,7 +141,7 @@ class SumAccumulator final : public Accumulator {
   }
   void add(size_t first, const void* values, size_t n) override {
     const T* v = static_cast<const T*>(values);
-    double* sum = sums_.plain() + first;
+    double* sum = sums_.plain(first, n);
     uint32_t* count = mean_ ? counts_.block() + first : nullptr;
     if constexpr (std::is_floating_point_v<T>) {
       mean_ ? simd::add(v, n, sum, count) : simd::add(v, n, sum);
@@ -127,15 +176,12 @@ class SumAccumulator final : public Accumulator {
     if (mean_) counts_.merge(o.counts_);
   }
   ByteSpan finish() override {
-    double* sum = sums_.plain();
-    for (size_t i = 0; i < cells_; ++i) {
-      sum[i] = sums_.at(i);
-      // 0 / 0 is the NaN that stands for nothing.
-      if (mean_) sum[i] /= static_cast<double>(counts_.at(i));
-    }
-    return {reinterpret_cast<const uint8_t*>(sum), cells_ * sizeof(double)};
+    std::vector<double>& sums = sums_.finish();
+    // 0 / 0 is the NaN that stands for nothing.
+    for (size_t i = 0; i < cells_ && mean_; ++i) sums[i] /= static_cast<double>(counts_.at(i));
+    return bytes_of(sums);
   }
-  size_t cell_bytes() const override { return 2 * sizeof(double) + (mean_ ? 12 : 0); }
+  size_t cell_bytes() const override { return 3 * sizeof(double) + (mean_ ? 12 : 0); }
 
  private:
   bool mean_;
@@ -244,8 +290,40 @@ class ExtremeAccumulator final : public Accumulator {
   std::vector<T> best_;
 };
 
-/// kStd and kVar: sums of distances from one of the cell's own values, and of their squares. The
-/// difference of those sums then loses few digits whatever the mean is.
+/// Count, mean and sum of the squared distances from it. The mean is origin + rest, so that it has
+/// digits enough where it is large beside the deviation.
+struct Moments {
+  uint64_t count = 0;
+  double origin = NAN, rest = 0, squares = 0;
+};
+
+/// Both together (Chan, Golub and LeVeque 1979).
+Moments joined(const Moments& a, const Moments& b) {
+  if (a.count == 0) return b;
+  if (b.count == 0) return a;
+  Moments both;
+  both.count = a.count + b.count;
+  const double part = static_cast<double>(b.count) / static_cast<double>(both.count);
+  const double shift = (b.origin - a.origin) + (b.rest - a.rest);
+  both.squares = a.squares + b.squares + shift * shift * static_cast<double>(a.count) * part;
+  const double moved = a.rest + shift * part;
+  both.origin = a.origin + moved;
+  const double taken = both.origin - a.origin;
+  both.rest = (a.origin - (both.origin - taken)) + (moved - taken);
+  return both;
+}
+
+/// Of `count` values whose distances from `origin` have the sums `sum` and `squares`.
+Moments moments_of(uint64_t count, double origin, double sum, double squares) {
+  if (count == 0) return {};
+  const double rest = sum / static_cast<double>(count);
+  const double about_mean = squares - sum * rest;
+  return {count, origin, rest, about_mean < 0 ? 0 : about_mean};  // below 0 by rounding only
+}
+
+/// kStd and kVar. Values are added as distances from the mean of those before, and the squares of
+/// these; when they have become as many as those before (kMostPlain at most), they are joined with
+/// them. However far the mean moves meanwhile, that adds to the result what it may cost in digits.
 template <typename T>
 class SpreadAccumulator final : public Accumulator {
  public:
@@ -253,32 +331,61 @@ class SpreadAccumulator final : public Accumulator {
 
   void reset(size_t cells) override {
     origin_.assign(cells, NAN);
-    sum_.assign(cells, 0);
-    squares_.assign(cells, 0);
-    counts_.reset(cells);
+    for (auto* of_cells : {&rest_, &joined_squares_, &sum_, &squares_}) of_cells->assign(cells, 0);
+    joined_count_.assign(cells, 0);
+    count_.assign(cells, 0);
+    limit_.assign(cells, 1);
   }
   void add(size_t first, const void* values, size_t n) override {
     const T* v = static_cast<const T*>(values);
-    double *origin = origin_.data() + first, *sum = sum_.data() + first;
-    double* squares = squares_.data() + first;
-    uint32_t* count = counts_.block() + first;
+    bool full = false;
     if constexpr (std::is_floating_point_v<T>) {
-      simd::add_distances(v, n, origin, sum, squares, count);
+      full = simd::add_distances(v, n, origin_.data() + first, sum_.data() + first,
+                                 squares_.data() + first, count_.data() + first,
+                                 limit_.data() + first);
     } else {
       for (size_t i = 0; i < n; ++i) {
         const auto x = static_cast<double>(v[i]);
-        if (is_missing(origin[i])) origin[i] = x;
-        const double distance = x - origin[i];
-        sum[i] += distance;
-        squares[i] += distance * distance;
-        ++count[i];
+        const size_t cell = first + i;
+        if (is_missing(origin_[cell])) origin_[cell] = x;
+        const double distance = x - origin_[cell];
+        sum_[cell] += distance;
+        squares_[cell] += distance * distance;
+        full = ++count_[cell] >= limit_[cell] || full;
       }
     }
+    for (size_t cell = first; cell < first + n && full; ++cell)
+      if (count_[cell] >= limit_[cell]) put(cell, all_of(cell));
   }
   void fold(size_t cell, const void* values, size_t n) override {
     const T* v = static_cast<const T*>(values);
-    double& origin = origin_[cell];
+    double origin = NAN;
     for (size_t i = 0; i < n && is_missing(origin); ++i) origin = static_cast<double>(v[i]);
+    if (is_missing(origin)) return;
+    // Twice: about the first value, then about their mean.
+    const Moments rough = moments_about(origin, v, n);
+    const Moments own = moments_about(rough.origin + rough.rest, v, n);
+    put(cell, joined(all_of(cell), own));
+  }
+  void merge(const Accumulator& other) override {
+    const auto& o = static_cast<const SpreadAccumulator&>(other);
+    for (size_t i = 0; i < sum_.size(); ++i) put(i, joined(all_of(i), o.all_of(i)));
+  }
+  ByteSpan finish() override {
+    for (size_t i = 0; i < sum_.size(); ++i) {
+      const Moments all = all_of(i);
+      const double variance =
+          all.count > ddof_ ? all.squares / static_cast<double>(all.count - ddof_) : NAN;
+      squares_[i] = root_ ? std::sqrt(variance) : variance;
+    }
+    return bytes_of(squares_);
+  }
+  size_t cell_bytes() const override {
+    return 5 * sizeof(double) + sizeof(uint64_t) + 2 * sizeof(uint32_t);
+  }
+
+ private:
+  static Moments moments_about(double origin, const T* v, size_t n) {
     std::array<double, kFoldLanes> sum{}, squares{};
     std::array<uint32_t, kFoldLanes> count{};
     auto take = [&](size_t k, T value) {
@@ -293,45 +400,33 @@ class SpreadAccumulator final : public Accumulator {
       for (size_t k = 0; k < kFoldLanes; ++k) take(k, v[i + k]);
     }
     for (size_t i = whole; i < n; ++i) take(i - whole, v[i]);
-    for (size_t k = 0; k < kFoldLanes; ++k) {
-      sum_[cell] += sum[k];
-      squares_[cell] += squares[k];
-      counts_.block()[cell] += count[k];
+    for (size_t k = 1; k < kFoldLanes; ++k) {
+      sum[0] += sum[k];
+      squares[0] += squares[k];
+      count[0] += count[k];
     }
+    return moments_of(count[0], origin, sum[0], squares[0]);
   }
-  void merge(const Accumulator& other) override {
-    const auto& o = static_cast<const SpreadAccumulator&>(other);
-    for (size_t i = 0; i < sum_.size(); ++i) {
-      const auto n = static_cast<double>(o.counts_.at(i));
-      if (n == 0) continue;
-      if (is_missing(origin_[i])) origin_[i] = o.origin_[i];
-      const double shift = o.origin_[i] - origin_[i];
-      squares_[i] += o.squares_[i] + 2 * shift * o.sum_[i] + n * shift * shift;
-      sum_[i] += o.sum_[i] + n * shift;
-    }
-    counts_.merge(o.counts_);
+  Moments all_of(size_t i) const {
+    const Moments before{joined_count_[i], origin_[i], rest_[i], joined_squares_[i]};
+    return joined(before, moments_of(count_[i], origin_[i], sum_[i], squares_[i]));
   }
-  ByteSpan finish() override {
-    for (size_t i = 0; i < sum_.size(); ++i) {
-      const uint64_t n = counts_.at(i);
-      if (n <= ddof_) {
-        squares_[i] = NAN;
-        continue;
-      }
-      const double about_mean = squares_[i] - sum_[i] * sum_[i] / static_cast<double>(n);
-      // Below 0 by rounding only.
-      const double variance = about_mean < 0 ? 0 : about_mean / static_cast<double>(n - ddof_);
-      squares_[i] = root_ ? std::sqrt(variance) : variance;
-    }
-    return bytes_of(squares_);
+  void put(size_t i, const Moments& all) {
+    joined_count_[i] = all.count;
+    origin_[i] = all.origin;
+    rest_[i] = all.rest;
+    joined_squares_[i] = all.squares;
+    sum_[i] = squares_[i] = 0;
+    count_[i] = 0;
+    limit_[i] = static_cast<uint32_t>(std::clamp<uint64_t>(all.count, 1, kMostPlain));
   }
-  size_t cell_bytes() const override { return 3 * sizeof(double) + 12; }
 
- private:
   bool root_;
   uint64_t ddof_;
-  std::vector<double> origin_, sum_, squares_;
-  Counts counts_;
+  std::vector<double> origin_, rest_, joined_squares_;
+  std::vector<uint64_t> joined_count_;
+  std::vector<double> sum_, squares_;  // about origin_, of values that are not joined yet
+  std::vector<uint32_t> count_, limit_;
 };
 
 template <typename T>

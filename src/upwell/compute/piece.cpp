@@ -126,6 +126,20 @@ Result<> PieceAdder::add(const Box& piece, const Shape& unit, ByteSpan elements,
   return {};
 }
 
+Result<> PieceAdder::add_constant(const Box& piece, const Shape& unit, ByteSpan element,
+                                  Accumulator& accumulator) const {
+  alignas(64) std::array<uint8_t, kBlock * 8> values;
+  const size_t n = element_count(piece.shape);
+  const size_t most = std::min(kBlock, n);
+  UPWELL_CHECK(decode(element, 1, values));
+  for (size_t i = 1; i < most; ++i)
+    std::copy_n(values.data(), type_.size, values.data() + i * type_.size);
+  RunWalker walker(axes_of(piece.shape, unit, reduced_), first_cell(piece.origin, unit, reduced_));
+  for (size_t first = 0; first < n; first += kBlock)
+    walker.give(values.data(), std::min(kBlock, n - first), type_.size, accumulator);
+  return {};
+}
+
 Result<bool> PieceAdder::is_missing(ByteSpan element) const {
   Values value{type_, {}, Bytes(type_.size), {}};
   UPWELL_CHECK(decode(element, 1, value.data));

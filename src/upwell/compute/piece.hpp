@@ -22,6 +22,9 @@ class PieceAdder {
   /// order of the kept axes of `unit`. Piece's origin is relative to that of the unit.
   Result<> add(const Box& piece, const Shape& unit, ByteSpan elements,
                Accumulator& accumulator) const;
+  /// As add, of a piece whose elements all are `element` (in memory form).
+  Result<> add_constant(const Box& piece, const Shape& unit, ByteSpan element,
+                        Accumulator& accumulator) const;
   /// Whether a value (one element in memory form) counts for nothing.
   Result<bool> is_missing(ByteSpan element) const;
 

@@ -1,7 +1,6 @@
 #include "compute/reduce.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -11,6 +10,7 @@
 #include "compute/piece.hpp"
 #include "compute/tile_plan.hpp"
 #include "cube/fetch.hpp"
+#include "cube/place.hpp"
 
 namespace upwell::compute {
 namespace {
@@ -79,6 +79,13 @@ class Reducer {
         plan_(array, selection, reduction.reduced) {}
 
   Result<> run() {
+    if (totals_bytes() > options_.memory_budget)
+      return fail(Code::kInvalidArgument,
+                  array_.name + ": the totals of one part of the result, which is as large as the "
+                                "chunks are, need " +
+                      std::to_string((totals_bytes() >> 20) + 1) + " MB, more than the " +
+                      std::to_string(options_.memory_budget >> 20) +
+                      " MB that memory was limited to");
     const uint64_t units = plan_.tiles() * plan_.blocks();
     threads_ = std::min<uint64_t>(threads_within_budget(), units);
     Window window(2 * threads_);
@@ -100,6 +107,13 @@ class Reducer {
     uint64_t next = 0;  ///< block
   };
 
+  /// Of a core.
+  uint64_t totals_bytes() const {
+    // Blocks that wait for others to be added up: see Window.
+    const uint64_t accumulators = plan_.blocks() > 1 ? 3 : 1;
+    return element_count(plan_.largest_tile()) * make()->cell_bytes() * accumulators;
+  }
+
   size_t threads_within_budget() const {
     uint64_t decoding = 0;
     bool remote = false;
@@ -109,11 +123,7 @@ class Reducer {
       auto traits = session_.traits(dataset_.granules->at(i).url);
       remote = !traits || traits->worth_caching;
     }
-    const uint64_t cells = element_count(plan_.largest_tile());
-    // Blocks that wait for others to be added up: see Window.
-    const uint64_t accumulators = plan_.blocks() > 1 ? 3 : 1;
-    const uint64_t each =
-        std::max<uint64_t>(decoding + cells * make()->cell_bytes() * accumulators, 1);
+    const uint64_t each = std::max<uint64_t>(decoding + totals_bytes(), 1);
     size_t most = options_.threads > 0 ? options_.threads : core_count();
     if (remote) most = std::max(most, kRemoteThreads);
     return std::clamp<uint64_t>(options_.memory_budget / each, 1, most);
@@ -146,15 +156,8 @@ class Reducer {
     const Box unit = plan_.unit(tile, block);
     const uint64_t cells = element_count(plan_.tile(tile).shape);
     auto accumulator = take(cells);
-    bool filled = fill_counts_;
-    if (!filled) {
-      UPWELL_TRY(filled, add_chunks(unit, *accumulator));
-    }
-    if (filled) {
-      fill_counts_ = true;
-      accumulator->reset(cells);
-      UPWELL_CHECK(add_with_fill(unit, *accumulator));
-    }
+    UPWELL_TRY(const bool fill_counts, add_chunks(unit, *accumulator));
+    if (fill_counts) UPWELL_CHECK(add_fill(unit, *accumulator));
     return add_block(tile, block, std::move(accumulator));
   }
 
@@ -187,12 +190,23 @@ class Reducer {
     return counts;
   }
 
-  /// The unit with its fill in place.
-  Result<> add_with_fill(const Box& unit, Accumulator& accumulator) const {
-    UPWELL_TRY(Values values,
-               read_raw(session_, dataset_, array_, selection_of(unit), read_options()));
-    return adder_.add({Shape(unit.shape.size(), 0), unit.shape}, unit.shape, values.data,
-                      accumulator);
+  /// What no chunk of the unit holds, box by box.
+  Result<> add_fill(const Box& unit, Accumulator& accumulator) const {
+    UPWELL_TRY(const CheckedSelection checked, check_selection(array_, selection_of(unit)));
+    UPWELL_TRY(const ChunkPlan plan, plan_chunks(array_, checked));
+    Bytes heap, element;
+    auto add = [&](const Box& box) {
+      return adder_.add_constant(box, unit.shape, element, accumulator);
+    };
+    for (const Segment* segment : plan.with_missing) {
+      UPWELL_TRY(element, fill_of(array_, *segment, heap));
+      UPWELL_CHECK(for_each_missing(*segment, checked, plan, add));
+    }
+    const std::vector<Box> boxes = uncovered(array_, checked);
+    if (boxes.empty()) return {};
+    UPWELL_TRY(element, fill_of(array_, heap));
+    for (const Box& box : boxes) UPWELL_CHECK(add(box));
+    return {};
   }
 
   /// Adds blocks to their tile in order; the last one finishes it.
@@ -240,7 +254,6 @@ class Reducer {
   std::vector<std::unique_ptr<Accumulator>> spare_;
   std::mutex tiles_mutex_;
   std::map<uint64_t, Tile> tiles_;
-  std::atomic<bool> fill_counts_{false};
 };
 
 }  // namespace

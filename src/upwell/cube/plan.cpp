@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "cube/place.hpp"
 
@@ -160,6 +162,17 @@ Result<> add_tasks(const Array& array, const Segment& segment, const CheckedSele
   return {};
 }
 
+/// Chunks [low, high) of a segment along an axis that hold `part` of the selection, which is not
+/// empty.
+std::pair<uint64_t, uint64_t> chunks_along(const Segment& segment, const CheckedSelection& s,
+                                           const Box& part, size_t d) {
+  const uint64_t extent = segment.layout->chunk_shape[d];
+  const uint64_t shift = source_origin(segment, d);
+  const uint64_t first = s.origin[d] + part.origin[d] * s.step[d] - segment.origin[d] + shift;
+  const uint64_t last = first + (part.shape[d] - 1) * s.step[d];
+  return {first / extent, last / extent + 1};
+}
+
 Result<> plan_segment(const Array& array, const Segment& segment, const CheckedSelection& s,
                       ChunkPlan& plan) {
   Box part = selected_part(s, segment.origin, segment.shape);
@@ -167,13 +180,9 @@ Result<> plan_segment(const Array& array, const Segment& segment, const CheckedS
   size_t rank = s.shape.size();
   Shape low(rank), high(rank);
   for (size_t d = 0; d < rank; ++d) {
-    uint64_t extent = segment.layout->chunk_shape[d];
-    if (extent == 0) return fail(Code::kInvalidData, array.name + ": a chunk extent is zero");
-    uint64_t shift = source_origin(segment, d);
-    uint64_t first = s.origin[d] + part.origin[d] * s.step[d] - segment.origin[d] + shift;
-    uint64_t last = first + (part.shape[d] - 1) * s.step[d];
-    low[d] = first / extent;
-    high[d] = last / extent + 1;
+    if (segment.layout->chunk_shape[d] == 0)
+      return fail(Code::kInvalidData, array.name + ": a chunk extent is zero");
+    std::tie(low[d], high[d]) = chunks_along(segment, s, part, d);
     if (high[d] > segment.grid[d])
       return fail(Code::kInvalidData, array.name + ": the chunk grid is too small for its segment");
   }
@@ -243,6 +252,30 @@ Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& select
   for (const Segment& segment : array.segments)
     UPWELL_CHECK(plan_segment(array, segment, selection, plan));
   return plan;
+}
+
+Result<> for_each_missing(const Segment& segment, const CheckedSelection& selection,
+                          const ChunkPlan& plan, const std::function<Result<>(const Box&)>& sink) {
+  const Box part = covered_by(segment, selection);
+  if (element_count(part.shape) == 0) return {};
+  const size_t rank = selection.shape.size();
+  Shape low(rank), high(rank);
+  for (size_t d = 0; d < rank; ++d)
+    std::tie(low[d], high[d]) = chunks_along(segment, selection, part, d);
+  auto stored = std::find_if(plan.tasks.begin(), plan.tasks.end(),
+                             [&](const ChunkTask& task) { return task.segment == &segment; });
+  Shape at = low;
+  do {
+    // Tasks are in C order, as this walk.
+    if (stored != plan.tasks.end() && stored->segment == &segment && stored->chunk == at) {
+      ++stored;
+      continue;
+    }
+    ChunkTask missing;
+    if (make_task(segment, selection, at, missing))
+      UPWELL_CHECK(sink({missing.destination, missing.count}));
+  } while (next_position(at, low, high));
+  return {};
 }
 
 Box covered_by(const Segment& segment, const CheckedSelection& selection) {

@@ -1,6 +1,8 @@
 #pragma once
 // Which stored chunks a selection needs, and which of their elements.
 
+#include <functional>
+
 #include "cube/read.hpp"
 
 namespace upwell {
@@ -31,6 +33,11 @@ struct ChunkPlan {
 };
 /// kResourceExhausted when the selection has more chunks to do than memory is for.
 Result<ChunkPlan> plan_chunks(const Array& array, const CheckedSelection& selection);
+
+/// Calls `sink` with a box of the selection (in selected elements) for each chunk of a segment that
+/// the selection takes and that was never written. `plan`: that of the selection.
+Result<> for_each_missing(const Segment& segment, const CheckedSelection& selection,
+                          const ChunkPlan& plan, const std::function<Result<>(const Box&)>& sink);
 
 /// The box of the selection (in selected elements) that a segment covers; empty on some axis when
 /// none.

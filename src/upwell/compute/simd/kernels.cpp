@@ -34,8 +34,10 @@ void add_counted(const T* HWY_RESTRICT v, size_t n, double* HWY_RESTRICT sum,
 }
 
 template <typename T>
-void add_far(const T* HWY_RESTRICT v, size_t n, double* HWY_RESTRICT origin,
-             double* HWY_RESTRICT sum, double* HWY_RESTRICT squares, uint32_t* HWY_RESTRICT count) {
+bool add_far(const T* HWY_RESTRICT v, size_t n, double* HWY_RESTRICT origin,
+             double* HWY_RESTRICT sum, double* HWY_RESTRICT squares, uint32_t* HWY_RESTRICT count,
+             const uint32_t* HWY_RESTRICT limit) {
+  uint32_t full = 0;
   for (size_t i = 0; i < n; ++i) {
     const auto x = static_cast<double>(v[i]);
     const double from = origin[i] != origin[i] ? x : origin[i];
@@ -44,7 +46,9 @@ void add_far(const T* HWY_RESTRICT v, size_t n, double* HWY_RESTRICT origin,
     sum[i] += distance;
     squares[i] += distance * distance;
     count[i] += x != x ? 0 : 1;
+    full |= static_cast<uint32_t>(count[i] >= limit[i]);
   }
+  return full != 0;
 }
 
 // `|` and not `||`: both are cheaper than a branch.
@@ -68,11 +72,13 @@ void add_f(const float* v, size_t n, double* sum) { add_plain(v, n, sum); }
 void add_d(const double* v, size_t n, double* sum) { add_plain(v, n, sum); }
 void count_f(const float* v, size_t n, double* sum, uint32_t* c) { add_counted(v, n, sum, c); }
 void count_d(const double* v, size_t n, double* sum, uint32_t* c) { add_counted(v, n, sum, c); }
-void far_f(const float* v, size_t n, double* origin, double* sum, double* sq, uint32_t* count) {
-  add_far(v, n, origin, sum, sq, count);
+bool far_f(const float* v, size_t n, double* origin, double* sum, double* sq, uint32_t* count,
+           const uint32_t* limit) {
+  return add_far(v, n, origin, sum, sq, count, limit);
 }
-void far_d(const double* v, size_t n, double* origin, double* sum, double* sq, uint32_t* count) {
-  add_far(v, n, origin, sum, sq, count);
+bool far_d(const double* v, size_t n, double* origin, double* sum, double* sq, uint32_t* count,
+           const uint32_t* limit) {
+  return add_far(v, n, origin, sum, sq, count, limit);
 }
 void least_f(const float* v, size_t n, float* best) { take_least(v, n, best); }
 void least_d(const double* v, size_t n, double* best) { take_least(v, n, best); }
@@ -94,13 +100,13 @@ void add(const float* v, size_t n, double* sum, uint32_t* count) {
 void add(const double* v, size_t n, double* sum, uint32_t* count) {
   UPWELL_CHOSEN(count_d)(v, n, sum, count);
 }
-void add_distances(const float* v, size_t n, double* origin, double* sum, double* squares,
-                   uint32_t* count) {
-  UPWELL_CHOSEN(far_f)(v, n, origin, sum, squares, count);
+bool add_distances(const float* v, size_t n, double* origin, double* sum, double* squares,
+                   uint32_t* count, const uint32_t* limit) {
+  return UPWELL_CHOSEN(far_f)(v, n, origin, sum, squares, count, limit);
 }
-void add_distances(const double* v, size_t n, double* origin, double* sum, double* squares,
-                   uint32_t* count) {
-  UPWELL_CHOSEN(far_d)(v, n, origin, sum, squares, count);
+bool add_distances(const double* v, size_t n, double* origin, double* sum, double* squares,
+                   uint32_t* count, const uint32_t* limit) {
+  return UPWELL_CHOSEN(far_d)(v, n, origin, sum, squares, count, limit);
 }
 void least(const float* v, size_t n, float* best) { UPWELL_CHOSEN(least_f)(v, n, best); }
 void least(const double* v, size_t n, double* best) { UPWELL_CHOSEN(least_d)(v, n, best); }
