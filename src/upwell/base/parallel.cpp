@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -34,6 +35,17 @@ class FirstError {
   Error error_;
 };
 
+/// fn(i), an exception as an error: beyond the end of a thread it would end the process.
+Result<> guarded(const std::function<Result<>(size_t)>& fn, size_t i) {
+  try {
+    return fn(i);
+  } catch (const std::bad_alloc&) {
+    return fail(Code::kResourceExhausted, "out of memory");
+  } catch (const std::exception& e) {
+    return fail(Code::kInternal, e.what());
+  }
+}
+
 }  // namespace
 
 size_t core_count() {
@@ -48,7 +60,7 @@ size_t core_count() {
 
 Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_t max_threads) {
   if (n == 0) return {};
-  if (n == 1) return fn(0);
+  if (n == 1) return guarded(fn, 0);
 #ifdef __SANITIZE_THREAD__
   // TBB's own synchronisation is not instrumented, so ThreadSanitizer would report it.
   return blocking_for(n, max_threads > 0 ? max_threads : 4, fn);
@@ -56,7 +68,7 @@ Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_
   FirstError first;
   auto body = [&](size_t i) {
     if (first.stopped()) return;
-    if (auto result = fn(i); !result) first.set(std::move(result).error());
+    if (auto result = guarded(fn, i); !result) first.set(std::move(result).error());
   };
   // One by one: an element here is work of a millisecond, and its neighbour may be of ten.
   auto run = [&] {
@@ -75,13 +87,8 @@ Result<> blocking_for(size_t n, size_t threads, const std::function<Result<>(siz
   FirstError first;
   std::atomic<size_t> next{0};
   auto worker = [&] {
-    try {
-      for (size_t i = next++; i < n && !first.stopped(); i = next++) {
-        if (auto result = fn(i); !result) first.set(std::move(result).error());
-      }
-    } catch (const std::bad_alloc&) {
-      // Beyond the end of a thread it would end the process.
-      first.set({Code::kResourceExhausted, "out of memory", {}, {}});
+    for (size_t i = next++; i < n && !first.stopped(); i = next++) {
+      if (auto result = guarded(fn, i); !result) first.set(std::move(result).error());
     }
   };
   size_t extra = std::min(std::max<size_t>(threads, 1), n) - 1;

@@ -9,7 +9,8 @@
 namespace upwell {
 
 /// Calls fn(i) for i in [0, n) on all cores, in no order. The first error stops what has not begun
-/// and is returned. `max_threads` 0: all cores. Nested calls are fine.
+/// and is returned. What `fn` throws is one, too: kResourceExhausted (std::bad_alloc), else
+/// kInternal. `max_threads` 0: all cores. Nested calls are fine.
 Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_t max_threads = 0);
 
 /// Calls fn(i) for i in [0, n) on up to `threads` threads that may block (I/O). Errors as above.
