@@ -278,3 +278,32 @@ def test_outputs_that_are_refused(granules, tmp_path):
     before = granules[0].read_bytes()
     upwell("aggregate", granules[0], "--reduce", "time:mean", "-o", granules[0], status=64)
     assert granules[0].read_bytes() == before
+
+
+@pytest.mark.parametrize("form", ["cube.upwell", "cube.json", "cube.parq"])
+def test_a_granule_of_the_cube_is_never_replaced(tmp_path, form):
+    """Though only the set is named, by whatever path or link; a link elsewhere is written through."""
+    paths = [write_granule(tmp_path / f"g{day}.nc", day) for day in range(3)]
+    before = [path.read_bytes() for path in paths]
+    cube = tmp_path / form
+    upwell("virtualize", *paths, "-o", cube, "--drop", "name")
+    (tmp_path / "link.nc").symlink_to("g1.nc")
+    os.link(paths[2], tmp_path / "hard.nc")
+    reduce = ("aggregate", cube, "--variables", "sst", "--reduce", "time:mean", "-o")
+    for output in (paths[1], tmp_path / "link.nc", tmp_path / "hard.nc"):
+        # The last granule is known to none of the chunks that are read.
+        for command in ([*reduce, output], [*reduce, output, "--isel", "time=0:1"], ["read", cube, "sst", "--isel", "time=0", "-o", output]):
+            run = upwell(*command, status=64)
+            assert f"{output} is a granule of the cube that is read" in run.stderr
+    run = upwell("aggregate", *paths, "--variables", "sst", "--reduce", "time:mean", "-o", tmp_path / "link.nc", status=64)
+    assert "is one of the sources" in run.stderr
+    assert [path.read_bytes() for path in paths] == before
+    assert (tmp_path / "link.nc").is_symlink() and not list(tmp_path.glob(".*.tmp-*"))
+
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "result.nc").symlink_to("elsewhere/mean.nc")  # which is not there yet, then is
+    for _ in range(2):
+        upwell(*reduce, tmp_path / "result.nc")
+        assert (tmp_path / "result.nc").is_symlink()
+        with xr.open_dataset(tmp_path / "elsewhere/mean.nc") as ours:
+            assert ours.sst.shape == (LAT, LON)

@@ -203,3 +203,24 @@ def test_empty_selection_in_every_output(grid, tmp_path):
         assert nc["sst"].shape == (0, 19, 36)
     assert (tmp_path / "e.csv").read_text() == "time,lat,lon,sst\n"
     assert "values 0  missing 0" in upwell("read", grid, "sst", "--isel", "time=5:2").stdout
+
+
+def test_what_is_read_is_never_replaced(grid, tmp_path):
+    granule = tmp_path / "granule.nc"
+    shutil.copy(grid, granule)
+    before = granule.read_bytes()
+    (tmp_path / "link.nc").symlink_to(granule)
+    upwell("virtualize", granule, "-o", tmp_path / "cube.json")
+    for source, why in ((granule, "is one of the sources"), (tmp_path / "cube.json", "is a granule of the cube that is read")):
+        for output in (granule, tmp_path / "link.nc"):
+            run = upwell("read", source, "sst", "--isel", "time=0", "-o", output, status=64)
+            assert f"{output} {why}" in run.stderr
+    assert granule.read_bytes() == before and (tmp_path / "link.nc").is_symlink()
+    upwell("read", tmp_path / "cube.json", "sst", "--isel", "time=0", "-o", tmp_path / "other.nc")
+
+    store = tmp_path / "store.upwell"
+    upwell("virtualize", granule, "-o", store)
+    (store / "part-1/notes.csv").write_text("kept")
+    run = upwell("read", store, "sst", "--isel", "time=0", "-o", store / "part-1/notes.csv", status=64)
+    assert "is a file of the set that is read" in run.stderr
+    assert (store / "part-1/notes.csv").read_text() == "kept"

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <set>
+#include <stdexcept>
 
 #include "base/bytes.hpp"
 #include "base/files.hpp"
@@ -90,6 +92,22 @@ TEST(Bytes, SlicesKeepTheirOwnerAlive) {
   EXPECT_EQ(as_text(slice.span()), "well");
 }
 
+TEST_F(FilesTest, ALinkIsWrittenThrough) {
+  fs::create_directory(directory_ / "elsewhere");
+  fs::create_symlink("elsewhere/second", directory_ / "first");
+  fs::create_symlink("../file", directory_ / "elsewhere/second");
+  for (const std::string text : {"new", "replaced"}) {
+    ASSERT_TRUE(write_file_atomically(directory_ / "first", as_bytes(text)));
+    EXPECT_TRUE(fs::is_symlink(directory_ / "first"));
+    EXPECT_TRUE(fs::is_symlink(directory_ / "elsewhere/second"));
+    EXPECT_FALSE(fs::is_symlink(directory_ / "file"));
+    EXPECT_EQ(text_of(directory_ / "file"), text);
+  }
+  EXPECT_EQ(entries(), 3U);
+  fs::create_symlink("loop", directory_ / "loop");
+  EXPECT_FALSE(write_file_atomically(directory_ / "loop", as_bytes("x")));
+}
+
 TEST_F(FilesTest, AFileAppearsWholeOrNotAtAll) {
   fs::path target = directory_ / "out.json";
   {
@@ -146,6 +164,28 @@ TEST(Parallel, StopsAtTheFirstError) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message, "three");
   EXPECT_LT(calls, 100000U);
+}
+
+TEST(Parallel, WhatIsThrownIsAnError) {
+  for (const size_t n : {size_t{1}, size_t{100}}) {
+    auto too_long = [&](size_t i) -> Result<> {
+      if (i + 1 == n) throw std::length_error("too long");
+      return {};
+    };
+    auto no_memory = [&](size_t i) -> Result<> {
+      if (i + 1 == n) throw std::bad_alloc();
+      return {};
+    };
+    for (const auto& result : {blocking_for(n, 4, too_long), parallel_for(n, too_long)}) {
+      ASSERT_FALSE(result);
+      EXPECT_EQ(result.error().code, Code::kInternal);
+      EXPECT_EQ(result.error().message, "too long");
+    }
+    for (const auto& result : {blocking_for(n, 4, no_memory), parallel_for(n, no_memory)}) {
+      ASSERT_FALSE(result);
+      EXPECT_EQ(result.error().code, Code::kResourceExhausted);
+    }
+  }
 }
 
 }  // namespace

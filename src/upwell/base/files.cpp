@@ -57,6 +57,20 @@ fs::path temporary_name(const fs::path& target) {
   return directory / (prefix + std::to_string(::getpid()) + "-" + std::to_string(counter++));
 }
 
+/// Where the links lead, as far as `path` is one: a rename would replace the link, not its target.
+Result<fs::path> followed(const fs::path& path) {
+  constexpr int kMostLinks = 40;  // as Linux
+  std::error_code error;
+  fs::path at = path;
+  for (int n = 0; fs::is_symlink(at, error); ++n) {
+    if (n == kMostLinks) return cannot_write(path, ELOOP);
+    const fs::path to = fs::read_symlink(at, error);
+    if (error) return cannot_write(path, error.value());
+    at = at.parent_path() / to;  // which is `to` alone where that is absolute
+  }
+  return at;
+}
+
 fs::path without_trailing_slash(const fs::path& path) {
   return path.has_filename() ? path : path.parent_path();
 }
@@ -93,10 +107,11 @@ AtomicFile::~AtomicFile() {
 }
 
 Result<AtomicFile> AtomicFile::create(const fs::path& target) {
-  fs::path temporary = temporary_name(target);
+  UPWELL_TRY(fs::path place, followed(target));
+  fs::path temporary = temporary_name(place);
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return cannot_write(target, errno);
-  return AtomicFile(target, std::move(temporary), fd);
+  return AtomicFile(std::move(place), std::move(temporary), fd);
 }
 
 Result<> AtomicFile::write(ByteSpan bytes) {

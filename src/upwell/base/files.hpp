@@ -12,7 +12,8 @@ namespace upwell {
 /// a power cut may then leave an empty or a partial file under the new name.
 enum class Sync { kYes, kNo };
 
-/// A file under a temporary name beside its target; `commit` syncs and renames it. Destroyed
+/// A file under a temporary name beside its target (where that is a symbolic link: beside what it
+/// leads to, which is replaced in place of the link); `commit` syncs and renames it. Destroyed
 /// without commit: nothing is left. Of a process that was killed `.NAME.tmp-…` stays; whoever
 /// writes the same target an hour later removes it.
 class AtomicFile {

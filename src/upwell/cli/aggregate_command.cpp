@@ -4,13 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <set>
 
 #include "cli/bounding_box.hpp"
 #include "cli/command.hpp"
 #include "cli/reduced_output.hpp"
 #include "cli/variables.hpp"
+#include "refs/output_check.hpp"
 #include "refs/source_list.hpp"
 #include "refs/virtualize.hpp"
 
@@ -182,11 +182,7 @@ Shape written_axes(const ReducedVariable& variable, const Shape& of_axes) {
 Result<> check_target(const std::string& output, const std::vector<std::string>& urls) {
   if (!output.ends_with(".nc") && !output.ends_with(".nc4"))
     return fail(Code::kInvalidArgument, "'" + output + "': the output is netCDF-4, NAME.nc");
-  std::error_code error;
-  for (const std::string& url : urls)
-    if (std::filesystem::equivalent(output, url, error))
-      return fail(Code::kInvalidArgument, output + " is one of the sources");
-  return {};
+  return refs::check_no_source(output, urls);
 }
 
 /// Leaves everything out of `args.combine` that the variables do not need, as the first granule has
@@ -248,6 +244,7 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(auto urls, refs::expand_sources(context.session(), args.sources));
   UPWELL_CHECK(check_target(args.output, urls));
   UPWELL_TRY(const Dataset dataset, open_sources(args, context, urls));
+  UPWELL_CHECK(refs::check_no_granule(args.output, dataset));
   UPWELL_TRY(auto variables, plan_variables(args, context, dataset, request));
   UPWELL_TRY(const auto file,
              plan_reduced_file(context.session(), dataset, variables, args.compress));

@@ -5,13 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 
 #include "base/parallel.hpp"
 #include "cli/command.hpp"
 #include "cli/read_output.hpp"
 #include "cube/summary.hpp"
 #include "refs/open.hpp"
+#include "refs/output_check.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -138,13 +138,13 @@ Result<> read_arrays(Context& context, const ReadRequestOptions& options, const 
 }
 
 Result<> run_read(Context& context, const ReadRequestOptions& options) {
-  std::error_code error;
-  if (!options.output.empty() && std::filesystem::equivalent(options.output, options.source, error))
-    return fail(Code::kInvalidArgument, options.output + " is the source");
+  const bool to_file = !options.output.empty() && options.output != "-";
+  if (to_file) UPWELL_CHECK(refs::check_no_source(options.output, {options.source}));
   if (!options.output.empty() && options.arrays.size() > 1)
     return fail(Code::kInvalidArgument, "-o takes one array, not several");
   UPWELL_TRY(auto requests, axis_requests(options));
   UPWELL_TRY(Dataset dataset, open_for_arrays(context, options, requests));
+  if (to_file) UPWELL_CHECK(refs::check_no_granule(options.output, dataset));
   context.print_notes(options.source, dataset);
   return read_arrays(context, options, dataset, requests);
 }

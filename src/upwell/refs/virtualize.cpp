@@ -9,6 +9,7 @@
 #include "refs/kerchunk_json_writer.hpp"
 #include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
+#include "refs/output_check.hpp"
 #include "refs/source_list.hpp"
 #include "refs/store/store.hpp"
 
@@ -91,10 +92,7 @@ Result<> check_local_output(const std::filesystem::path& output,
                 name + ": an output is named NAME.json, NAME.parq (Parquet) or NAME.upwell");
   std::error_code error;
   if (!std::filesystem::exists(output, error)) return {};
-  for (const std::string& url : urls) {
-    if (io::scheme_of(url) == "file" && std::filesystem::equivalent(output, url, error))
-      return fail(Code::kInvalidArgument, name + " is one of the sources");
-  }
+  UPWELL_CHECK(check_no_source(output, urls));
   const bool directory = std::filesystem::is_directory(output, error);
   if (directory != (own || wants_parquet(output)))
     return fail(Code::kAlreadyExists,
