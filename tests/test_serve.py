@@ -668,3 +668,23 @@ def test_a_set_that_grows_is_served_as_it_is_now(tmp_path, name):
         wait_for(url, [0, 1 if name.endswith(".parq") else 11, 2, 3])
         # Who had opened it before goes on reading.
         assert opened["v"].values[:, 0].tolist() == [0, 1 if name.endswith(".parq") else 11]
+
+
+@pytest.mark.parametrize("name", ["cube.json", "cube.upwell"])
+@pytest.mark.parametrize("change", ["insert", "remove"])
+def test_a_change_that_moves_values_is_not_followed(tmp_path, name, change):
+    """A client that has read the old coordinates must not get what belongs to others, not even with status 200."""
+    store = tmp_path / name
+    days = [write_day(tmp_path / f"{i}.nc", i, i) for i in range(4)]
+    subprocess.run([UPWELL, "virtualize", *map(str, [days[0], days[1], days[3]]), "-o", str(store), "-q"], check=True, timeout=60)
+    with serving(store, options=("--refresh", "0.2")) as (url, _):
+        opened = xr.open_zarr(f"{url}/datasets/cube/zarr", zarr_format=3, decode_times=False, chunks=None)
+        assert opened["time"].values.tolist() == [0, 1, 3]
+        time.sleep(1)
+        more = [str(days[2])] if change == "insert" else ["--remove", "0.nc"]
+        subprocess.run([UPWELL, "append", str(store), *more, "-q"], check=True, timeout=60)
+        time.sleep(2)
+        assert opened["v"].values[:, 0].tolist() == [0, 1, 3]
+        again = xr.open_zarr(f"{url}/datasets/cube/zarr", zarr_format=3, decode_times=False, chunks=None)
+        assert again["time"].values.tolist() == [0, 1, 3]
+        assert again["v"].values[:, 0].tolist() == [0, 1, 3]

@@ -15,7 +15,8 @@ namespace upwell::serve {
 /// Looks from time to time whether the documents of the site's sources (of a reference set or a
 /// store its manifest, of a granule the granule) are still those that were opened. One that is not
 /// is opened with a new session, which takes objects as they are now, and put in the place of the
-/// old one when that has succeeded; until then the old one is served.
+/// old one when that has succeeded and the new one continues it: a client that has read the old
+/// coordinates must not get values of other places. Else the old one is served.
 class Refresher {
  public:
   struct Opened {
@@ -46,9 +47,14 @@ class Refresher {
     std::string document;  ///< URL; empty: not known yet
     io::ObjectInfo info;
     std::string failure;  ///< the last one, told already
+    /// By path: of the dimensions' own coordinates, as they are served.
+    std::map<std::string, Values> coordinates;
+    int pause = 0, rest = 0;  ///< looks to leave out after a failure, and how many of them are left
   };
   bool has_changed(const ServedDataset& served, Watched& watched);
   void renew(const ServedDataset& served, Watched& watched);
+  Result<> exchange(const ServedDataset& served, Watched& watched);
+  static Watched watch(io::Session& session, const Dataset& dataset, const std::string& source);
 
   Site& site_;
   Open open_;
