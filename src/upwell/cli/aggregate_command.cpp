@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/machine.hpp"
 #include "cli/bounding_box.hpp"
 #include "cli/command.hpp"
 #include "cli/reduced_output.hpp"
@@ -21,7 +22,7 @@ struct AggregateArguments {
   std::vector<std::string> sources, variables, sel, isel;
   std::string reduce, output, bbox;
   std::string on_drift = "keep", check = "values";
-  uint64_t ddof = 0, memory = 512ULL << 20;
+  uint64_t ddof = 0, memory = std::max<uint64_t>(physical_memory() / 4, 512ULL << 20);
   bool nearest = false, compress = false, no_sync = false, load_given = false;
   refs::VirtualizeOptions combine;
 };
@@ -122,6 +123,12 @@ Result<std::vector<std::string>> choose_variables(const AggregateArguments& args
   return paths;
 }
 
+/// Units "days since ...": differences of such values are durations, sums of them are nothing.
+bool holds_instants(const Array& array) {
+  const auto units = text_attribute(array.attributes, "units");
+  return units && units->find(" since ") != units->npos;
+}
+
 Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& args,
                                                     Context& context, const Dataset& dataset,
                                                     const Request& request) {
@@ -140,6 +147,12 @@ Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& ar
     variable.array = dataset.root.find_array(path);
     const Array& array = *variable.array;
     UPWELL_CHECK(check_numbers(path, array));
+    if (request.function == compute::Function::kSum && holds_instants(array)) {
+      const std::string why = path + " holds instants, of which there is no sum";
+      if (!args.variables.empty()) return fail(Code::kInvalidArgument, why);
+      fmt::print(stderr, "note: {}: left out\n", why);
+      continue;
+    }
     std::string unknown;
     variable.reduction.reduced = axes_of(array, request.dimensions, unknown);
     if (!unknown.empty())
@@ -154,6 +167,11 @@ Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& ar
       own.insert(own.end(), inside.begin(), inside.end());
     }
     auto named = resolve_selection(context.session(), dataset, path, array, own, args.nearest);
+    if (!named && named.error().code == Code::kInvalidArgument && args.variables.empty() &&
+        paths.size() > 1) {
+      fmt::print(stderr, "note: {}: left out: {}\n", path, named.error().to_string());
+      continue;
+    }
     if (!named) return fail(std::move(named).error().with(path));
     variable.named = std::move(*named);
     for (size_t d = 0; d < array.shape.size(); ++d)
@@ -164,6 +182,8 @@ Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& ar
                         d < array.dimensions.size() ? array.dimensions[d] : std::to_string(d)));
     variables.push_back(std::move(variable));
   }
+  if (variables.empty())
+    return fail(Code::kInvalidArgument, "no variable is left: see the notes above, or name one");
   return variables;
 }
 
@@ -292,6 +312,8 @@ void add_aggregate_command(Program& program) {
   app->add_option("--isel", args->isel, "By index: time=0:3")->type_name("DIM=INDEX");
   app->add_flag("--nearest", args->nearest, "A single --sel value takes the nearest element");
   app->add_option("--ddof", args->ddof, "std and var divide by the count minus this")
+      ->check([](const std::string& text) { return text[0] == '-' ? "must not be negative" : ""; },
+              "")
       ->capture_default_str();
   app->add_option("-o,--output", args->output, "NetCDF-4 file to write, whole or not at all")
       ->required()
@@ -299,10 +321,12 @@ void add_aggregate_command(Program& program) {
   app->add_flag("--no-sync", args->no_sync,
                 "Do not wait until the output is on the disk; a power cut may leave a broken file");
   app->add_flag("--compress", args->compress, "Shuffle and deflate the result");
-  app->add_option("--memory", args->memory,
-                  "About how much memory decoding and totals may take (200MB, 2GB). Default: 512MB")
+  app->add_option(
+         "--memory", args->memory,
+         "About how much memory decoding and totals may take (200MB, 2GB). Default: a quarter "
+         "of this machine's")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
-      ->check(CLI::PositiveNumber)
+      ->check([](const std::string& text) { return text == "0" ? "must be more than 0" : ""; }, "")
       ->type_name("SIZE");
   const char* joining = "Several granules";
   refs::CombineOptions& combine = args->combine.combine;

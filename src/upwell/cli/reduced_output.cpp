@@ -96,6 +96,21 @@ Result<Shape> chunk_shape_of(const ReducedVariable& variable) {
   return shape;
 }
 
+/// A spread of instants ("days since ...") is a duration, and no calendar decodes it.
+void set_units_of_spread(Attributes& attributes, Function function) {
+  auto units = text_attribute(attributes, "units");
+  if (!units) return;
+  const size_t since = units->find(" since ");
+  if (since != units->npos) {
+    units->resize(since);
+    std::erase_if(attributes, [](const Attribute& a) { return a.name == "calendar"; });
+  }
+  const bool plain = since != units->npos;  // one word
+  if (function == Function::kVar && *units != "1")
+    units = plain ? *units + "2" : "(" + *units + ")2";
+  set_attribute(attributes, "units", make_text(*units));
+}
+
 }  // namespace
 
 Attributes reduced_attributes(Attributes attributes, const ReducedVariable& variable,
@@ -125,9 +140,8 @@ Attributes reduced_attributes(Attributes attributes, const ReducedVariable& vari
     }
     set_attribute(attributes, "cell_methods", make_text(methods + cell_method_of(function)));
   }
-  if (auto units = text_attribute(attributes, "units");
-      units && function == Function::kVar && *units != "1")
-    set_attribute(attributes, "units", make_text("(" + *units + ")2"));
+  if (function == Function::kVar || function == Function::kStd)
+    set_units_of_spread(attributes, function);
   if (type.kind == Kind::kFloat) set_attribute(attributes, "_FillValue", quiet_nan(type));
   return attributes;
 }
