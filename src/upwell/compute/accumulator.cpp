@@ -20,7 +20,7 @@ constexpr uint32_t kMostPlain = 1024;
 
 template <typename T>
 bool is_missing(T v) {
-  return v != v;
+  return v != v;  // NOLINT(misc-redundant-expression): NaN, and no integer
 }
 
 template <typename T>

@@ -81,8 +81,9 @@ class Reducer {
   Result<> run() {
     if (totals_bytes() > options_.memory_budget)
       return fail(Code::kInvalidArgument,
-                  array_.name + ": the totals of one part of the result, which is as large as the "
-                                "chunks are, need " +
+                  array_.name +
+                      ": the totals of one part of the result, which is as large as the "
+                      "chunks are, need " +
                       std::to_string((totals_bytes() >> 20) + 1) + " MB, more than the " +
                       std::to_string(options_.memory_budget >> 20) +
                       " MB that memory was limited to");

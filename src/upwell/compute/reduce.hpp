@@ -46,12 +46,14 @@ using TileSink = std::function<Result<>(const Box& box, ByteSpan elements)>;
 /// Reduces a selection of decoded values (CF packing and missing values applied), skipping NaN as
 /// xarray does by default: a mean, extreme, standard deviation or variance of nothing is NaN, a sum
 /// of nothing 0. Sums are of doubles, of up to 1024 values plainly and compensated between those;
-/// squares are of distances from the mean of the values before. Every core works on a tile of the result that is aligned with
-/// the stored chunks, or on a block of chunks of one; blocks are added up in their order. So the
-/// result does not depend on the number of cores, and memory not on the number of chunks.
+/// squares are of distances from the mean of the values before. Every core works on a tile of the
+/// result that is aligned with the stored chunks, or on a block of chunks of one; blocks are added
+/// up in their order. So the result does not depend on the number of cores, and memory not on the
+/// number of chunks.
 ///
 /// kInvalidArgument for what does not hold numbers, when no axis is reduced or one of length 0 is,
-/// a selection that does not fit, or totals of a tile that alone exceed the budget; errors of reading name array, chunk and granule.
+/// a selection that does not fit, or totals of a tile that alone exceed the budget; errors of
+/// reading name array, chunk and granule.
 Result<> reduce(io::Session& session, const Dataset& dataset, const Array& array,
                 const Selection& selection, const Reduction& reduction,
                 const ReduceOptions& options, const TileSink& sink);

@@ -31,7 +31,8 @@ double slow_start_turns(uint64_t bytes) {
 
 double batch_seconds(uint64_t requests, uint64_t bytes, uint64_t largest, const StoreTraits& line) {
   const uint64_t parallelism = std::max<uint64_t>(line.parallelism, 1);
-  const auto turns = static_cast<double>((requests + parallelism - 1) / parallelism);
+  const size_t whole_turns = (requests + parallelism - 1) / parallelism;
+  const auto turns = static_cast<double>(whole_turns);
   double seconds = turns * line.latency_s + slow_start_turns(largest) * line.round_trip_s +
                    static_cast<double>(requests) * kRequestSeconds;
   if (line.bytes_per_s > 0) seconds += static_cast<double>(bytes) / line.bytes_per_s;

@@ -250,7 +250,8 @@ Measured measured(std::chrono::milliseconds wait, const std::string& object) {
 }
 
 TEST(LineCost, IsMeasuredOnTheServer) {
-  std::string object(12'100'000, '\0');
+  std::string object;
+  object.resize(12'100'000);
   uint32_t x = 1;
   for (char& c : object) c = static_cast<char>((x = x * 1664525u + 1013904223u) >> 24);
   const Measured near = measured(std::chrono::milliseconds(0), object);

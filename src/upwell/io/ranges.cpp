@@ -175,7 +175,7 @@ std::vector<Result<SharedBytes>> joined(std::span<const ReadRequest> wanted, uin
 }
 
 std::map<std::string, std::vector<size_t>> by_origin(std::span<const ReadRequest> asked,
-                                                     std::vector<size_t> which) {
+                                                     const std::vector<size_t>& which) {
   std::map<std::string, std::vector<size_t>> hosts;
   std::vector<size_t>* last = nullptr;
   const std::string* last_url = nullptr;

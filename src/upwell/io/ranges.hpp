@@ -38,6 +38,6 @@ std::vector<Result<SharedBytes>> joined(std::span<const ReadRequest> wanted, uin
 
 /// Those of the requests named by `which` that go over the same line.
 std::map<std::string, std::vector<size_t>> by_origin(std::span<const ReadRequest> asked,
-                                                     std::vector<size_t> which);
+                                                     const std::vector<size_t>& which);
 
 }  // namespace upwell::io

@@ -77,8 +77,8 @@ struct Session::Impl {
   HttpOptions http_options() const;
   Result<std::shared_ptr<ByteStore>> make_s3_store() const;
 
-  void read_store(ByteStore& store, std::span<const ReadRequest> asked, std::vector<size_t> which,
-                  std::vector<Result<SharedBytes>>& results);
+  void read_store(ByteStore& store, std::span<const ReadRequest> asked,
+                  const std::vector<size_t>& which, std::vector<Result<SharedBytes>>& results);
   void read_cached_store(ByteStore& store, std::span<const ReadRequest> asked,
                          std::span<const size_t> which, std::vector<Result<SharedBytes>>& results);
   void learn_states(ByteStore& store, std::span<const ReadRequest> asked,
@@ -307,7 +307,7 @@ void Session::Impl::read_cached_store(ByteStore& store, std::span<const ReadRequ
     }
   }
   // First one's own: two readers that wait for each other's flights have both landed theirs.
-  read_store(store, asked, std::move(missing), results);
+  read_store(store, asked, missing, results);
   std::vector<size_t> again;
   for (auto& [i, flight] : joined) {
     if (auto part = flight->wait_for(asked[i].range)) {
@@ -317,15 +317,15 @@ void Session::Impl::read_cached_store(ByteStore& store, std::span<const ReadRequ
     }
     again.push_back(i);
   }
-  read_store(store, asked, std::move(again), results);
+  read_store(store, asked, again, results);
 }
 
 void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> asked,
-                               std::vector<size_t> which,
+                               const std::vector<size_t>& which,
                                std::vector<Result<SharedBytes>>& results) {
   if (which.empty()) return;
   std::vector<Fetch> fetches;
-  for (auto& [host, of_host] : by_origin(asked, std::move(which))) {
+  for (auto& [host, of_host] : by_origin(asked, which)) {
     const StoreTraits line = store.traits_for(asked[of_host.front()].url);
     auto more = coalesce(asked, std::move(of_host), line);
     std::move(more.begin(), more.end(), std::back_inserter(fetches));

@@ -410,7 +410,7 @@ Result<std::string> zarr3_consolidated_json(const std::vector<ZarrDocument>& doc
 
 Result<bool> has_missing_chunks(const Array& array) {
   uint64_t covered = 0;
-  constexpr uint64_t kBatch = 4096;
+  constexpr uint64_t kPositions = 4096;
   constexpr uint64_t kMostAsked = 1024;
   std::vector<uint64_t> positions;
   std::vector<ChunkRef> refs;
@@ -418,8 +418,8 @@ Result<bool> has_missing_chunks(const Array& array) {
     covered += element_count(segment.shape);
     const uint64_t n = segment.chunks ? segment.chunks->size() : 0;
     if (n > kMostAsked && segment.chunks->asks_for_each()) return true;
-    for (uint64_t begin = 0; begin < n; begin += kBatch) {
-      const uint64_t count = std::min(kBatch, n - begin);
+    for (uint64_t begin = 0; begin < n; begin += kPositions) {
+      const uint64_t count = std::min(kPositions, n - begin);
       positions.resize(count);
       refs.assign(count, {});
       for (uint64_t i = 0; i < count; ++i) positions[i] = begin + i;

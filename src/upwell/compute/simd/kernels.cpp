@@ -17,7 +17,8 @@ namespace upwell::compute::simd {
 namespace HWY_NAMESPACE {
 
 // Plain loops, which the compiler vectorizes for each target. The component is compiled without
-// contraction, so that none fuses a product and a sum into one rounding.
+// contraction, so that none fuses a product and a sum into one rounding. NaN is what differs from
+// itself: NOLINTBEGIN(misc-redundant-expression)
 
 template <typename T>
 void add_plain(const T* HWY_RESTRICT v, size_t n, double* HWY_RESTRICT sum) {
@@ -84,6 +85,8 @@ void least_f(const float* v, size_t n, float* best) { take_least(v, n, best); }
 void least_d(const double* v, size_t n, double* best) { take_least(v, n, best); }
 void most_f(const float* v, size_t n, float* best) { take_most(v, n, best); }
 void most_d(const double* v, size_t n, double* best) { take_most(v, n, best); }
+
+// NOLINTEND(misc-redundant-expression)
 
 }  // namespace HWY_NAMESPACE
 }  // namespace upwell::compute::simd

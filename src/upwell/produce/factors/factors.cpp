@@ -46,7 +46,7 @@ struct FactorsParser {
 
   /// A view of a stored member with exactly this shape and type.
   template <typename T>
-  Result<std::span<const T>> view(const char* name, std::vector<uint64_t> shape) {
+  Result<std::span<const T>> view(const char* name, const std::vector<uint64_t>& shape) {
     UPWELL_TRY(const OwnedArray array, read_array(npz, name));
     const ElementType wanted{sizeof(T) == 8 ? 'f' : 'u', sizeof(T), false};
     const uint8_t* p = array.array.data.data();
@@ -66,8 +66,8 @@ struct FactorsParser {
     return array.array.shape[0];
   }
 
-  Result<std::vector<double>> doubles(const char* name, std::vector<uint64_t> shape) {
-    UPWELL_TRY(const std::span<const double> values, view<double>(name, std::move(shape)));
+  Result<std::vector<double>> doubles(const char* name, const std::vector<uint64_t>& shape) {
+    UPWELL_TRY(const std::span<const double> values, view<double>(name, shape));
     return std::vector<double>(values.begin(), values.end());
   }
 

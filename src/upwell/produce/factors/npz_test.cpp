@@ -110,7 +110,8 @@ TEST(ScipySparse, ReadsTheThreeForms) {
 }
 
 TEST(ScipySparse, RefusesWhatDisagrees) {
-  auto read = [](std::vector<int32_t> offsets, std::vector<int32_t> indices, const char* format) {
+  auto read = [](const std::vector<int32_t>& offsets, const std::vector<int32_t>& indices,
+                 const char* format) {
     const Bytes file = archive({{"format.npy", npy("|S3", {}, format)},
                                 {"shape.npy", npy("<i8", {2}, raw<int64_t>({2, 3}))},
                                 {"data.npy", npy("<f8", {2}, raw<double>({1, 1}))},

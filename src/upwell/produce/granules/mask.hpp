@@ -1,6 +1,7 @@
 #pragma once
 // Values at points of water, fill at all others, and what range they have.
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -37,8 +38,8 @@ ValueRange mask_values(const In* in, uint64_t count, const Wet& wet, Out* out) {
       continue;
     }
     const Out value = static_cast<Out>(in[i]);
-    const bool nan = value != value;
-    if (nan || value - value != 0) {
+    const bool nan = std::isnan(value);
+    if (nan || !std::isfinite(value)) {
       if (range.not_finite++ == 0) range.first_not_finite = i;
     }
     if (!nan) {

@@ -78,8 +78,9 @@ Result<RawName> parse_raw_name(const std::string& path) {
           : split(file.substr(place.begin + place.tag.size() + 2), '.');
   RawName name;
   if (rest.size() == 2) {
-    const char* end = rest[0].data() + rest[0].size();
-    if (std::from_chars(rest[0].data(), end, name.step).ptr == end && !rest[0].empty()) {
+    const char* begin = rest[0].data();
+    const char* end = begin + rest[0].size();
+    if (std::from_chars(begin, end, name.step).ptr == end && !rest[0].empty()) {
       name.variable = file.substr(0, place.begin);
       return name;
     }

@@ -9,7 +9,7 @@ namespace {
 using ::testing::ElementsAre;
 using Indices = std::vector<size_t>;
 
-Indices subset(size_t n, SubsetOptions options) {
+Indices subset(size_t n, const SubsetOptions& options) {
   auto chosen = choose_subset(n, options);
   EXPECT_TRUE(chosen) << options.mode;
   return chosen.value_or(Indices{});
