@@ -31,7 +31,12 @@ struct ObjectInfo {
   uint64_t size = 0;
   std::string etag;
   std::optional<int64_t> mtime_ns;  ///< nanoseconds since 1970-01-01T00:00:00Z
-  bool operator==(const ObjectInfo&) const = default;
+  /// It was first seen so long after its last change, by the store's own clock, that no later
+  /// change can share its ETag; or the store's ETags never come twice. No part of the identity.
+  bool settled = false;
+  bool operator==(const ObjectInfo& other) const {
+    return size == other.size && etag == other.etag && mtime_ns == other.mtime_ns;
+  }
 };
 
 /// What is asked of an object first.

@@ -34,6 +34,7 @@ Result<> FirstSeen::check(const std::string& url, const ObjectInfo& now, bool si
              *now.mtime_ns != *first.info.mtime_ns) {
     return fail(Code::kChanged, shown + ": it was modified since");
   }
+  if (!first.seen) first.info.settled = now.settled;
   first.seen = true;
   if (first.info.etag.empty()) first.info.etag = now.etag;
   if (!first.info.mtime_ns) first.info.mtime_ns = now.mtime_ns;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <ctime>
 
 namespace upwell::io {
 namespace {
@@ -98,6 +99,11 @@ ObjectInfo object_info(const ResponseHead& head, std::optional<uint64_t> size) {
   info.etag = head.etag;
   time_t date = head.last_modified.empty() ? -1 : curl_getdate(head.last_modified.c_str(), nullptr);
   if (date >= 0) info.mtime_ns = int64_t{date} * 1'000'000'000;
+  // Servers make ETags of a time in seconds and the length: what was changed a moment ago may
+  // change again without another ETag.
+  constexpr int64_t kSettledAfter = 3;
+  const int64_t seen = head.date_unix_s ? *head.date_unix_s : int64_t{std::time(nullptr)};
+  info.settled = date >= 0 && seen - int64_t{date} > kSettledAfter;
   return info;
 }
 

@@ -41,7 +41,8 @@ std::optional<ContentRange> parse_content_range(std::string_view text);
 /// negative.
 std::optional<double> parse_retry_after(const std::string& text, int64_t now_s);
 
-/// Size unknown: 0.
+/// Size unknown: 0. Settled: by Last-Modified and Date, without Date by the clock of this machine;
+/// never without Last-Modified.
 ObjectInfo object_info(const ResponseHead& head, std::optional<uint64_t> size);
 
 /// The body is not the object's bytes but an encoding of them. "aws-chunked" is none: it tells how

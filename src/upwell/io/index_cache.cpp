@@ -14,9 +14,6 @@ constexpr size_t kIndexHeader = 8 + 4;
 constexpr size_t kExtentHeader = 8 + 8;
 /// Larger indexes are read again: they would push out all others.
 constexpr uint64_t kMostOfOne = 64 << 20;
-/// Servers make ETags of a time in seconds and the length: what was changed a moment ago may change
-/// again without another ETag.
-constexpr int64_t kSettled = 3'000'000'000;
 
 tl::unexpected<Error> no_index(const char* why) {
   return fail(Code::kInvalidData, std::string("no index document: ") + why);
@@ -98,7 +95,7 @@ Result<std::vector<Extent>> parse_index_document(const SharedBytes& document,
   return extents;
 }
 
-bool IndexCache::may_keep(const std::string& url, const ObjectInfo& state, int64_t now_ns) {
+bool IndexCache::may_keep(const std::string& url, const ObjectInfo& state) {
   const size_t authority = url.find("://");
   if (authority == std::string::npos) return false;
   const size_t path = std::min(url.find('/', authority + 3), url.size());
@@ -106,8 +103,7 @@ bool IndexCache::may_keep(const std::string& url, const ObjectInfo& state, int64
   const bool secret = url.substr(authority, path - authority).find('@') != std::string::npos ||
                       url.find('?') != std::string::npos;
   const bool strong = !state.etag.empty() && !state.etag.starts_with("W/");
-  const bool settled = !state.mtime_ns || *state.mtime_ns < now_ns - kSettled;
-  return !secret && strong && settled && state.size > 0;
+  return !secret && strong && state.settled && state.size > 0;
 }
 
 std::vector<Extent> IndexCache::find(const std::string& place, const std::string& url,
@@ -120,8 +116,8 @@ std::vector<Extent> IndexCache::find(const std::string& place, const std::string
 }
 
 void IndexCache::put(const std::string& place, const std::string& url, const ObjectInfo& state,
-                     std::vector<Extent> extents, int64_t now_ns) {
-  if (!may_keep(url, state, now_ns)) return;
+                     std::vector<Extent> extents) {
+  if (!may_keep(url, state)) return;
   uint64_t bytes = 0;
   for (const Extent& e : extents) bytes += e.bytes.size();
   if (bytes == 0 || bytes > kMostOfOne) return;

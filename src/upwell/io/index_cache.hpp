@@ -33,16 +33,16 @@ class IndexCache {
       : files_(std::move(directory), limit) {}
 
   /// Whether what was read of this object may be kept: its URL holds no secret (user, query) and
-  /// its state has a strong ETag that no later change can share with it.
-  static bool may_keep(const std::string& url, const ObjectInfo& state, int64_t now_ns);
+  /// its state has a strong ETag that no later change can share with it (ObjectInfo::settled).
+  static bool may_keep(const std::string& url, const ObjectInfo& state);
 
   /// `place`: where the URL leads, if it is not clear from itself (the service of a bucket). Empty
   /// when nothing is kept of this state.
   std::vector<Extent> find(const std::string& place, const std::string& url,
                            const ObjectInfo& state);
-  /// In the place of what is kept of this state. `now_ns`: since 1970.
+  /// In the place of what is kept of this state.
   void put(const std::string& place, const std::string& url, const ObjectInfo& state,
-           std::vector<Extent> extents, int64_t now_ns);
+           std::vector<Extent> extents);
 
  private:
   DiskCache files_;

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "io/fault_store.hpp"
+#include "io/first_seen.hpp"
+#include "io/http_message.hpp"
 #include "io/memory_store.hpp"
 #include "io/session.hpp"
 #include "io/test_servers.hpp"
@@ -33,7 +35,7 @@ std::string shown(const std::vector<Extent>& extents) {
 }
 
 ObjectInfo state_of(uint64_t size, const std::string& etag = "\"1\"") {
-  return {.size = size, .etag = etag, .mtime_ns = kNow - 1'000'000'000'000};
+  return {.size = size, .etag = etag, .mtime_ns = kNow, .settled = true};
 }
 
 std::vector<fs::path> kept_files(const fs::path& below) {
@@ -91,7 +93,7 @@ TEST(IndexDocument, OfRandomBytesIsRefusedOrSound) {
 
 TEST(IndexCache, KeepsOnlyWhatMayBeKept) {
   auto may = [](const std::string& url, const ObjectInfo& state) {
-    return IndexCache::may_keep(url, state, kNow);
+    return IndexCache::may_keep(url, state);
   };
   EXPECT_TRUE(may("https://h/a.nc", state_of(100)));
   EXPECT_TRUE(may("s3://b/a@b.nc", state_of(100)));
@@ -103,10 +105,33 @@ TEST(IndexCache, KeepsOnlyWhatMayBeKept) {
   EXPECT_FALSE(may("https://h/a.nc", state_of(100, "")));
   EXPECT_FALSE(may("https://h/a.nc", state_of(0)));
   ObjectInfo fresh = state_of(100);
-  fresh.mtime_ns = kNow - 1'000'000'000;
+  fresh.settled = false;
   EXPECT_FALSE(may("https://h/a.nc", fresh)) << "its ETag may be of this very second";
-  fresh.mtime_ns.reset();
-  EXPECT_TRUE(may("https://h/a.nc", fresh));
+}
+
+TEST(IndexCache, AStateIsSettledByTheClockOfTheServerWhenItIsFirstSeen) {
+  auto state = [](const std::vector<std::string>& lines) {
+    ResponseHead head;
+    head.take_line("HTTP/1.1 200 OK");
+    head.take_line("ETag: \"1\"");
+    for (const std::string& line : lines) head.take_line(line);
+    return object_info(head, 100);
+  };
+  const std::string modified = "Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT";
+  const ObjectInfo fresh = state({modified, "Date: Wed, 21 Oct 2015 07:28:02 GMT"});
+  const ObjectInfo later = state({modified, "Date: Wed, 21 Oct 2015 07:28:10 GMT"});
+  EXPECT_FALSE(fresh.settled);
+  EXPECT_TRUE(later.settled);
+  EXPECT_TRUE(state({modified}).settled) << "by the clock of this machine";
+  EXPECT_FALSE(state({"Date: Wed, 21 Oct 2015 07:28:10 GMT"}).settled);
+  EXPECT_EQ(fresh, later) << "the same state";
+  FirstSeen seen;
+  ASSERT_TRUE(seen.check("u", fresh));
+  ASSERT_TRUE(seen.check("u", later));
+  EXPECT_FALSE(seen.find("u")->settled) << "what was read before may be of another state";
+  seen.expect("recorded", fresh);
+  ASSERT_TRUE(seen.check("recorded", later));
+  EXPECT_TRUE(seen.find("recorded")->settled) << "nothing was read before";
 }
 
 TEST(IndexCache, GivesBackWhatIsOfTheSameState) {
@@ -114,7 +139,7 @@ TEST(IndexCache, GivesBackWhatIsOfTheSameState) {
   const fs::path place = home.path() / "new/index";
   IndexCache cache(place, 1 << 20);
   const std::string url = "https://h/a.nc";
-  cache.put("", url, state_of(1000), {extent(100, "tail"), extent(0, "head")}, kNow);
+  cache.put("", url, state_of(1000), {extent(100, "tail"), extent(0, "head")});
   EXPECT_EQ(shown(cache.find("", url, state_of(1000))), "0:head 100:tail ");
   EXPECT_EQ(shown(IndexCache(place, 1 << 20).find("", url, state_of(1000))), "0:head 100:tail ");
   EXPECT_TRUE(cache.find("", url, state_of(1000, "\"2\"")).empty());
@@ -123,7 +148,7 @@ TEST(IndexCache, GivesBackWhatIsOfTheSameState) {
   EXPECT_TRUE(cache.find("elsewhere ", url, state_of(1000)).empty());
   // The next is in its place, also where another process has written it.
   IndexCache(place, 1 << 20)
-      .put("", url, state_of(1000), {extent(0, "head"), extent(100, "tail and more")}, kNow);
+      .put("", url, state_of(1000), {extent(0, "head"), extent(100, "tail and more")});
   EXPECT_EQ(kept_files(place).size(), 1u);
   EXPECT_EQ(shown(IndexCache(place, 1 << 20).find("", url, state_of(1000))),
             "0:head 100:tail and more ");
@@ -140,7 +165,7 @@ TEST(IndexCache, DamageIsAMiss) {
   std::mt19937 random(5);
   for (int round = 0; round < 60; ++round) {
     IndexCache(home.path(), 1 << 20)
-        .put("", url, state_of(1000), {extent(0, "head"), extent(100, "tail")}, kNow);
+        .put("", url, state_of(1000), {extent(0, "head"), extent(100, "tail")});
     const auto files = kept_files(home.path());
     ASSERT_EQ(files.size(), 1u);
     const uint64_t size = fs::file_size(files[0]);
@@ -170,7 +195,7 @@ TEST(IndexCache, StaysUnderItsCapWithManyWriters) {
         IndexCache cache(home.path(), kCap);
         for (int k = 0; k < 40; ++k) {
           const std::string url = "https://h/" + std::to_string((k + t) % 50);
-          cache.put("", url, state_of(100'000), {extent(7, std::string(10'000, 'x'))}, kNow);
+          cache.put("", url, state_of(100'000), {extent(7, std::string(10'000, 'x'))});
           auto back = cache.find("", url, state_of(100'000));
           for (const Extent& e : back) EXPECT_EQ(e.bytes.size(), 10'000u);
         }
@@ -189,7 +214,9 @@ TEST(IndexCache, WhatIsKnownIsAHitForReads) {
   memory->put("memory://h/a.nc", "0123456789");
   auto store = std::make_shared<FaultStore>(memory);
   store->set_traits({.parallelism = 4, .worth_caching = true});
-  const ObjectInfo state{.size = 10, .etag = "\"1\"", .mtime_ns = {}};
+  auto stated = store->stat("memory://h/a.nc");
+  ASSERT_TRUE(stated);
+  const ObjectInfo state = *stated;
   auto session_with = [&](const fs::path& directory) {
     auto session = std::make_unique<Session>(SessionOptions{.index_cache = directory});
     session->mount("memory", store);

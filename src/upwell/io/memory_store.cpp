@@ -35,6 +35,7 @@ Result<ObjectInfo> MemoryStore::place(const std::string& url, Bytes bytes,
   ObjectInfo info;
   info.size = bytes.size();
   info.etag = "\"" + std::to_string(++revision_) + "\"";
+  info.settled = true;
   objects_[url] = Object{SharedBytes(std::move(bytes)), info};
   return info;
 }

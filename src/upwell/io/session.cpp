@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <map>
 #include <mutex>
 #include <set>
@@ -556,9 +555,12 @@ void Session::keep_index(const std::string& url, const ObjectInfo& state,
   if (!impl_->index) return;
   auto store = impl_->store_of(url);
   if (!store || !(*store)->traits().worth_caching) return;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  impl_->index->put(impl_->place_of(url), url, state, std::move(extents),
-                    std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  // The bytes may be as old as the state that was seen first: whether that had settled then counts.
+  const auto first = (*store)->known(url);
+  if (!first || first->etag != state.etag) return;
+  ObjectInfo seen = state;
+  seen.settled = first->settled;
+  impl_->index->put(impl_->place_of(url), url, seen, std::move(extents));
 }
 
 void Session::read_without_index() { impl_->index.reset(); }
