@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 namespace upwell::produce {
@@ -35,12 +36,14 @@ Result<std::vector<uint32_t>> expand(const std::vector<uint32_t>& offsets, uint6
   if (offsets.size() != rows + 1 || offsets.front() != 0 || offsets.back() != entries)
     return bad_matrix(fmt::format("indptr.npy: {} offsets for {} rows of {} entries",
                                   offsets.size(), rows, entries));
+  // Before anything is written: those that rise to `entries` stay below it.
+  const auto fall = std::adjacent_find(offsets.begin(), offsets.end(), std::greater<>());
+  if (fall != offsets.end())
+    return bad_matrix(fmt::format("indptr.npy: offset {} is above the next",
+                                  std::distance(offsets.begin(), fall)));
   std::vector<uint32_t> out(entries);
-  for (uint64_t r = 0; r < rows; ++r) {
-    if (offsets[r] > offsets[r + 1])
-      return bad_matrix(fmt::format("indptr.npy: offset {} is above the next", r));
+  for (uint64_t r = 0; r < rows; ++r)
     std::fill(out.begin() + offsets[r], out.begin() + offsets[r + 1], static_cast<uint32_t>(r));
-  }
   return out;
 }
 
