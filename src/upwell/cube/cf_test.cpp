@@ -44,6 +44,7 @@ TEST(CfTime, ReadsTheWaysEpochsAreWritten) {
 }
 
 TEST(CfTime, RefusesWhatHasNoMeaning) {
+  EXPECT_FALSE(parse_time_units("days since 2000-01-01 525555555"));
   EXPECT_FALSE(parse_time_units("months since 2000-01-01", "standard"));
   EXPECT_FALSE(parse_time_units("days", "standard"));
   EXPECT_FALSE(parse_time_units("days since tomorrow", "standard"));

@@ -309,8 +309,9 @@ class DateParser {
     } else if (take(':') && !number(minutes)) {
       return false;
     }
+    if (hours >= 24 || minutes >= 60) return false;
     ns = (hours * 60 + minutes) * 60 * kSecond * (negative ? -1 : 1);
-    return hours < 24 && minutes < 60;
+    return true;
   }
 
   const std::string& text_;
