@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <vector>
@@ -6,6 +7,22 @@
 
 namespace upwell::cli {
 namespace {
+
+struct Command {
+  std::string_view name;
+  void (*add)(Program&);
+};
+constexpr std::array<Command, 9> kCommands{{
+    {"info", add_info_command},
+    {"read", add_read_command},
+    {"aggregate", add_aggregate_command},
+    {"virtualize", add_virtualize_command},
+    {"append", add_append_command},
+    {"verify", add_verify_command},
+    {"doctor", add_doctor_command},
+    {"serve", add_serve_command},
+    {"produce", add_produce_commands},
+}};
 
 /// Programs of ECCO dataset production whose options a command takes.
 struct OtherName {
@@ -37,17 +54,14 @@ std::vector<char*> arguments_of(int argc, char** argv) {
 }  // namespace
 
 int run_program(int argc, char** argv) {
-  Program program;
-  add_info_command(program);
-  add_read_command(program);
-  add_aggregate_command(program);
-  add_virtualize_command(program);
-  add_append_command(program);
-  add_verify_command(program);
-  add_doctor_command(program);
-  add_serve_command(program);
-  add_produce_commands(program);
   std::vector<char*> arguments = arguments_of(argc, argv);
+  const std::string_view word = arguments.size() > 1 ? arguments[1] : "";
+  const auto named =
+      std::ranges::find_if(kCommands, [&](const Command& command) { return command.name == word; });
+  Program program;
+  // To describe the options of all commands takes longer than to index a small granule.
+  for (const Command& command : kCommands)
+    if (named == kCommands.end() || command.name == word) command.add(program);
   return program.run(static_cast<int>(arguments.size()), arguments.data());
 }
 
