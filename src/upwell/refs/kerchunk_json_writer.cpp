@@ -1,6 +1,8 @@
 #include "refs/kerchunk_json_writer.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "refs/base64.hpp"
 #include "refs/zarr_values.hpp"
@@ -13,25 +15,33 @@ constexpr size_t kFlushBytes = 1 << 20;
 /// Text on its way out. No document is ever built: millions of references would not fit.
 class JsonText {
  public:
-  explicit JsonText(const std::function<Result<>(ByteSpan)>& sink) : sink_(sink) {
-    buffer_.reserve(kFlushBytes + (64 << 10));
+  explicit JsonText(const std::function<Result<>(ByteSpan)>& sink)
+      : sink_(sink), buffer_(kFlushBytes + (64 << 10)) {}
+  void add(std::string_view text) {
+    make_room(text.size());
+    std::memcpy(buffer_.data() + used_, text.data(), text.size());
+    used_ += text.size();
   }
-  void add(std::string_view text) { buffer_ += text; }
   void add(uint64_t number) {
-    char digits[20];
-    auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
-    buffer_.append(digits, end);
+    make_room(20);
+    char* const begin = reinterpret_cast<char*>(buffer_.data() + used_);
+    used_ += static_cast<size_t>(std::to_chars(begin, begin + 20, number).ptr - begin);
   }
   Result<> flush(bool all = false) {
-    if (!all && buffer_.size() < kFlushBytes) return {};
-    UPWELL_CHECK(sink_(as_bytes(buffer_)));
-    buffer_.clear();
+    if (!all && used_ < kFlushBytes) return {};
+    UPWELL_CHECK(sink_(ByteSpan(buffer_.data(), used_)));
+    used_ = 0;
     return {};
   }
 
  private:
+  void make_room(size_t more) {
+    if (buffer_.size() - used_ < more) buffer_.resize(std::max(2 * buffer_.size(), used_ + more));
+  }
+
   const std::function<Result<>(ByteSpan)>& sink_;
-  std::string buffer_;
+  Bytes buffer_;
+  size_t used_ = 0;
 };
 
 /// Indexes of a chunk grid in C order.
