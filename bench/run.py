@@ -345,7 +345,7 @@ def write_section(title, rows, rounds):
     PAGE.write_text("".join(sections))
 
 
-BY_HAND = "## Where an aim is not reached\n"
+BY_HAND = "## What limits each row\n"
 
 
 def bench_indexing(data, scratch, rounds):
