@@ -10,8 +10,8 @@
 namespace upwell::produce {
 namespace {
 
-/// libdeflate's levels: 5 packs these data smaller than zlib's 5. 2 takes the time of 1, which packs
-/// up to a quarter worse.
+/// libdeflate's levels: 5 packs these data smaller than zlib's 5. 2 takes the time of 1, which
+/// packs up to a quarter worse.
 int effort_of(Compression compression) { return compression == Compression::kSmall ? 5 : 2; }
 
 /// Copies a box of C-order values, row by row; what lies outside of them stays as it is.
