@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from earthdata.fixture import earthdata, earthdata_process  # noqa: F401  (fixtures of every test that names them)
 
 
 @pytest.fixture(autouse=True, scope="session")
