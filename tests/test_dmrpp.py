@@ -16,13 +16,11 @@ sys.path.insert(0, str(HERE / "oracle"))
 sys.path.insert(0, str(HERE))
 import conformance  # noqa: E402
 import dmrpp_conformance  # noqa: E402
+from earthdata import dmrpp  # noqa: E402
 from test_zarr_sources import served  # noqa: E402
 
 UPWELL = pathlib.Path(os.environ.get("UPWELL", conformance.programs() / "upwell"))
 h5py = pytest.importorskip("h5py")
-
-
-DAP_TYPES = {"f4": "Float32", "f8": "Float64", "i2": "Int16", "i4": "Int32", "u1": "Byte", "i8": "Int64"}
 
 
 def test_pairs_of_the_conformance_data():
@@ -71,46 +69,8 @@ def make_granule(path, seed=0):
     return path
 
 
-def document_of(path, href="OPeNDAP_DMRpp_DATA_ACCESS_URL"):
-    """What build_dmrpp would say, from libhdf5's own answers."""
-    lines = []
-
-    def variable(name, d):
-        tag = DAP_TYPES[d.dtype.str[1:]]
-        order = "BE" if d.dtype.str[0] == ">" else "LE"
-        filters = [n for n, used in (("shuffle", d.shuffle), ("deflate", d.compression == "gzip"), ("fletcher32", d.fletcher32)) if used]
-        extra = f' compressionType="{" ".join(filters)}"' if filters else ""
-        extra += f' deflateLevel="{d.compression_opts}"' if d.compression else ""
-        named = [d.dims[i][0].name if len(d.dims[i]) else d.name if d.is_scale else None for i in range(d.ndim)]
-        lines.append(f'<{tag} name="{name}">' + "".join(f'<Dim name="{x}"/>' if x else f'<Dim size="{n}"/>' for x, n in zip(named, d.shape)))
-        if "units" in d.attrs:
-            lines.append(f'<Attribute name="units" type="String"><Value>{d.attrs["units"]}</Value></Attribute>')
-        lines.append(f'<dmrpp:chunks{extra} fillValue="{int(d.fillvalue)}" byteOrder="{order}">')
-        if d.chunks:
-            lines.append(f'<dmrpp:chunkDimensionSizes>{" ".join(map(str, d.chunks))}</dmrpp:chunkDimensionSizes>')
-            for i in range(d.id.get_num_chunks()):
-                c = d.id.get_chunk_info(i)
-                lines.append(f'<dmrpp:chunk offset="{c.byte_offset}" nBytes="{c.size}" '
-                             f'chunkPositionInArray="[{",".join(map(str, c.chunk_offset))}]"/>')
-        else:
-            lines.append(f'<dmrpp:chunk offset="{d.id.get_offset()}" nBytes="{d.id.get_storage_size()}"/>')
-        lines.append(f"</dmrpp:chunks></{tag}>")
-
-    def group(g):
-        for name, node in g.items():
-            if isinstance(node, h5py.Group):
-                lines.append(f'<Group name="{name}">')
-                group(node)
-                lines.append("</Group>")
-            else:
-                variable(name, node)
-
-    with h5py.File(path) as h:
-        lines += [f'<Dimension name="{name}" size="{node.size}"/>' for name, node in h.items() if getattr(node, "is_scale", False)]
-        group(h)
-    return (f'<?xml version="1.0" encoding="ISO-8859-1"?>\n<Dataset xmlns="http://xml.opendap.org/ns/DAP/4.0#" '
-            f'xmlns:dmrpp="http://xml.opendap.org/dap/dmrpp/1.0.0#" name="{path.name}" dmrpp:href="{href}" '
-            f'dmrpp:version="3.21.1">\n' + "\n".join(lines) + "\n</Dataset>\n")
+def document_of(path, href=dmrpp.HREF):
+    return dmrpp.document(path.name, path, href).decode()
 
 
 def upwell(*arguments, status=0):
