@@ -214,6 +214,108 @@ def test_other_epochs_are_brought_to_the_stores(tmp_path):
     assert raw.time_bnds.values[:, 0].tolist() == [-0.5, 0.5, 1.5, 2.5]
 
 
+def write_epoch(path, day, kind="i4", unit="hours", hour=0, unlimited=True, names=("time", "y", "x")):
+    """One step that counts from its own day."""
+    with netCDF4.Dataset(path, "w") as f:
+        f.createDimension(names[0], None if unlimited else 1)
+        f.createDimension("y", 4)
+        f.createDimension("x", 5)
+        time = f.createVariable(names[0], kind, (names[0],))
+        time.units, time.bounds = f"{unit} since 2020-01-{day + 1:02d} {hour:02d}:00:00", "bnds"
+        time[:] = [0]
+        f.createDimension("nv", 2)
+        f.createVariable("bnds", kind, (names[0], "nv"))[:] = [[0, 24 if unit == "hours" else 1]]
+        f.createVariable("v", "f4", (names[0], "y", "x"), zlib=True, chunksizes=(1, 4, 5))[:] = day
+    return path
+
+
+@pytest.mark.parametrize("kind", ["i4", "i2", "f4"])
+@pytest.mark.parametrize("form", ["cube.json", "cube.parq", "cube.upwell"])
+def test_a_time_keeps_its_type_though_granules_count_from_their_own_day(tmp_path, form, kind):
+    g = [write_epoch(tmp_path / f"g{i}.nc", i, kind) for i in range(5)]
+    store = tmp_path / form
+    virtualize(g[0], "-o", store, "-q")
+    append(store, g[1], "-q")
+    append(store, g[2], g[3], "-q")
+    append(store, g[4], "-q")
+    whole = tmp_path / ("whole." + form.split(".")[1])
+    virtualize(*g, "-o", whole, "-q")
+    for made in (store, whole):
+        if form == "cube.upwell":
+            values = {}
+            for name in ("time", "bnds"):
+                out = tmp_path / f"{name}.npy"
+                subprocess.run([UPWELL, "read", made, name, "--raw", "-o", out], check=True, timeout=60)
+                values[name] = np.load(out)
+        else:
+            raw = open_zarr(made, decode_times=False)
+            values = {name: raw[name].values for name in ("time", "bnds")}
+            assert raw.v.values[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
+        assert values["time"].dtype == kind and values["bnds"].dtype == kind
+        assert values["time"].tolist() == [0, 24, 48, 72, 96]
+        assert values["bnds"].tolist() == [[24 * i, 24 * i + 24] for i in range(5)]
+        subprocess.run([UPWELL, "verify", made, "--all"], check=True, timeout=60, capture_output=True)
+
+
+@pytest.mark.parametrize("form", ["cube.json", "cube.parq", "cube.upwell"])
+def test_a_time_that_its_type_cannot_hold(tmp_path, form):
+    """Noon is no whole day: JSON and Upwell's form take another type, Parquet says what to do."""
+    a, b = write_epoch(tmp_path / "a.nc", 0, unit="days"), write_epoch(tmp_path / "b.nc", 1, unit="days", hour=12)
+    store = tmp_path / form
+    virtualize(a, "-o", store, "-q")
+    if form == "cube.parq":
+        before = {p: p.read_bytes() for p in sorted(store.rglob("*")) if p.is_file()}
+        run = append(store, b, status=65)
+        assert "/time would become float64, it is int32" in run.stderr and "-o NEW" in run.stderr
+        assert {p: p.read_bytes() for p in sorted(store.rglob("*")) if p.is_file()} == before
+        append(store, b, "-o", tmp_path / "new.parq", "-q")
+        store = tmp_path / "new.parq"
+    else:
+        append(store, b, "-q")
+    out = tmp_path / "t.npy"
+    subprocess.run([UPWELL, "read", store, "time", "--raw", "-o", out], check=True, timeout=60)
+    assert np.load(out).tolist() == [0, 1.5]
+
+
+@pytest.mark.parametrize("form", ["cube.json", "cube.parq", "cube.upwell"])
+@pytest.mark.parametrize("unlimited", [True, False])
+def test_the_concat_dimension_of_a_set_of_one_granule_is_inferred(tmp_path, form, unlimited):
+    (tmp_path / "data").mkdir()
+    g = [write_epoch(tmp_path / f"data/g{i}.nc", i, unlimited=unlimited) for i in range(3)]
+    store = tmp_path / form
+    virtualize(g[0], "-o", store, "-q")
+    assert "nothing to do" in append(store, g[0]).stderr
+    append(store, tmp_path / "data", "-q")
+    out = tmp_path / "v.npy"
+    subprocess.run([UPWELL, "read", store, "v", "-o", out], check=True, timeout=60)
+    assert np.load(out)[:, 0, 0].tolist() == [0, 1, 2]
+    assert "joined along time" in append(store, g[1], "--concat", "y", status=64).stderr
+
+
+def test_a_concat_dimension_that_is_not_clear_is_asked_for(tmp_path):
+    paths = []
+    for i in range(2):
+        paths.append(tmp_path / f"g{i}.nc")
+        with netCDF4.Dataset(paths[-1], "w") as f:
+            for name in ("row", "column"):
+                f.createDimension(name, 2)
+            f.createVariable("v", "f4", ("row", "column"), zlib=True)[:] = i
+    store = tmp_path / "cube.json"
+    virtualize(paths[0], "-o", store, "-q")
+    run = append(store, paths[1], status=64)
+    assert "is of one granule" in run.stderr and "--concat" in run.stderr and "column, row" in run.stderr
+    # What is unlimited only the granules say, not the set.
+    counted = [write_epoch(tmp_path / f"c{i}.nc", i, names=("record", "y", "x")) for i in range(2)]
+    for path in counted:
+        with netCDF4.Dataset(path, "a") as f:
+            f["record"].delncattr("units")
+            f["record"][:] = [int(path.stem[1:])]
+    store = tmp_path / "counted.json"
+    virtualize(counted[0], "-o", store, "-q")
+    append(store, counted[1], "-q")
+    assert open_zarr(store).record.values.tolist() == [0, 1]
+
+
 def test_a_granule_may_not_begin_inside_a_chunk(tmp_path):
     g = steps(tmp_path, range(2), chunks=(2, 29, 31))
     odd = write_step(tmp_path / "odd.nc", 2, values=[4, 5, 6], steps=3, chunks=(2, 29, 31))

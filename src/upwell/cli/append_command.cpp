@@ -100,7 +100,8 @@ void add_append_command(Program& program) {
       ->type_name("URL|PATTERN")
       ->allow_extra_args(false);
   app->add_option("--concat", args->options.virtualize.combine.concat,
-                  "Dimension along which granules follow each other, where the store is of one")
+                  "Dimension along which granules follow each other, where the store is of one. "
+                  "Default: the unlimited one of the new granules, or CF time")
       ->type_name("DIM");
   app->add_option("--drop", args->options.virtualize.combine.drop,
                   "Variables that the store was made without")

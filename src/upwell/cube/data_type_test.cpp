@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "cube/values.hpp"
 
@@ -70,6 +71,33 @@ TEST(Convert, HalfFloats) {
   EXPECT_EQ(values.number(1), -2.0);
   EXPECT_EQ(values.number(2), 0x1p-24);
   EXPECT_TRUE(std::isinf(values.number(3)));
+}
+
+Values doubles(const std::vector<double>& numbers) {
+  Values out{DataType::floating(8), {numbers.size()}, Bytes(numbers.size() * sizeof(double)), {}};
+  std::memcpy(out.data.data(), numbers.data(), out.data.size());
+  return out;
+}
+
+TEST(Numbers, AreCastOnlyWhereNoneChanges) {
+  const DataType i1 = DataType::integer(1), u1 = DataType::unsigned_integer(1),
+                 i8 = DataType::integer(8), f4 = DataType::floating(4);
+  const auto cast = exact_numbers(doubles({-128, 0, 127}), i1);
+  ASSERT_TRUE(cast);
+  EXPECT_EQ(cast->type, i1);
+  EXPECT_EQ(cast->integer(0), -128);
+  EXPECT_EQ(cast->integer(2), 127);
+  for (const double v : {-129.0, 128.0, 0.5, std::nan(""), static_cast<double>(INFINITY)})
+    EXPECT_FALSE(exact_numbers(doubles({v}), i1)) << v;
+  EXPECT_FALSE(exact_numbers(doubles({-1}), u1));
+  EXPECT_TRUE(exact_numbers(doubles({255}), u1));
+  EXPECT_TRUE(exact_numbers(doubles({0.5, std::nan(""), INFINITY}), f4));
+  EXPECT_FALSE(exact_numbers(doubles({0.1}), f4));
+  EXPECT_FALSE(exact_numbers(doubles({9223372036854775808.0}), i8));
+  EXPECT_TRUE(exact_numbers(make_integer(INT64_MAX), DataType::unsigned_integer(8)));
+  EXPECT_FALSE(exact_numbers(make_integer(-1), DataType::unsigned_integer(8)));
+  EXPECT_FALSE(exact_numbers(make_integer(INT64_MAX), DataType::floating(8)));
+  EXPECT_FALSE(exact_numbers(make_text("1"), i1));
 }
 
 }  // namespace

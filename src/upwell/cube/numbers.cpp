@@ -1,6 +1,7 @@
 // Numbers of one type as another.
 
 #include <algorithm>
+#include <cmath>
 
 #include "cube/half.hpp"
 #include "cube/values.hpp"
@@ -43,6 +44,17 @@ void convert_all(const uint8_t* in, size_t count, uint8_t* out) {
   }
 }
 
+bool is_whole(const DataType& type) { return type.kind == Kind::kInt || type.kind == Kind::kUint; }
+
+/// Element i of both, of which `b` was made from `a`.
+bool same_number(const Values& a, const Values& b, size_t i) {
+  constexpr double kExactDouble = 9007199254740992.0;  // 2^53
+  if (is_whole(a.type) && is_whole(b.type)) return a.integer(i) == b.integer(i);
+  const double before = a.number(i), after = b.number(i);
+  if (is_whole(a.type) && std::abs(before) > kExactDouble) return false;
+  return before == after || (std::isnan(before) && std::isnan(after));
+}
+
 }  // namespace
 
 std::optional<DataType> common_number_type(const DataType& a, const DataType& b) {
@@ -61,6 +73,27 @@ std::optional<DataType> common_number_type(const DataType& a, const DataType& b)
   const uint32_t with_sign = x.kind == Kind::kUint ? y.size : x.size;
   if (plain == 8) return {};
   return DataType::integer(std::max(with_sign, plain * 2));
+}
+
+std::optional<Values> exact_numbers(const Values& values, const DataType& type) {
+  if (!values.type.is_number() || !type.is_number()) return {};
+  const size_t count = values.count();
+  // Beyond these a conversion to an integer is not defined.
+  const int bits = static_cast<int>(type.size) * 8;
+  const double top = std::ldexp(1.0, type.kind == Kind::kInt ? bits - 1 : bits);
+  const double bottom = type.kind == Kind::kInt ? -top : 0;
+  for (size_t i = 0; i < count && is_whole(type); ++i) {
+    const double value = values.number(i);
+    if (!(value >= bottom && value < top)) return {};
+  }
+  Values out;
+  out.type = type;
+  out.shape = values.shape;
+  out.data.resize(count * type.size);
+  if (!convert_numbers(values.type, values.data, count, type, out.data)) return {};
+  for (size_t i = 0; i < count; ++i)
+    if (!same_number(values, out, i)) return {};
+  return out;
 }
 
 Result<> convert_numbers(const DataType& from, ByteSpan in, size_t count, const DataType& to,

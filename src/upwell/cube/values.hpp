@@ -63,5 +63,7 @@ std::optional<DataType> common_number_type(const DataType& a, const DataType& b)
 /// Converts `count` numbers between memory types. Exact where common_number_type gave `to`.
 Result<> convert_numbers(const DataType& from, ByteSpan in, size_t count, const DataType& to,
                          MutableByteSpan out);
+/// `values` as numbers of memory type `type`; nullopt where one of them would change.
+std::optional<Values> exact_numbers(const Values& values, const DataType& type);
 
 }  // namespace upwell

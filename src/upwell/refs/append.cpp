@@ -15,7 +15,6 @@
 #include "refs/source_list.hpp"
 #include "refs/store/store.hpp"
 #include "refs/store_lock.hpp"
-#include "refs/zarr_metadata.hpp"
 
 namespace upwell::refs {
 namespace {
@@ -39,28 +38,6 @@ std::optional<uint64_t> length_of(const Dataset& store, const std::string& conca
     for (size_t d = 0; d < array.dimensions.size() && !out; ++d)
       if (array.dimensions[d] == concat) out = array.shape[d];
   });
-  return out;
-}
-
-/// Granules that hold arrays without the concat dimension.
-Result<std::unordered_set<std::string>> anchors_of(const Dataset& store,
-                                                   const StoreRecord& record) {
-  std::unordered_set<std::string> out;
-  Result<> result;
-  for_each_array(store.root, [&](const std::string& path, const Array& array) {
-    const auto& names = array.dimensions;
-    if (!result || array.segments.empty() || names_array(record.loaded, path) ||
-        std::find(names.begin(), names.end(), record.concat) != names.end())
-      return;
-    result =
-        visit_references(path, array, [&](uint64_t, const std::vector<ChunkRef>& refs) -> Result<> {
-          for (const ChunkRef& ref : refs)
-            if (ref.state == ChunkRef::State::kStored)
-              out.insert(store.granules->at(ref.granule).url);
-          return {};
-        });
-  });
-  UPWELL_CHECK(result);
   return out;
 }
 
@@ -108,8 +85,11 @@ class Append {
     if (in_place && !local) UPWELL_CHECK(session_.create(name));  // whether it may be written
     UPWELL_CHECK(read_store());
     UPWELL_CHECK(choose_sources(sources));
+    const bool idle = urls_.size() == record_.granules.size() && to_remove_.empty() && in_place;
+    if (!idle) UPWELL_CHECK(choose_concat());
+    if (!record_.concat.empty()) UPWELL_CHECK(check_lengths());
+    if (idle) return {};
     if (!in_place) return write_anew();
-    if (urls_.size() == record_.granules.size() && to_remove_.empty()) return {};
     if (parquet_ && !to_remove_.empty()) return only_at_the_end();
     if (own_) UPWELL_CHECK(sweep_parts());
     UPWELL_TRY(Dataset cube, combine(parquet_));
@@ -166,14 +146,34 @@ class Append {
     if (!store_.problems.empty())
       return fail(Code::kInvalidData, name + ": " + store_.problems[0].path + ": " +
                                           store_.problems[0].error.to_string());
-    if (record_.concat.empty()) record_.concat = options_.virtualize.combine.concat;
     const std::string& asked = options_.virtualize.combine.concat;
-    if (record_.concat.empty())
-      return fail(
-          Code::kInvalidArgument,
-          name + " is of one granule: say with --concat along which dimension others follow");
-    if (!asked.empty() && asked != record_.concat)
+    if (!record_.concat.empty() && !asked.empty() && asked != record_.concat)
       return fail(Code::kInvalidArgument, name + " is joined along " + record_.concat);
+    return {};
+  }
+
+  /// A set of one granule does not say along which dimension others follow; a new granule, which
+  /// still knows what is unlimited, does as for virtualize.
+  Result<> choose_concat() {
+    std::string& concat = record_.concat;
+    if (concat.empty()) concat = options_.virtualize.combine.concat;
+    if (!concat.empty()) return {};
+    Result<std::string> inferred = infer_concat(store_);
+    for (size_t i = record_.granules.size(); i < urls_.size(); ++i) {
+      auto granule = open_source_with(session_, urls_[i], open_);
+      if (!granule) continue;  // met again, and reported, when it is added
+      inferred = infer_concat(*granule);
+      break;
+    }
+    if (!inferred)
+      return fail(
+          Error(std::move(inferred).error()).with(location_.string() + " is of one granule"));
+    concat = std::move(*inferred);
+    return {};
+  }
+
+  Result<> check_lengths() {
+    const std::string name = location_.string();
     const auto total = length_of(store_, record_.concat);
     if (!total)
       return fail(Code::kInvalidArgument, name + " has no dimension " + record_.concat +
@@ -263,50 +263,7 @@ class Append {
       if (i >= record_.granules.size() || !leaving.contains(urls_[i])) other = urls_[i];
     if (other.empty()) return fail(Code::kInvalidArgument, "no granule would be left");
     UPWELL_TRY(const Dataset granule, scan(other));
-    return take_static(store_.root, granule.root, "/", granule);
-  }
-
-  Result<> take_static(Group& group, const Group& from, const std::string& path,
-                       const Dataset& granule) {
-    for (Array& array : group.arrays) {
-      const auto& names = array.dimensions;
-      if (names_array(record_.loaded, path + array.name) ||
-          std::find(names.begin(), names.end(), record_.concat) != names.end())
-        continue;
-      const Array* source = from.find_array(array.name);
-      if (source == nullptr || source->shape != array.shape || array.segments.empty())
-        return fail(Code::kInvalidData, path + array.name + ": lies in a granule that goes, and " +
-                                            "another has none of its shape");
-      UPWELL_TRY(const ExpressibleArray express,
-                 ExpressibleArray::make(session_, granule, *source));
-      const SegmentLayout& layout = express.layout();
-      const ZarrView view{
-          source->type, layout.chunk_shape, layout.codecs, layout.fortran_order, {}};
-      UPWELL_TRY(const std::string theirs, zarr2_array_json(*source, view));
-      UPWELL_TRY(const std::string ours, zarr2_array_json(array, stored_view(array)));
-      if (ours != theirs)
-        return fail(Code::kInvalidData, path + array.name + ": lies in a granule that goes, and " +
-                                            "another stores it in another way: " + ours + ", " +
-                                            theirs);
-      auto index = std::make_shared<DenseChunkIndex>(express.chunk_count());
-      UPWELL_CHECK(express.for_each_block([&](uint64_t at, std::span<ChunkRef> refs) -> Result<> {
-        for (const ChunkRef& ref : refs) {
-          if (ref.state == ChunkRef::State::kStored)
-            index->set(at, store_.granules->intern(granule.granules->at(ref.granule)), ref.offset,
-                       ref.length);
-          else if (ref.state == ChunkRef::State::kInline)
-            index->set_inline(at, to_bytes(ref.bytes.span()));
-          ++at;
-        }
-        return {};
-      }));
-      array.segments[0].chunks = std::move(index);
-    }
-    for (Group& child : group.groups)
-      for (const Group& match : from.groups)
-        if (match.name == child.name)
-          UPWELL_CHECK(take_static(child, match, path + child.name + "/", granule));
-    return {};
+    return take_static(session_, store_, record_, granule);
   }
 
   Result<Dataset> combine(bool only_after) {

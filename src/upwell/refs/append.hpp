@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "refs/virtualize.hpp"
@@ -40,6 +41,13 @@ Result<> append(io::Session& session, const std::filesystem::path& store,
 /// shapes of `store`: full chunks of the store are left out, the rest is padded. kUnsupported where
 /// `cube` is not `store` grown along leading axes.
 Result<> keep_chunks(Dataset& cube, const Dataset& store, const std::string& concat);
+
+/// URLs of the granules that hold arrays without the concat dimension.
+Result<std::unordered_set<std::string>> anchors_of(const Dataset& store, const StoreRecord& record);
+/// Takes those arrays of `store` from another granule, `granule`. kInvalidData where that does not
+/// hold them alike.
+Result<> take_static(io::Session& session, Dataset& store, const StoreRecord& record,
+                     const Dataset& granule);
 
 /// Brings what a scan says of a new granule into the form in which `store` holds it: a dimension
 /// put in front, names given to nameless dimensions, one run of unencoded bytes cut into the

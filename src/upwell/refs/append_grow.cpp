@@ -9,7 +9,7 @@ namespace {
 tl::unexpected<Error> not_in_place(const std::string& path, const std::string& why) {
   return fail(Code::kUnsupported, path + " " + why +
                                       ": this cannot be added to a set in Parquet without changing "
-                                      "it under its readers; make it anew with upwell virtualize");
+                                      "it under its readers; write another set with -o NEW");
 }
 
 /// The elements of one chunk of the leading axis, from `first` on.
@@ -34,7 +34,9 @@ Result<Bytes> padded_chunk(const Array& array, ByteSpan all, uint64_t first, uin
 Result<> keep_chunks_of(const std::string& path, Array& array, const Array& old) {
   Segment& segment = array.segments[0];
   const Shape& chunk = old.chunk_shape;
-  if (!(array.type == old.type)) return not_in_place(path, "would get another type");
+  if (!(array.type == old.type))
+    return not_in_place(path, "would become " + describe(array.type) + ", it is " +
+                                  describe(old.type) + ", which does not hold the new values");
   if (array.chunk_shape == chunk) return {};
   if (!std::equal(chunk.begin() + 1, chunk.end(), array.chunk_shape.begin() + 1) || chunk[0] == 0 ||
       segment.chunks->size() != 1 || segment.layout->codecs != old.segments[0].layout->codecs)

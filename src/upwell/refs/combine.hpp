@@ -224,6 +224,11 @@ class Combiner {
 /// or above; null: none.
 const Array* bounds_parent(const Group& root, const std::string& path, const Array& array);
 
+/// The dimension along which granules like this one follow each other: the one that is unlimited
+/// and has a CF time coordinate, else the one unlimited, else the one with a CF time coordinate.
+/// kInvalidArgument names the dimensions when that is not clear.
+Result<std::string> infer_concat(const Dataset& first);
+
 /// True when `path` ("/a/v") is one of `names` ("v", "a/v" or "/a/v").
 bool names_array(const std::vector<std::string>& names, const std::string& path);
 

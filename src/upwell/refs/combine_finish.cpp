@@ -209,7 +209,8 @@ class DatasetBuilder {
       parts.push_back(values_of(plan, plan.loaded[i], shape));
     }
     for (const Values& part : parts) pointers.push_back(&part);
-    UPWELL_TRY(DataType type, common_type(pointers));
+    // The first granule's, or the store's: one that is added to keeps the type that readers know.
+    UPWELL_TRY(DataType type, common_type(pointers, &plan.loaded_type));
     Values out;
     out.type = type;
     shape[axis] = total;

@@ -126,35 +126,41 @@ Result<> Combiner::choose_order(const Dataset& first) {
   return {};
 }
 
-Result<> Combiner::choose_concat(const Dataset& first) {
+Result<std::string> infer_concat(const Dataset& first) {
   std::set<std::string> unlimited, timelike, all;
-  std::string scalar_time;
   visit_groups(first.root, "/", [&](const std::string&, const Group& group) {
     for (const Dimension& d : group.dimensions)
       if (d.unlimited) unlimited.insert(d.name);
   });
-  for_each_array(first.root, [&](const std::string& path, const Array& array) {
-    for (const std::string& name : array.dimensions) all.insert(name);
+  for_each_array(first.root, [&](const std::string&, const Array& array) {
+    all.insert(array.dimensions.begin(), array.dimensions.end());
     if (is_cf_time(array) && is_coordinate_variable(array)) timelike.insert(array.name);
-    if (array.shape.empty() && !options_.concat.empty() && array.name == options_.concat &&
-        scalar_time.empty())
+  });
+  std::set<std::string> both;
+  std::set_intersection(unlimited.begin(), unlimited.end(), timelike.begin(), timelike.end(),
+                        std::inserter(both, both.end()));
+  const std::set<std::string>& choice = both.size() == 1        ? both
+                                        : unlimited.size() == 1 ? unlimited
+                                                                : timelike;
+  if (choice.size() == 1) return *choice.begin();
+  return fail(Code::kInvalidArgument,
+              "say with --concat along which dimension the granules follow each other; the "
+              "first has " +
+                  (all.empty() ? std::string("no dimensions") : list_of(all)));
+}
+
+Result<> Combiner::choose_concat(const Dataset& first) {
+  std::set<std::string> all;
+  std::string scalar_time;
+  std::string& concat = options_.concat;
+  for_each_array(first.root, [&](const std::string& path, const Array& array) {
+    all.insert(array.dimensions.begin(), array.dimensions.end());
+    if (array.shape.empty() && !concat.empty() && array.name == concat && scalar_time.empty())
       scalar_time = path;
   });
-  std::string& concat = options_.concat;
   if (concat.empty()) {
     if (sources_.size() == 1) return {};
-    std::set<std::string> both;
-    std::set_intersection(unlimited.begin(), unlimited.end(), timelike.begin(), timelike.end(),
-                          std::inserter(both, both.end()));
-    const std::set<std::string>& choice = both.size() == 1        ? both
-                                          : unlimited.size() == 1 ? unlimited
-                                                                  : timelike;
-    if (choice.size() != 1)
-      return fail(Code::kInvalidArgument,
-                  "say with --concat along which dimension the granules follow each other; the "
-                  "first has " +
-                      (all.empty() ? std::string("no dimensions") : list_of(all)));
-    concat = *choice.begin();
+    UPWELL_TRY(concat, infer_concat(first));
   }
   report_.concat = concat;
   if (!all.contains(concat)) {

@@ -83,12 +83,18 @@ Result<Values> convert_time(const Values& values, const cf::TimeUnits& from,
   return number_values(DataType::floating(8), values.shape, numbers);
 }
 
-Result<DataType> common_type(const std::vector<const Values*>& parts) {
+Result<DataType> common_type(const std::vector<const Values*>& parts, const DataType* preferred) {
   bool same = true, integers = true;
   for (const Values* part : parts) {
     same = same && part->type == parts[0]->type;
     integers = integers && is_integer(part->type);
   }
+  if (same && !parts.empty() && (preferred == nullptr || parts[0]->type == *preferred))
+    return parts[0]->type;
+  if (preferred != nullptr && std::all_of(parts.begin(), parts.end(), [&](const Values* part) {
+        return part->type == *preferred || exact_numbers(*part, *preferred);
+      }))
+    return *preferred;
   if (same && !parts.empty()) return parts[0]->type;
   for (const Values* part : parts) {
     if (!part->type.is_number())
@@ -107,16 +113,9 @@ Result<DataType> common_type(const std::vector<const Values*>& parts) {
 
 Result<Values> cast_numbers(const Values& values, const DataType& type) {
   if (values.type == type) return values;
-  const size_t count = values.count();
-  if (type == DataType::integer(8)) {
-    std::vector<int64_t> out(count);
-    for (size_t i = 0; i < count; ++i) out[i] = values.integer(i);
-    return number_values(type, values.shape, out);
-  }
-  if (!(type == DataType::floating(8))) return fail(Code::kInternal, "cast to " + describe(type));
-  std::vector<double> out(count);
-  for (size_t i = 0; i < count; ++i) out[i] = values.number(i);
-  return number_values(type, values.shape, out);
+  std::optional<Values> cast = exact_numbers(values, type);
+  if (!cast) return fail(Code::kInternal, "cast to " + describe(type));
+  return std::move(*cast);
 }
 
 namespace {

@@ -19,9 +19,10 @@ namespace upwell::refs {
 Result<Values> convert_time(const Values& values, const cf::TimeUnits& from,
                             const cf::TimeUnits& to, const std::vector<double>& fills = {});
 
-/// One type for all parts: the one they share; else int64 for integers, else double.
-/// kUnsupported when a value would change.
-Result<DataType> common_type(const std::vector<const Values*>& parts);
+/// One type for all parts: `preferred`, where it holds every value exactly; the one they share;
+/// else int64 for integers, else double. kUnsupported when a value would change.
+Result<DataType> common_type(const std::vector<const Values*>& parts,
+                             const DataType* preferred = nullptr);
 /// Exact by the check of common_type.
 Result<Values> cast_numbers(const Values& values, const DataType& type);
 
