@@ -184,12 +184,12 @@ def test_eccos_months_as_a_cube(tmp_path):
         store = tmp_path / form
         virtualize(source, "-o", store, "-q", "--mds-reference", "1992-01-01T12:00:00", "--mds-delta-t", "3600")
         assert bits(read(store, "SSH", tmp_path, "--raw")) == bits(truth)
+        upwell("verify", store, "--all", "-q")
     cube = open_kerchunk(tmp_path / "cube.json")
     assert cube["SSH"].dims == ("time", "tile", "j", "i")
     assert bits(cube["SSH"].values) == bits(truth)
     stamps = [str(t)[:16] for t in cube["time"].values]
     assert stamps == ["1992-02-01T00:00", "1992-03-01T00:00", "1992-04-01T00:00"]
-    upwell("verify", tmp_path / "cube.json", "--all", "-q", "--mds-reference", "1992-01-01T12:00:00")
 
 
 # --- files made here ---
@@ -249,12 +249,46 @@ def test_dates(tmp_path):
     assert [[str(t)[:10] for t in b] for b in cube["time_bnds"].values][1] == ["1992-02-01", "1992-03-01"]
     assert cube["timeStepNumber"].values.tolist() == [732, 1428, 2172]
     assert bits(cube["UVEL"].sel(time="1992-02").values) == bits(truth[:1])
-    upwell("verify", store, "--all", "-q", *options)
+    for form in ("cube.json", "cube.parq", "cube.upwell"):  # each keeps how its granules were read
+        virtualize(tmp_path / "run", "-o", tmp_path / form, "-q", *options, "--mds-delta-t", "3600")
+        for again in ((), options, ("--mds-reference", "1992-01-01T12"), ("--mds-delta-t", "3600")):
+            upwell("verify", tmp_path / form, "--all", "-q", *again)
+        for other, word in ((("--mds-reference", "1992-01-01"), "--mds-reference 1992-01-01T12:00:00"),
+                            (("--mds-delta-t", "1800"), "--mds-delta-t 3600"), (("--mds-compact",), "without --mds-compact")):
+            run = upwell("verify", tmp_path / form, *other, status=64)
+            assert f"the set was made {word if word.startswith('without') else 'with ' + word}" in run.stderr
     # The model's own date, where it wrote one.
     meta = tmp_path / "run" / "UVEL_mon_mean.0000000732.meta"
     meta.write_text(meta.read_text() + " timeStepDate = [ '1992-02-01T00:00:00' ];\n")
     arrays = {a["name"]: a for a in info(meta)["root"]["arrays"]}
     assert arrays["time"]["attributes"]["units"] == "seconds since 1992-01-01T12:00:00"
+
+
+def test_append_reads_steps_as_the_set_was_made(tmp_path):
+    truth = tiles_of(series(tmp_path / "run"))
+    steps = sorted((tmp_path / "run").glob("*.data"))
+    for form in ("cube.json", "cube.parq", "cube.upwell"):
+        store = tmp_path / form
+        virtualize(steps[0], "-o", store, "-q", "--mds-reference", "1992-01-01T12:00:00")
+        upwell("append", store, steps[1], "-q")
+        run = upwell("append", store, steps[2], "--mds-reference", "1993-01-01", status=64)
+        assert "the set was made with --mds-reference 1992-01-01T12:00:00" in run.stderr
+        upwell("append", store, steps[2], "-q")
+        upwell("verify", store, "--all", "-q")
+        assert bits(read(store, "UVEL", tmp_path)) == bits(truth)
+        if form != "cube.upwell":
+            cube = open_kerchunk(store, decode_times=True)
+            assert [str(t)[:13] for t in cube["time"].values] == ["1992-02-01T00", "1992-03-01T00", "1992-04-01T00"]
+
+
+def test_what_else_lies_in_a_run_directory(tmp_path):
+    truth = tiles_of(series(tmp_path / "run"))
+    (tmp_path / "run" / "STDOUT.0000").write_text("(PID.TID 0000.0001) ====\n" * 100)
+    (tmp_path / "run" / "README.txt").write_text("about this run\n")
+    store = tmp_path / "cube.json"
+    made = virtualize(tmp_path / "run", "-o", store)
+    assert "2 files of no format that is read here were left out" in made.stderr and "STDOUT.0000" in made.stderr
+    assert bits(read(store, "UVEL", tmp_path)) == bits(truth)
 
 
 def test_compact_on_request(tmp_path):

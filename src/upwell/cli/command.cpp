@@ -275,7 +275,9 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->check(CLI::Validator(CLI::ExistingDirectory).description(""))
       ->allow_extra_args(false)
       ->group(references);
-  const char* mds = "MITgcm output, .meta and .data (see docs/guide/mds.md)";
+  const char* mds =
+      "MITgcm output, .meta and .data (a reference set keeps with which it was made; see "
+      "docs/guide/mds.md)";
   command
       ->add_option("--mds-reference", common.mds.reference,
                    "Date of time step 0: times become dates instead of step numbers")

@@ -49,7 +49,6 @@ class Append {
     open_.sidecar = options.virtualize.sidecar;
     open_.scan.subchunk_bytes = 0;
     open_.scan.drop = options.virtualize.combine.drop;
-    open_.scan.mds = options.virtualize.mds;
   }
 
   Result<> run(const std::vector<std::string>& sources) {
@@ -136,6 +135,9 @@ class Append {
                       " does not say of which granules it is made and where each ends (member "
                       "\"upwell\"): make it with upwell virtualize");
     record_ = std::move(*record);
+    auto mds = mds_of_set(record_, options_.virtualize.mds);
+    if (!mds) return fail(std::move(mds).error().with(name));
+    open_.scan.mds = std::move(*mds);
     UPWELL_TRY(store_, open_source(session_, name));
     if (store_.format != (own_ ? "upwell" : parquet_ ? "kerchunk-parquet" : "kerchunk-json"))
       return fail(Code::kUnsupported, name + ": not a kerchunk reference set");
@@ -445,7 +447,8 @@ class Append {
 
   /// The record of what is written: granules of the store keep their URLs.
   StoreRecord new_record() const {
-    StoreRecord record = record_of(report_.virtualize.combine, {});
+    StoreRecord record = record_of(report_.virtualize.combine, {}, open_.scan.mds);
+    if (!record.mds) record.mds = record_.mds;
     size_t k = 0;
     for (const size_t i : report_.virtualize.combine.order) {
       GranuleRecord& granule = record.granules[k++];

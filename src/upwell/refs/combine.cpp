@@ -155,6 +155,7 @@ Result<> Combiner::add(size_t i, const Dataset& dataset) {
   std::lock_guard lock(mutex_);
   SourceReport& source = report_.sources[i];
   source.reasons.insert(source.reasons.end(), reasons.begin(), reasons.end());
+  source.format = dataset.format;
   for (const Pending& one : pending)
     if (one.facts.axis && (one.plan->is_coordinate || source.length == 0))
       source.length = one.facts.head.shape[*one.facts.axis];

@@ -65,6 +65,7 @@ struct SourceReport {
   std::string fate;
   bool left_out() const { return fate == "removed" || fate == "replaced" || fate == "skipped"; }
   std::vector<std::string> notes;  ///< how it was read, where that is not plain
+  std::string format;              ///< of Dataset; empty for what was in the store
 };
 
 /// A difference that the result holds, because it keeps segments.

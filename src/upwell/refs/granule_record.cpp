@@ -1,10 +1,12 @@
 #include "refs/granule_record.hpp"
 
+#include <fmt/format.h>
 #include <simdjson.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "cube/cf.hpp"
 #include "io/first_seen.hpp"
 #include "refs/store/store.hpp"
 #include "refs/url_policy.hpp"
@@ -62,7 +64,18 @@ Result<StoreRecord> parse_record(const simdjson::dom::element& element) {
     UPWELL_TRY(GranuleRecord granule, parse_granule(one));
     out.granules.push_back(std::move(granule));
   }
+  simdjson::dom::element mds;
+  if (object["mds"].get(mds) == simdjson::SUCCESS) {
+    UPWELL_TRY(out.mds, parse_mds(simdjson::minify(mds)));
+  }
   return out;
+}
+
+bool same_date(const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  const auto first = cf::parse_time_span(a, cf::Calendar::kProlepticGregorian);
+  const auto second = cf::parse_time_span(b, cf::Calendar::kProlepticGregorian);
+  return first && second && cf::compare(first->first, second->first) == 0;
 }
 
 /// The value of the last member, where that is "upwell", or nothing: found from the end, so that
@@ -97,6 +110,46 @@ Sameness compare_states(const io::ObjectInfo& recorded, const io::ObjectInfo& no
   return recorded.etag.empty() == now.etag.empty() ? Sameness::kChanged : Sameness::kUnknown;
 }
 
+std::string mds_json(const format::MdsOptions& mds) {
+  RecordJson out = RecordJson::object();
+  if (!mds.reference.empty()) out["reference"] = mds.reference;
+  if (mds.delta_t) out["delta_t"] = *mds.delta_t;
+  if (!mds.tiles) out["compact"] = true;
+  return out.dump(-1, ' ', false, RecordJson::error_handler_t::replace);
+}
+
+Result<format::MdsOptions> parse_mds(std::string_view json) {
+  const RecordJson in = RecordJson::parse(json, nullptr, false);
+  const auto is = [&](const char* name, bool (RecordJson::*type)() const noexcept) {
+    return !in.contains(name) || (in[name].*type)();
+  };
+  if (!in.is_object() || !is("reference", &RecordJson::is_string) ||
+      !is("delta_t", &RecordJson::is_number) || !is("compact", &RecordJson::is_boolean))
+    return wrong_record("\"mds\" is not what reading MITgcm's files takes");
+  format::MdsOptions out;
+  out.reference = in.value("reference", "");
+  if (in.contains("delta_t")) out.delta_t = in["delta_t"].get<double>();
+  out.tiles = !in.value("compact", false);
+  return out;
+}
+
+Result<format::MdsOptions> mds_of_set(const StoreRecord& record, const format::MdsOptions& given) {
+  if (!record.mds) return given;
+  const format::MdsOptions& made = *record.mds;
+  const auto contradicts = [](const std::string& option, const std::string& value) {
+    return fail(Code::kInvalidArgument,
+                "the set was made " +
+                    (value.empty() ? "without " + option : "with " + option + " " + value) +
+                    "; leave the option out, or make the set anew");
+  };
+  if (!given.reference.empty() && !same_date(given.reference, made.reference))
+    return contradicts("--mds-reference", made.reference);
+  if (given.delta_t && given.delta_t != made.delta_t)
+    return contradicts("--mds-delta-t", made.delta_t ? fmt::format("{}", *made.delta_t) : "");
+  if (!given.tiles && made.tiles) return contradicts("--mds-compact", "");
+  return made;
+}
+
 std::string record_json(const StoreRecord& record) {
   RecordJson out{{"version", 1},
                  {"concat", record.concat},
@@ -110,6 +163,7 @@ std::string record_json(const StoreRecord& record) {
     if (granule.info.mtime_ns) one["mtime_ns"] = *granule.info.mtime_ns;
     out["granules"].push_back(std::move(one));
   }
+  if (record.mds) out["mds"] = RecordJson::parse(mds_json(*record.mds));
   return out.dump(-1, ' ', false, RecordJson::error_handler_t::replace);
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "format/format.hpp"
 #include "io/session.hpp"
 #include "refs/url_policy.hpp"
 
@@ -28,6 +29,8 @@ struct StoreRecord {
   std::string coordinate;           ///< path of the variable that orders granules; may be empty
   std::vector<std::string> loaded;  ///< paths of arrays whose values are in the set
   std::vector<GranuleRecord> granules;
+  /// How MITgcm's files were read, where some granules are such: scanned anew, they are read alike.
+  std::optional<format::MdsOptions> mds;
 };
 
 /// What of an object's state outlives this machine: without the ETag of a file, which holds its
@@ -46,6 +49,15 @@ Sameness compare_states(const io::ObjectInfo& recorded, const io::ObjectInfo& no
 
 /// JSON of the member's value. Same record, same bytes.
 std::string record_json(const StoreRecord& record);
+
+/// Options of MITgcm's files as a JSON object, of which only what is not the default is a member.
+std::string mds_json(const format::MdsOptions& mds);
+/// kInvalidData when it is something else than what mds_json writes.
+Result<format::MdsOptions> parse_mds(std::string_view json);
+/// How to read the granules of a set: as recorded, or as `given` where nothing was.
+/// kInvalidArgument when an option that is given contradicts the record: times or shapes would be
+/// others.
+Result<format::MdsOptions> mds_of_set(const StoreRecord& record, const format::MdsOptions& given);
 
 /// The record in the text of a document. nullopt: it has none (another program wrote it).
 /// kInvalidData when it is something else than what record_json writes.

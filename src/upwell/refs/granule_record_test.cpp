@@ -26,6 +26,31 @@ TEST(GranuleRecord, ComesBackAsWritten) {
   EXPECT_EQ(record_json(**back), record_json(record));
 }
 
+TEST(GranuleRecord, KeepsHowMitgcmsFilesWereRead) {
+  StoreRecord record;
+  record.mds = format::MdsOptions{3600, "1992-01-01T12:00:00", false};
+  auto back = read_record("{\"upwell\":" + record_json(record) + "}");
+  ASSERT_TRUE(back && *back && (*back)->mds) << (back ? "none" : back.error().to_string());
+  EXPECT_EQ((*back)->mds->delta_t, 3600);
+  EXPECT_EQ((*back)->mds->reference, "1992-01-01T12:00:00");
+  EXPECT_FALSE((*back)->mds->tiles);
+  EXPECT_EQ(record_json(**back), record_json(record));
+  record.mds = format::MdsOptions{};
+  EXPECT_EQ(record_json(record).substr(record_json(record).size() - 9), "\"mds\":{}}");
+
+  EXPECT_EQ(mds_of_set(**back, {})->delta_t, 3600);
+  EXPECT_TRUE(mds_of_set(**back, {3600, "1992-01-01 12:00", true}));
+  EXPECT_FALSE(mds_of_set(**back, {1800, "", true}));
+  EXPECT_FALSE(mds_of_set(**back, {{}, "1992-01-01", true}));
+  EXPECT_FALSE(mds_of_set(record, {{}, "1992-01-01", true}));  // made without
+  EXPECT_FALSE(mds_of_set(record, {{}, "", false}));
+  EXPECT_EQ(mds_of_set(StoreRecord{}, {{}, "1992-01-01", false})->reference, "1992-01-01");
+  for (const char* mds : {"1", R"({"delta_t":"1"})", R"({"reference":1})", R"({"compact":1})"})
+    EXPECT_FALSE(read_record(
+        std::string(R"({"upwell":{"version":1,"loaded":[],"granules":[],"mds":)") + mds + "}}"))
+        << mds;
+}
+
 TEST(GranuleRecord, SetsOfOtherProgramsHaveNone) {
   auto none = read_record(R"({"version":1,"refs":{"upwell/0":"x"}})");
   ASSERT_TRUE(none);

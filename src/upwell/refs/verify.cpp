@@ -139,7 +139,8 @@ class Verify {
     report_.format = set_.format;
     for (const Problem& problem : set_.problems)
       note({"", problem.path, "unreadable", problem.error.to_string(), 1});
-    UPWELL_TRY(placement_, place_granules(session_, source, set_));
+    UPWELL_TRY(placement_, place_granules(session_, source, set_, options_.mds));
+    granule_options_.scan.mds = placement_.mds;
     report_.concat = placement_.concat;
     report_.recorded = placement_.recorded;
     UPWELL_CHECK(compare_granule_states());

@@ -16,7 +16,7 @@ struct VerifyOptions {
   bool all = false;     ///< every chunk
   uint64_t seed = 0;    ///< same seed, same granules: same chunks
   std::vector<std::string> drop;  ///< arrays left out
-  format::MdsOptions mds;         ///< as when the set was made
+  format::MdsOptions mds;         ///< for sets that do not record it
   size_t threads = 0;             ///< granules at once; 0: chosen
   Progress::Style progress = Progress::Style::kQuiet;
 };

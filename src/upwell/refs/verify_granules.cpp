@@ -134,8 +134,10 @@ Result<Placement> from_references(const Dataset& set) {
   return out;
 }
 
-Result<Placement> from_record(const StoreRecord& record, const Dataset& set) {
+Result<Placement> from_record(const StoreRecord& record, const Dataset& set,
+                              const format::MdsOptions& mds) {
   Placement out;
+  UPWELL_TRY(out.mds, mds_of_set(record, mds));
   out.concat = record.concat;
   out.recorded = true;
   uint64_t start = 0;
@@ -164,16 +166,17 @@ std::optional<size_t> Placement::axis(const Array& array) const {
 }
 
 Result<Placement> place_granules(io::Session& session, const std::string& source,
-                                 const Dataset& set) {
+                                 const Dataset& set, const format::MdsOptions& mds) {
   if (set.format.starts_with("kerchunk") || set.format == "upwell") {
     UPWELL_TRY(const std::optional<StoreRecord> record, read_store_record(session, source));
-    if (record && !record->granules.empty()) return from_record(*record, set);
+    if (record && !record->granules.empty()) return from_record(*record, set, mds);
   }
   if (set.format.starts_with("zarr"))
     return fail(Code::kUnsupported,
                 "a Zarr store holds its own data: there are no granules to "
                 "compare it with");
   UPWELL_TRY(Placement out, from_references(set));
+  out.mds = mds;
   const std::string self = io::normal_url(source);
   if (out.granules.empty())
     return fail(Code::kUnsupported, "it refers to no granules to compare it with");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cube/dataset.hpp"
+#include "format/format.hpp"
 #include "io/session.hpp"
 
 namespace upwell::refs {
@@ -23,6 +24,7 @@ struct Placement {
   std::string concat;  ///< dimension; empty: arrays are those of the one granule
   bool recorded = false;
   std::vector<PlacedGranule> granules;  ///< in cube order
+  format::MdsOptions mds;               ///< how to read granules of MITgcm
 
   /// Axis of the concat dimension, when the array has it.
   std::optional<size_t> axis(const Array& array) const;
@@ -30,9 +32,10 @@ struct Placement {
 
 /// From the record of the set at `source`, or else from its references, all of which are looked up.
 /// kUnsupported when there is neither (nothing to compare with), or when granules follow each other
-/// along more than one axis. kInvalidData when the record does not fit the arrays.
+/// along more than one axis. kInvalidData when the record does not fit the arrays. `mds`: as given
+/// (see mds_of_set).
 Result<Placement> place_granules(io::Session& session, const std::string& source,
-                                 const Dataset& set);
+                                 const Dataset& set, const format::MdsOptions& mds);
 
 /// The granule of the first chunk of `array` that lies in one.
 Result<std::optional<std::string>> first_granule(const Dataset& set, const Array& array);

@@ -143,8 +143,8 @@ Result<> cut_source(io::Session& session, const std::vector<std::string>& urls, 
 
 /// As one part.
 Result<> write_own_form(const std::filesystem::path& output, const Dataset& cube,
-                        const ReferenceOutputOptions& form, VirtualizeReport& report) {
-  const StoreRecord record = record_of(report.combine, form);
+                        const StoreRecord& record, const ReferenceOutputOptions& form,
+                        VirtualizeReport& report) {
   StoreManifest manifest = plan_store(cube, record, report.combine.decoded, form);
   uint64_t length = 0;
   for (const GranuleRecord& granule : record.granules) length += granule.length;
@@ -182,7 +182,8 @@ io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const s
   return info ? lasting_state(url, *info) : io::ObjectInfo{};  // a directory has none
 }
 
-StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options) {
+StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options,
+                      const format::MdsOptions& mds) {
   StoreRecord out;
   out.concat = report.concat;
   out.coordinate = report.coordinate;
@@ -192,6 +193,7 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
     GranuleRecord granule{output_url(options, source.url), source.info, source.length};
     if (granule.url != source.url) granule.info.etag.clear();  // of the other place
     out.granules.push_back(std::move(granule));
+    if (source.format == "mds") out.mds = mds;
   }
   return out;
 }
@@ -239,8 +241,16 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   auto first = open_first(session, open, options, urls);
   if (!first) return fail(std::move(first).error());
   if (options.longest_uniform) UPWELL_CHECK(cut_source(session, urls, *first, report));
-  report.sources.assign(
-      1, {urls[0], identity_of(session, *first, urls[0]), 0, {}, {}, false, {}, {}, first->notes});
+  report.sources.assign(1, {urls[0],
+                            identity_of(session, *first, urls[0]),
+                            0,
+                            {},
+                            {},
+                            false,
+                            {},
+                            {},
+                            first->notes,
+                            first->format});
   UPWELL_CHECK(check_problems(*first, urls[0], scan.drop, report));
   std::unique_ptr<Combiner> combiner;
   {
@@ -353,8 +363,9 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     plan.combine.keep_segments = own;
     UPWELL_TRY(Dataset cube, combine_sources(session, urls, plan, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
-    if (own) return write_own_form(output, cube, options.output, report);
-    form.record = record_json(record_of(report.combine, options.output));
+    const StoreRecord record = record_of(report.combine, options.output, options.mds);
+    if (own) return write_own_form(output, cube, record, options.output, report);
+    form.record = record_json(record);
     return write_output(session, report.output, cube, form, options.record_size, {}, report);
   };
   Result<> result = write();

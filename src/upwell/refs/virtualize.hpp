@@ -48,7 +48,8 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
 std::string notes_line(const CombineReport& report);
 
 /// What a store keeps of the granules that went into it.
-StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options);
+StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options,
+                      const format::MdsOptions& mds);
 
 /// Whether trying again, or logging in, would help: such a failure says nothing about the granule.
 bool is_about_access(Code code);

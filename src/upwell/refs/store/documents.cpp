@@ -283,7 +283,7 @@ Result<std::string> manifest_json(const StoreManifest& m) {
     std::string out = "{\"upwell\":" + std::to_string(kStoreVersion) + "," + m.locations +
                       "\n\"concat\":" + list(m.concat) + ",\"coordinate\":" + list(m.coordinate) +
                       ",\n\"loaded\":" + list(m.loaded) + ",\n\"decoded\":" + list(m.decoded) +
-                      ",\n\"metadata\":{";
+                      (m.mds ? ",\n\"mds\":" + mds_json(*m.mds) : "") + ",\n\"metadata\":{";
     bool first = true;
     for (const auto& [key, document] : documents) {
       out += (first ? "\n" : ",\n") + json_text(key) + ":" + document;
@@ -311,6 +311,9 @@ Result<StoreManifest> parse_manifest(ByteSpan text, const std::vector<std::strin
     out.loaded = in.at("loaded").get<std::vector<std::string>>();
     out.decoded = in.at("decoded").get<std::vector<std::string>>();
     out.next_part = in.at("next_part");
+    if (in.contains("mds")) {
+      UPWELL_TRY(out.mds, parse_mds(in["mds"].dump()));
+    }
     UPWELL_TRY(const LocationPairs locations, read_locations(as_text(text)));
     out.locations = locations_member(locations);
     uint64_t length = 0;

@@ -125,6 +125,7 @@ Result<StoreRecord> record_of_store(io::Session& session, const std::string& url
   out.concat = manifest.concat;
   out.coordinate = manifest.coordinate;
   out.loaded = manifest.loaded;
+  out.mds = manifest.mds;
   for (const StorePart& part : manifest.parts) {
     UPWELL_TRY(const auto columns, PartColumns::open(session, base, part, {}, nullptr));
     UPWELL_TRY(auto granules, columns->granules());

@@ -34,8 +34,9 @@ struct StoreManifest {
   std::vector<std::string> loaded;   ///< paths of arrays whose values are in the store
   std::vector<std::string> decoded;  ///< paths of arrays that hold decoded values
   std::string locations;             ///< locations_member
-  Group root;                        ///< arrays without segments
-  std::vector<StorePart> parts;      ///< in order along the concat dimension
+  std::optional<format::MdsOptions> mds;  ///< of StoreRecord
+  Group root;                             ///< arrays without segments
+  std::vector<StorePart> parts;           ///< in order along the concat dimension
 
   uint64_t length() const;
 };

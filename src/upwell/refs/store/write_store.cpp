@@ -298,6 +298,7 @@ StoreManifest plan_store(const Dataset& cube, const StoreRecord& record,
   manifest.coordinate = record.coordinate;
   manifest.loaded = record.loaded;
   manifest.decoded = decoded;
+  manifest.mds = record.mds;
   manifest.locations = locations_member(output.locations);
   manifest.root = without_segments(cube.root);
   return manifest;
