@@ -261,7 +261,9 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
 
 Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(const Request request, parse_reduce(args.reduce));
-  UPWELL_TRY(auto urls, refs::expand_sources(context.session(), args.sources));
+  std::vector<std::string> foreign;
+  UPWELL_TRY(auto urls, refs::expand_sources(context.session(), args.sources, foreign));
+  if (!foreign.empty()) fmt::print(stderr, "warning: {}\n", refs::foreign_warning(foreign));
   UPWELL_CHECK(check_target(args.output, urls));
   UPWELL_TRY(const Dataset dataset, open_sources(args, context, urls));
   UPWELL_CHECK(refs::check_no_granule(args.output, dataset));

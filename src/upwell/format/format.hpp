@@ -81,6 +81,10 @@ struct Format {
 /// Every format, in the order in which they are tried. Adding one is one line in formats.cpp.
 std::span<const Format> formats();
 
+/// Whether some format takes an object for its own, by its name or its first bytes; it may be
+/// broken all the same.
+Result<bool> is_recognised(io::Session& session, const Granule& granule);
+
 /// The object that describes this one, by the rules of `Format::description`; empty: it is to be
 /// recognised by its bytes.
 std::string description_of(const std::string& url);

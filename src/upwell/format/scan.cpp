@@ -174,6 +174,20 @@ Result<std::optional<Dataset>> scan_by_name(io::Session& session, const Granule&
   return std::move(*dataset);
 }
 
+/// The format of an object by its first bytes, or by a signature behind a user block; null: none.
+Result<const Format*> scan_recognise(ScanSource& source, Window& window) {
+  const io::Range head_range{0, std::min(scan_head_bytes(), window.object_size())};
+  if (!window.has(0, head_range.length)) UPWELL_CHECK(source.fetch({&head_range, 1}));
+  UPWELL_TRY(ByteSpan head, window.get(0, head_range.length));
+  for (const Format& format : formats())
+    if (format.recognise(head.first(std::min<size_t>(head.size(), format.head_bytes)),
+                         window.object_size()))
+      return &format;
+  if (scan_looks_like_html(head)) return nullptr;
+  UPWELL_TRY(const bool hidden, scan_probe_user_block(source, window));
+  return hidden ? &hdf5::hdf5_format() : nullptr;
+}
+
 Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
                              const ScanOptions& options, int depth) {
   std::string lacking;
@@ -183,25 +197,14 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
   if (size == 0) return fail(Code::kInvalidData, "the object is empty");
 
   Window window(size);
-  io::Range head_range{0, std::min(scan_head_bytes(), size)};
   ScanSource source(session, granule, window);
-  if (!window.has(0, head_range.length)) UPWELL_CHECK(source.fetch({&head_range, 1}));
-  UPWELL_TRY(ByteSpan head, window.get(0, head_range.length));
-
-  const Format* found = nullptr;
-  for (const Format& format : formats()) {
-    if (format.recognise(head.first(std::min<size_t>(head.size(), format.head_bytes)), size)) {
-      found = &format;
-      break;
-    }
-  }
-  if (!found && !lacking.empty())
+  UPWELL_TRY(const Format* found, scan_recognise(source, window));
+  if (found == nullptr && !lacking.empty())
     return fail(Code::kInvalidData, "what describes it is not there: " + lacking);
-  if (!found && !scan_looks_like_html(head)) {
-    UPWELL_TRY(bool hidden, scan_probe_user_block(source, window));
-    if (hidden) found = &hdf5::hdf5_format();
+  if (found == nullptr) {
+    UPWELL_TRY(const ByteSpan head, window.get(0, std::min(scan_head_bytes(), size)));
+    return scan_unknown(head);
   }
-  if (!found) return scan_unknown(head);
 
   UPWELL_TRY(auto reader, scan_rounds(session, *found, granule, source, window, options));
   UPWELL_TRY(Dataset dataset, reader->finish());
@@ -211,6 +214,15 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
 }
 
 }  // namespace
+
+Result<bool> is_recognised(io::Session& session, const Granule& granule) {
+  if (!scan_description(granule.url).second.empty()) return true;
+  if (granule.info.size == 0) return false;
+  Window window(granule.info.size);
+  ScanSource source(session, granule, window);
+  UPWELL_TRY(const Format* found, scan_recognise(source, window));
+  return found != nullptr;
+}
 
 std::string description_of(const std::string& url) { return scan_description(url).second; }
 

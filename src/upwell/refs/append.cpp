@@ -52,6 +52,14 @@ class Append {
   }
 
   Result<> run(const std::vector<std::string>& sources) {
+    Result<> done = bring_up_to_date(sources);
+    auto& warnings = report_.virtualize.combine.warnings;
+    if (!foreign_.empty()) warnings.insert(warnings.begin(), foreign_);
+    return done;
+  }
+
+ private:
+  Result<> bring_up_to_date(const std::vector<std::string>& sources) {
     const std::string name = location_.string();
     const bool in_place = options_.output.empty();
     const bool local = io::scheme_of(name) == "file";
@@ -99,7 +107,6 @@ class Append {
     return is_at_the_end() ? extend(cube) : only_at_the_end();
   }
 
- private:
   Result<> write_anew() {
     std::vector<std::string> taken = urls_;
     taken.push_back(location_.string());
@@ -226,7 +233,9 @@ class Append {
         return fail(Code::kNotFound, "--remove " + pattern + ": " + location_.string() +
                                          " has no such granule; nothing was changed");
     if (sources.empty()) return {};
-    UPWELL_TRY(const std::vector<std::string> wanted, expand_sources(session_, sources));
+    std::vector<std::string> foreign;
+    UPWELL_TRY(const std::vector<std::string> wanted, expand_sources(session_, sources, foreign));
+    foreign_ = foreign_warning(foreign);
     for (const std::string& url : wanted) {
       const auto known = there.find(output_url(options_.virtualize.output, url));
       if (known != there.end() && !to_remove_.contains(known->second)) {
@@ -512,6 +521,7 @@ class Append {
   LocationPairs locations_;
   std::vector<std::string> urls_;  // of the store, then the new ones
   std::unordered_set<size_t> to_remove_, replaced_;
+  std::string foreign_;  // warning of files that are no sources
 };
 
 }  // namespace

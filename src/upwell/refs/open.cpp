@@ -194,7 +194,24 @@ Result<Dataset> open_url(io::Session& session, const std::string& url, const Ope
   return open_granule(session, url, front->info, head.span(), options);
 }
 
+/// A JSON document is a reference set when it has one of their keys; others lie beside granules,
+/// too.
+bool names_references(std::string_view head) {
+  for (const std::string_view key : {"\"refs\"", ".zgroup\"", ".zarray\"", ".zattrs\""})
+    if (head.find(key) != head.npos) return true;
+  return false;
+}
+
 }  // namespace
+
+Result<bool> looks_like_source(io::Session& session, const std::string& url) {
+  if (!format::description_of(url).empty()) return true;
+  UPWELL_TRY(const io::Front front, session.front(url, kHeadBytes));
+  const ByteSpan head = front.bytes.span();
+  if (looks_like_json(head)) return names_references(as_text(head));
+  if (looks_like_dmrpp(head) || is_hdf4(head)) return true;
+  return format::is_recognised(session, {url, front.info});
+}
 
 Result<Dataset> open_source(io::Session& session, const std::string& source,
                             const format::ScanOptions& options) {

@@ -44,5 +44,8 @@ struct OpenOptions {
 };
 Result<Dataset> open_source_with(io::Session& session, const std::string& source,
                                  const OpenOptions& options);
+/// Whether the object at `url` is something that open_source opens, or a broken one of it: for
+/// files of which a directory has all kinds. Reads its first bytes.
+Result<bool> looks_like_source(io::Session& session, const std::string& url);
 
 }  // namespace upwell::refs

@@ -4,10 +4,13 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <unordered_set>
 
+#include "base/parallel.hpp"
 #include "format/mds/mds.hpp"
+#include "refs/open.hpp"
 #include "refs/store/store.hpp"
 
 namespace upwell::refs {
@@ -16,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kMaxListDepth = 8;
+constexpr size_t kLooksAtOnce = 16;
 constexpr const char* kMarkers[] = {".zmetadata", ".zgroup", ".zarray", "zarr.json"};
 
 bool is_dataset_directory(const fs::path& path) {
@@ -68,7 +72,53 @@ std::vector<std::string> sources_below(const std::string& prefix, std::vector<st
 
 bool has_glob(const std::string& text) { return text.find_first_of("*?[") != std::string::npos; }
 
-Result<> add_directory(const std::string& path, std::vector<std::string>& out) {
+/// Where sources go, and what beside them is none.
+struct Found {
+  std::vector<std::string> sources, foreign;
+};
+
+/// Names that nothing but granules and what describes them have: such a file that cannot be read is
+/// broken.
+bool has_granule_name(std::string url) {
+  std::transform(url.begin(), url.end(), url.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  for (const char* end : {".nc", ".nc3", ".nc4", ".cdf", ".netcdf", ".h4", ".h5", ".hdf", ".hdf4",
+                          ".hdf5", ".he2", ".he5", ".dmrpp", ".data", ".meta", "/"})
+    if (url.ends_with(end)) return true;
+  return false;
+}
+
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 3;
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i)
+    text += (i > 0 ? ", " : "") + names[i];
+  return text + (names.size() > kShown ? ", ..." : "");
+}
+
+/// What lies below `where`: sources, and files of no format.
+Result<> add_listed(io::Session& session, const std::string& where, std::vector<std::string> listed,
+                    Found& out) {
+  std::vector<char> is_foreign(listed.size(), 0);
+  UPWELL_CHECK(blocking_for(listed.size(), kLooksAtOnce, [&](size_t i) -> Result<> {
+    std::error_code ignored;
+    if (has_granule_name(listed[i]) || fs::is_directory(listed[i], ignored)) return {};
+    const auto source = looks_like_source(session, io::normal_url(listed[i]));
+    is_foreign[i] = source && !*source ? 1 : 0;  // what cannot be read now fails later, by name
+    return {};
+  }));
+  std::vector<std::string> foreign;
+  for (size_t i = 0; i < listed.size(); ++i)
+    (is_foreign[i] != 0 ? foreign : out.sources).push_back(std::move(listed[i]));
+  if (foreign.size() == listed.size())
+    return fail(Code::kInvalidData,
+                where + ": none of its " + std::to_string(foreign.size()) +
+                    " files is of a format that is read here: " + some_of(foreign));
+  out.foreign.insert(out.foreign.end(), foreign.begin(), foreign.end());
+  return {};
+}
+
+Result<> add_directory(io::Session& session, const std::string& path, Found& out) {
   std::vector<std::string> found;
   std::error_code error;
   for (fs::recursive_directory_iterator it(path, error), end; !error && it != end;
@@ -90,8 +140,7 @@ Result<> add_directory(const std::string& path, std::vector<std::string>& out) {
   if (error) return fail(Code::kNotFound, path + ": " + error.message());
   if (found.empty()) return fail(Code::kNotFound, path + ": the directory holds no files");
   std::sort(found.begin(), found.end());
-  out.insert(out.end(), found.begin(), found.end());
-  return {};
+  return add_listed(session, path, std::move(found), out);
 }
 
 Result<> add_glob(const std::string& pattern, std::vector<std::string>& out) {
@@ -125,11 +174,9 @@ Result<> add_s3_glob(io::Session& session, const std::string& pattern,
   return {};
 }
 
-Result<> add_source(io::Session& session, const std::string& source, int depth,
-                    std::vector<std::string>& out);
+Result<> add_source(io::Session& session, const std::string& source, int depth, Found& out);
 
-Result<> add_list(io::Session& session, const std::string& list, int depth,
-                  std::vector<std::string>& out) {
+Result<> add_list(io::Session& session, const std::string& list, int depth, Found& out) {
   if (depth >= kMaxListDepth)
     return fail(Code::kInvalidArgument, "@" + list + ": lists name lists too deeply");
   const std::string url = io::normal_url(list);
@@ -149,37 +196,35 @@ Result<> add_list(io::Session& session, const std::string& list, int depth,
   return {};
 }
 
-Result<> add_source(io::Session& session, const std::string& source, int depth,
-                    std::vector<std::string>& out) {
+Result<> add_source(io::Session& session, const std::string& source, int depth, Found& out) {
   if (source.empty()) return fail(Code::kInvalidArgument, "a source is empty text");
   if (source[0] == '@') return add_list(session, source.substr(1), depth, out);
   if (io::scheme_of(source) != "file") {
     // A key may hold these letters: a name that is there is meant as it is.
     if (io::scheme_of(source) == "s3" && has_glob(source) && !session.stat(source))
-      return add_s3_glob(session, source, out);
+      return add_s3_glob(session, source, out.sources);
     if (!source.ends_with('/')) {
-      out.push_back(source);
+      out.sources.push_back(source);
       return {};
     }
     if (is_dataset_prefix(session, source)) {
-      out.push_back(source);
+      out.sources.push_back(source);
       return {};
     }
     UPWELL_TRY(std::vector<std::string> listed, session.list(source));
     listed = sources_below(source, std::move(listed));
     if (listed.empty()) return fail(Code::kNotFound, source + ": nothing lies below it");
-    out.insert(out.end(), listed.begin(), listed.end());
-    return {};
+    return add_listed(session, source, std::move(listed), out);
   }
   std::string path = source.starts_with("file://") ? source.substr(7) : source;
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) {
-    if (!is_dataset_directory(path)) return add_directory(path, out);
+    if (!is_dataset_directory(path)) return add_directory(session, path, out);
   } else if (!fs::exists(path, ignored)) {
-    if (has_glob(path)) return add_glob(path, out);
+    if (has_glob(path)) return add_glob(path, out.sources);
     return fail(Code::kNotFound, source + ": no such file or directory");
   }
-  out.push_back(path);
+  out.sources.push_back(path);
   return {};
 }
 
@@ -203,14 +248,23 @@ void drop_pieces(std::vector<std::string>& found) {
 
 }  // namespace
 
+std::string foreign_warning(const std::vector<std::string>& foreign) {
+  if (foreign.empty()) return {};
+  return (foreign.size() == 1 ? "1 file of no format that is read here was left out: "
+                              : std::to_string(foreign.size()) +
+                                    " files of no format that is read here were left out: ") +
+         some_of(foreign);
+}
+
 Result<std::vector<std::string>> expand_sources(io::Session& session,
-                                                const std::vector<std::string>& sources) {
-  std::vector<std::string> found;
+                                                const std::vector<std::string>& sources,
+                                                std::vector<std::string>& foreign) {
+  Found found;
   for (const std::string& source : sources) UPWELL_CHECK(add_source(session, source, 0, found));
   std::vector<std::string> urls;
   std::unordered_set<std::string> seen;
-  urls.reserve(found.size());
-  for (const std::string& source : found) {
+  urls.reserve(found.sources.size());
+  for (const std::string& source : found.sources) {
     std::string url = io::normal_url(source);
     // A pair of MITgcm output is one granule: the file that holds the values.
     if (const std::string data = format::mds::data_url(url); !data.empty()) url = data;
@@ -219,6 +273,7 @@ Result<std::vector<std::string>> expand_sources(io::Session& session,
   drop_sidecars(urls);
   drop_pieces(urls);
   if (urls.empty()) return fail(Code::kInvalidArgument, "no sources");
+  foreign = std::move(found.foreign);
   return urls;
 }
 

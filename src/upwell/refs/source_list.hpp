@@ -16,9 +16,14 @@ namespace upwell::refs {
 /// object named twice is kept once. A directory that is itself a dataset (it holds .zmetadata,
 /// .zgroup, .zarray or zarr.json) stays one source, also among what lies below another. A DMR++
 /// ("X.nc.dmrpp") whose granule is a source too is none. A pair X.meta and X.data is one source,
-/// the X.data; of the pieces X.001.002.data of a field the first is. kNotFound when something named
-/// is not there.
+/// the X.data; of the pieces X.001.002.data of a field the first is. Files of a directory or prefix
+/// that are of no format (README.txt) are no sources; they go to `foreign`, and it is an error when
+/// none is left. Names that granules have ("X.nc") are believed without a look. kNotFound when
+/// something named is not there.
 Result<std::vector<std::string>> expand_sources(io::Session& session,
-                                                const std::vector<std::string>& sources);
+                                                const std::vector<std::string>& sources,
+                                                std::vector<std::string>& foreign);
+/// What to tell people of these; empty when there are none.
+std::string foreign_warning(const std::vector<std::string>& foreign);
 
 }  // namespace upwell::refs

@@ -353,7 +353,9 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
   report.format = own ? "upwell" : wants_parquet(output) ? "kerchunk-parquet" : "kerchunk-json";
   ReferenceOutputOptions form = options.output;
   auto write = [&]() -> Result<> {
-    UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources));
+    std::vector<std::string> foreign;
+    UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources, foreign));
+    if (!foreign.empty()) report.combine.warnings.push_back(foreign_warning(foreign));
     UPWELL_CHECK(check_output(session, report.output, urls));
     if (options.combine.keep_drift && !own)
       return fail(Code::kInvalidArgument, report.output +

@@ -199,11 +199,12 @@ TEST_F(ZarrStoreTest, APrefixWithStoresGivesEachAsOneSource) {
   memory->put("memory://b/in/2.zarr/c/0", "x");
   memory->put("memory://b/in/sub/a.nc", "x");
   memory->put("memory://b/in/.hidden", "x");
-  auto found = expand_sources(session, {"memory://b/in/"});
+  std::vector<std::string> foreign;
+  auto found = expand_sources(session, {"memory://b/in/"}, foreign);
   ASSERT_TRUE(found) << found.error().to_string();
   EXPECT_EQ(*found, (std::vector<std::string>{"memory://b/in/1.zarr/", "memory://b/in/2.zarr/",
                                               "memory://b/in/sub/a.nc"}));
-  auto one = expand_sources(session, {"memory://b/in/1.zarr/"});
+  auto one = expand_sources(session, {"memory://b/in/1.zarr/"}, foreign);
   ASSERT_TRUE(one);
   EXPECT_EQ(*one, std::vector<std::string>{"memory://b/in/1.zarr/"});
 }
