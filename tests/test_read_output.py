@@ -105,6 +105,56 @@ def test_netcdf_takes_along_what_describes_the_array(tmp_path, selection):
         assert nc["row"].dtype == "S1"
 
 
+@pytest.mark.parametrize("form", ["granule.nc", "cube.json", "cube.parq", "cube.upwell"])
+def test_attributes_have_the_type_of_their_variable(tmp_path, form):
+    """CF 2.5.1 and 3.5; JSON makes them 64-bit numbers."""
+    typed = {"valid_min": 0, "valid_max": 3, "valid_range": [0, 3], "flag_values": [0, 1, 3], "flag_masks": [1, 2, 4]}
+    with netCDF4.Dataset(tmp_path / "granule.nc", "w") as f:
+        for name, size in (("time", 2), ("x", 5000)):
+            f.createDimension(name, size)
+        for kind in ("i1", "u1", "i2", "u2", "i4", "i8"):
+            v = f.createVariable(kind, kind, ("time", "x"))
+            v.setncatts({n: np.array(a, kind) for n, a in typed.items()} | {"flag_meanings": "a b c", "other": np.int16(3)})
+            v[:] = 1
+        v = f.createVariable("masked", "i1", ("time", "x"), fill_value=np.int8(-128))
+        v.setncatts({"flag_values": np.array([0, 1], "i1"), "flag_masks": np.array([1, 2], "i1"), "valid_min": np.int8(0)})
+        v[:] = 1
+        v = f.createVariable("f4", "f4", ("time", "x"))
+        v.setncatts({"valid_range": np.array([-0.1, 300], "f4"), "actual_range": np.array([0.1, 2], "f4"), "missing_value": np.float32(0.3)})
+        v[:] = 1
+        v = f.createVariable("packed", "i2", ("time", "x"))
+        v.setncatts({"scale_factor": 0.01, "valid_range": np.array([0, 9], "i2"), "actual_range": np.array([0.0, 0.09]), "missing_value": np.int16(-9)})
+        v[:] = 0.05
+    source, out = tmp_path / form, tmp_path / "out.nc"
+    if form != "granule.nc":
+        upwell("virtualize", tmp_path / "granule.nc", "-o", source)
+
+    def types(name, *options):
+        upwell("read", source, name, *options, "-o", out)
+        with netCDF4.Dataset(out) as f:
+            v = f[name]
+            return v.dtype, {n: np.asarray(v.getncattr(n)).dtype for n in v.ncattrs() if n not in ("flag_meanings", "units", "other")}
+
+    for kind in ("i1", "u1", "i2", "u2", "i4", "i8"):
+        for options in ((), ("--raw",)):
+            written, attributes = types(kind, *options)
+            assert written == kind and attributes == {n: np.dtype(kind) for n in typed}, (kind, options)
+        upwell("aggregate", source, "--variables", kind, "--reduce", "time:max", "-o", out)
+        with netCDF4.Dataset(out) as f:
+            assert all(np.asarray(f[kind].getncattr(n)).dtype == kind for n in typed), kind
+    assert types("masked", "--raw")[1] == {n: np.dtype("i1") for n in ("_FillValue", "flag_values", "flag_masks", "valid_min")}
+    if form != "granule.nc":  # decoded, it is a float; masks are integers all the same
+        written, attributes = types("masked")
+        assert written == "f4" and attributes == {"flag_values": "f4", "valid_min": "f4", "flag_masks": "i1"}
+    assert types("f4", "--raw")[1] == {n: np.dtype("f4") for n in ("valid_range", "actual_range", "missing_value")}
+    raw = types("packed", "--raw")[1]
+    assert raw["valid_range"] == raw["missing_value"] == "i2" and raw["actual_range"] == "f8"
+    if form != "granule.nc":
+        upwell("aggregate", source, "--variables", "i2", "--reduce", "time:mean", "-o", out)
+        with netCDF4.Dataset(out) as f:
+            assert f["i2"].valid_min.dtype == np.float64 and f["i2"].valid_min == 0
+
+
 def test_cdo_finds_the_bounds_of_what_was_read(tmp_path):
     if shutil.which("cdo") is None:
         pytest.skip("cdo is not installed")

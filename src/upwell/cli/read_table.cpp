@@ -199,6 +199,8 @@ class TableReader {
       --rank;
       values.type = DataType::fixed_string(static_cast<uint32_t>(part.shape[rank]));
     }
+    if (company_ == Company::kDescribed)
+      cf::restore_attribute_types(column.attributes, memory_type(array.type), values.type);
     Shape kept;
     for (size_t d = 0; d < rank; ++d) {
       if (single[d]) continue;

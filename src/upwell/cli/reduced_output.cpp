@@ -163,6 +163,8 @@ Result<format::netcdf4::File> plan_reduced_file(io::Session& session, const Data
     result.values.type = compute::result_type(variable.reduction.function, result.values.type);
     result.attributes =
         reduced_attributes(std::move(table.data.attributes), variable, result.values.type);
+    cf::restore_attribute_types(result.attributes, memory_type(variable.array->type),
+                                result.values.type);
     UPWELL_TRY(result.chunk_shape, chunk_shape_of(variable));
     result.deflate = compress;
     result.later = true;

@@ -65,6 +65,12 @@ Attributes packing_of(const Attributes& attributes);
 /// Those that still hold for decoded values.
 Attributes decoded_attributes(const Attributes& attributes, const Decoding& decoding);
 
+/// Gives attributes that CF wants in the type of their variable (2.5.1, 3.5: valid ranges, flags,
+/// missing_value) the type `written`, where JSON left them as 64-bit numbers and no value changes.
+/// Masks of bits stay integers: of type `stored` beside decoded floats. Both are memory types.
+void restore_attribute_types(Attributes& attributes, const DataType& stored,
+                             const DataType& written);
+
 /// The type that `decode` gives for values of this memory type.
 DataType decoded_type(const Decoding& decoding, const DataType& raw);
 struct Totals {

@@ -187,6 +187,23 @@ Attributes decoded_attributes(const Attributes& attributes, const Decoding& deco
   return kept;
 }
 
+void restore_attribute_types(Attributes& attributes, const DataType& stored,
+                             const DataType& written) {
+  constexpr std::string_view kTyped[] = {"valid_min",    "valid_max",   "valid_range",
+                                         "actual_range", "flag_values", "missing_value"};
+  for (Attribute& attribute : attributes) {
+    const DataType& now = attribute.value.type;
+    const bool from_json = now == DataType::integer(8) || now == DataType::floating(8);
+    const bool masks = attribute.name == "flag_masks";
+    if (!from_json || attribute.null_space) continue;
+    if (!masks &&
+        std::find(std::begin(kTyped), std::end(kTyped), attribute.name) == std::end(kTyped))
+      continue;
+    const DataType& wanted = masks && written.kind == Kind::kFloat ? stored : written;
+    if (auto typed = exact_numbers(attribute.value, wanted)) attribute.value = std::move(*typed);
+  }
+}
+
 DataType decoded_type(const Decoding& decoding, const DataType& raw) {
   if (!raw.is_number()) return raw;
   if (decoding.to_float) return DataType::floating(decoding.float_size);
