@@ -131,6 +131,7 @@ bool holds_instants(const Array& array) {
 
 Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& args,
                                                     Context& context, const Dataset& dataset,
+                                                    const std::vector<std::string>& paths,
                                                     const Request& request) {
   std::vector<AxisRequest> requests;
   for (bool by_label : {true, false}) {
@@ -139,7 +140,6 @@ Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& ar
       requests.insert(requests.end(), axes.begin(), axes.end());
     }
   }
-  UPWELL_TRY(std::vector<std::string> paths, choose_variables(args, dataset, request));
   std::vector<ReducedVariable> variables;
   for (const std::string& path : paths) {
     ReducedVariable variable;
@@ -265,9 +265,14 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(auto urls, refs::expand_sources(context.session(), args.sources, foreign));
   if (!foreign.empty()) fmt::print(stderr, "warning: {}\n", refs::foreign_warning(foreign));
   UPWELL_CHECK(check_target(args.output, urls));
-  UPWELL_TRY(const Dataset dataset, open_sources(args, context, urls));
+  UPWELL_TRY(Dataset dataset, open_sources(args, context, urls));
   UPWELL_CHECK(refs::check_no_granule(args.output, dataset));
-  UPWELL_TRY(auto variables, plan_variables(args, context, dataset, request));
+  UPWELL_TRY(const auto paths, choose_variables(args, dataset, request));
+  if (!args.bbox.empty()) {
+    UPWELL_TRY(const BoundingBox box, parse_bounding_box(args.bbox));
+    UPWELL_TRY(dataset, join_across(context.session(), std::move(dataset), paths, box));
+  }
+  UPWELL_TRY(auto variables, plan_variables(args, context, dataset, paths, request));
   UPWELL_TRY(const auto file,
              plan_reduced_file(context.session(), dataset, variables, args.compress));
   UPWELL_TRY(auto output, format::netcdf4::Output::create(args.output, file));
@@ -307,7 +312,9 @@ void add_aggregate_command(Program& program) {
       ->delimiter(',')
       ->type_name("NAME,...");
   app->add_option("--bbox", args->bbox,
-                  "Longitudes and latitudes in degrees; WEST above EAST crosses the antimeridian")
+                  "Longitudes and latitudes in degrees; WEST above EAST crosses the antimeridian. "
+                  "Where the longitudes of a global grid begin within the box, they are counted "
+                  "from WEST in the output: -10 to 10")
       ->type_name("WEST,SOUTH,EAST,NORTH");
   app->add_option("--sel", args->sel, "By coordinate value: lat=40:50,time=2020-01")
       ->type_name("DIM=VALUE");

@@ -5,24 +5,33 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <functional>
+#include <memory>
+#include <optional>
 
 #include "cube/cf.hpp"
+#include "refs/kept_segments.hpp"
 
 namespace upwell::cli {
 namespace {
 
-/// Whether a coordinate is the longitude or latitude (CF 4.1, 4.2): "degrees_east", "degreeE", ...
-bool is_direction(const Array& array, bool longitude) {
-  if (text_attribute(array.attributes, "standard_name") == (longitude ? "longitude" : "latitude"))
-    return true;
-  std::string units = text_attribute(array.attributes, "units").value_or("");
-  std::transform(units.begin(), units.end(), units.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  const std::string_view end = longitude ? "east" : "north";
-  for (const char* degree : {"degrees_", "degree_", "degrees", "degree"})
-    if (units == degree + std::string(end) || units == degree + std::string(1, end[0])) return true;
-  return false;
+/// Longitudes that differ by rounding are one: 265.07 is -94.93.
+constexpr double kRounding = 1e-9;
+
+/// How far a longitude is shifted to lie in the 360 degrees from west on.
+double shift_to(double west, double longitude) {
+  return -360 * std::floor((longitude - west + kRounding) / 360);
+}
+
+bool is_within(const BoundingBox& box, double longitude) {
+  const double width = box.east >= box.west ? box.east - box.west : box.east - box.west + 360;
+  return width >= 360 || longitude + shift_to(box.west, longitude) - box.west <= width + kRounding;
+}
+
+Result<Values> decoded_values(io::Session& session, const Dataset& dataset, const Array& array) {
+  UPWELL_TRY(Values raw, read_raw(session, dataset, array));
+  return cf::decode(cf::decoding_of(array), std::move(raw));
 }
 
 /// The run of elements that `inside` takes, as "first:end".
@@ -30,8 +39,7 @@ Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
                                const std::string& dimension, const Array& coordinate,
                                const std::string& range,
                                const std::function<bool(double)>& inside) {
-  UPWELL_TRY(Values raw, read_raw(session, dataset, coordinate));
-  UPWELL_TRY(const Values values, cf::decode(cf::decoding_of(coordinate), std::move(raw)));
+  UPWELL_TRY(const Values values, decoded_values(session, dataset, coordinate));
   uint64_t first = 0, count = 0;
   double low = INFINITY, high = -INFINITY;
   for (uint64_t i = 0; i < values.count(); ++i) {
@@ -41,11 +49,12 @@ Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
     if (!inside(v)) continue;
     if (count == 0) first = i;
     if (i != first + count)
-      return fail(Code::kInvalidArgument,
-                  fmt::format("--bbox: {} {} is not in one piece: {} runs from {} to {}. Aggregate "
-                              "its two parts, west and east of where it begins",
-                              coordinate.name, range, coordinate.name, low,
-                              values.number(values.count() - 1)));
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("--bbox: {} {} is not in one piece: {} runs from {} to {}, not around "
+                      "the globe. Take its parts one by one",
+                      coordinate.name, range, coordinate.name, values.number(0),
+                      values.number(values.count() - 1)));
     ++count;
   }
   if (count == 0)
@@ -55,7 +64,140 @@ Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
   return AxisRequest{dimension, fmt::format("{}:{}", first, first + count), false};
 }
 
+/// The two pieces of a dimension that a box takes: [begin, size), then [skip, end).
+struct Wrap {
+  uint64_t size = 0, begin = 0, end = 0;
+  uint64_t skip = 0;  ///< 1 where the last longitude is the first one once more
+};
+
+/// nullopt where the box is one piece, or the longitudes do not go around the globe.
+std::optional<Wrap> wrap_of(const Values& longitudes, const BoundingBox& box) {
+  const uint64_t n = longitudes.count();
+  const auto at = [&](uint64_t i) { return longitudes.number(i); };
+  if (n < 3 || !is_within(box, at(0)) || !is_within(box, at(n - 1))) return {};
+  Wrap wrap{n, n, 0, 0};
+  while (wrap.end < n && is_within(box, at(wrap.end))) ++wrap.end;
+  while (wrap.begin > wrap.end && is_within(box, at(wrap.begin - 1))) --wrap.begin;
+  if (wrap.end == n) return {};
+  for (uint64_t i = wrap.end; i < wrap.begin; ++i)
+    if (is_within(box, at(i))) return {};
+  const bool rises = at(n - 1) > at(0);
+  double longest = 0;
+  for (uint64_t i = 1; i < n; ++i) {
+    const double step = rises ? at(i) - at(i - 1) : at(i - 1) - at(i);
+    if (!(step > 0)) return {};
+    longest = std::max(longest, step);
+  }
+  const double across = 360 - std::abs(at(n - 1) - at(0));
+  constexpr double kSame = 1e-6;
+  if (across < -kSame || across > 1.5 * longest) return {};
+  wrap.skip = across < kSame ? 1 : 0;
+  return wrap;
+}
+
+/// `array` of which the pieces of one axis follow each other.
+Array joined_pieces(const Array& array, size_t axis, const Wrap& wrap) {
+  Array out = refs::cut_along(array, axis, wrap.begin, wrap.size);
+  Array second = refs::cut_along(array, axis, wrap.skip, wrap.end);
+  for (Segment& segment : second.segments) {
+    segment.origin[axis] += out.shape[axis];
+    out.segments.push_back(std::move(segment));
+  }
+  out.shape[axis] += second.shape[axis];
+  return out;
+}
+
+void join_group(Group& group, const std::string& path, const Dataset& from,
+                const NamedArray& longitude, const Wrap& wrap) {
+  const std::string& dimension = longitude.array->name;
+  for (Array& array : group.arrays) {
+    if (find_coordinate(from, path + array.name, dimension).array != longitude.array) continue;
+    for (size_t d = 0; d < array.dimensions.size(); ++d)
+      if (array.dimensions[d] == dimension && array.shape[d] == wrap.size)
+        array = joined_pieces(array, d, wrap);
+  }
+  for (Group& child : group.groups)
+    join_group(child, path + child.name + "/", from, longitude, wrap);
+}
+
+/// Makes `array` hold these decoded numbers, in its own type where that takes nothing from them.
+void hold(Array& array, Values numbers, const DataType& type) {
+  if (auto exact = exact_numbers(numbers, type)) numbers = std::move(*exact);
+  array.attributes = cf::decoded_attributes(array.attributes, cf::decoding_of(array));
+  std::erase_if(array.attributes, [](const Attribute& a) {
+    return a.name == "actual_range" || a.name.starts_with("valid_") || a.name == "_FillValue";
+  });
+  array.type = numbers.type;
+  array.fill.reset();
+  array.chunk_shape = array.shape;
+  auto layout = std::make_shared<SegmentLayout>();
+  layout->type = numbers.type;
+  layout->chunk_shape = array.shape;
+  auto index = std::make_shared<DenseChunkIndex>(1);
+  index->set_inline(0, std::move(numbers.data));
+  array.segments = {{Shape(array.shape.size(), 0),
+                     array.shape,
+                     {},
+                     std::move(layout),
+                     std::move(index),
+                     Shape(array.shape.size(), 1)}};
+}
+
+/// The array at `path`, to be changed.
+Array* array_at(Group& group, const std::string& path) {
+  return const_cast<Array*>(group.find_array(path));
+}
+
+/// Longitudes and their bounds, counted from west on.
+Result<> count_from(io::Session& session, Dataset& dataset, const std::string& path, double west) {
+  Array& longitude = *array_at(dataset.root, path);
+  UPWELL_TRY(const Values now, decoded_values(session, dataset, longitude));
+  Values shifted{DataType::floating(8), now.shape, Bytes(now.count() * sizeof(double)), {}};
+  const auto put = [](Values& values, size_t i, double v) {
+    std::memcpy(values.data.data() + i * sizeof(v), &v, sizeof(v));
+  };
+  for (size_t i = 0; i < now.count(); ++i)
+    put(shifted, i, now.number(i) + shift_to(west, now.number(i)));
+  const auto name = text_attribute(longitude.attributes, "bounds");
+  const NamedArray bounds = name ? find_named(dataset, path, *name) : NamedArray{};
+  if (bounds.array != nullptr && bounds.array->type.is_number() &&
+      bounds.array->shape.size() == 2 && bounds.array->shape[0] == now.count()) {
+    UPWELL_TRY(const Values edges, decoded_values(session, dataset, *bounds.array));
+    Values around{DataType::floating(8), edges.shape, Bytes(edges.count() * sizeof(double)), {}};
+    for (size_t i = 0; i < edges.count(); ++i) {
+      const double middle = shifted.number(i / edges.shape[1]), v = edges.number(i);
+      put(around, i, v + 360 * std::round((middle - v) / 360));
+    }
+    hold(*array_at(dataset.root, bounds.path), std::move(around), edges.type);
+  }
+  hold(longitude, std::move(shifted), now.type);
+  return {};
+}
+
 }  // namespace
+
+Result<Dataset> join_across(io::Session& session, Dataset dataset,
+                            const std::vector<std::string>& paths, const BoundingBox& box) {
+  for (const std::string& path : paths) {
+    const Array* array = dataset.root.find_array(path);
+    const std::vector<std::string> dimensions =
+        array != nullptr ? array->dimensions : std::vector<std::string>{};
+    for (const std::string& dimension : dimensions) {
+      const NamedArray longitude = find_coordinate(dataset, path, dimension);
+      if (longitude.array == nullptr || !longitude.array->type.is_number() ||
+          !cf::is_longitude(*longitude.array))
+        continue;
+      UPWELL_TRY(const Values values, decoded_values(session, dataset, *longitude.array));
+      const std::optional<Wrap> wrap = wrap_of(values, box);
+      if (!wrap) continue;
+      Dataset joined = dataset;
+      join_group(joined.root, "/", dataset, longitude, *wrap);
+      UPWELL_CHECK(count_from(session, joined, longitude.path, box.west));
+      dataset = std::move(joined);
+    }
+  }
+  return dataset;
+}
 
 Result<BoundingBox> parse_bounding_box(const std::string& text) {
   double values[4] = {};
@@ -82,14 +224,7 @@ Result<BoundingBox> parse_bounding_box(const std::string& text) {
 Result<std::vector<AxisRequest>> select_box(io::Session& session, const Dataset& dataset,
                                             const std::string& path, const Array& array,
                                             const BoundingBox& box) {
-  const double width = box.east >= box.west ? box.east - box.west : box.east - box.west + 360;
-  auto in_longitudes = [&](double v) {
-    double east_of_west = std::fmod(v - box.west, 360);
-    if (east_of_west < 0) east_of_west += 360;
-    // 265.07 is -94.93, but for rounding.
-    constexpr double kRounding = 1e-9;
-    return width >= 360 || east_of_west <= width + kRounding || east_of_west >= 360 - kRounding;
-  };
+  auto in_longitudes = [&](double v) { return is_within(box, v); };
   auto in_latitudes = [&](double v) { return v >= box.south && v <= box.north; };
   std::vector<AxisRequest> requests;
   for (const bool longitude : {true, false}) {
@@ -99,7 +234,7 @@ Result<std::vector<AxisRequest>> select_box(io::Session& session, const Dataset&
     for (const std::string& dimension : array.dimensions) {
       const Array* coordinate = find_coordinate(dataset, path, dimension).array;
       if (coordinate == nullptr || !coordinate->type.is_number() ||
-          !is_direction(*coordinate, longitude))
+          !(longitude ? cf::is_longitude(*coordinate) : cf::is_latitude(*coordinate)))
         continue;
       UPWELL_TRY(requests.emplace_back(),
                  choose_run(session, dataset, dimension, *coordinate, range,

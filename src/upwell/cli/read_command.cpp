@@ -5,8 +5,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <optional>
 
 #include "base/parallel.hpp"
+#include "cli/bounding_box.hpp"
 #include "cli/command.hpp"
 #include "cli/read_output.hpp"
 #include "cube/summary.hpp"
@@ -17,9 +19,10 @@ namespace upwell::cli {
 namespace {
 
 struct ReadRequestOptions {
-  std::string source, output;
+  std::string source, output, bbox;
   std::vector<std::string> arrays;
   std::vector<std::string> sel, isel;
+  std::optional<BoundingBox> box;
   bool raw = false, nearest = false;
 };
 
@@ -96,8 +99,13 @@ Result<std::string> read_array(Context& context, const ReadRequestOptions& optio
                 fmt::format("{} has no array '{}'; it has:{}", options.source, name, known));
   }
   std::string path = name.front() == '/' ? name : "/" + name;
-  UPWELL_TRY(NamedSelection named, resolve_selection(context.session(), dataset, path, *array,
-                                                     requests, options.nearest));
+  std::vector<AxisRequest> own = requests;
+  if (options.box) {
+    UPWELL_TRY(auto inside, select_box(context.session(), dataset, path, *array, *options.box));
+    own.insert(own.end(), inside.begin(), inside.end());
+  }
+  UPWELL_TRY(NamedSelection named,
+             resolve_selection(context.session(), dataset, path, *array, own, options.nearest));
   if (options.output.empty())
     return summary_text(context, dataset, *array, named.selection, options.raw, budget);
   UPWELL_TRY(Company company, company_of(options.output));
@@ -137,15 +145,24 @@ Result<> read_arrays(Context& context, const ReadRequestOptions& options, const 
   return {};
 }
 
-Result<> run_read(Context& context, const ReadRequestOptions& options) {
+Result<> run_read(Context& context, ReadRequestOptions& options) {
   const bool to_file = !options.output.empty() && options.output != "-";
   if (to_file) UPWELL_CHECK(refs::check_no_source(options.output, {options.source}));
   if (!options.output.empty() && options.arrays.size() > 1)
     return fail(Code::kInvalidArgument, "-o takes one array, not several");
+  if (!options.bbox.empty()) {
+    UPWELL_TRY(options.box, parse_bounding_box(options.bbox));
+  }
   UPWELL_TRY(auto requests, axis_requests(options));
   UPWELL_TRY(Dataset dataset, open_for_arrays(context, options, requests));
   if (to_file) UPWELL_CHECK(refs::check_no_granule(options.output, dataset));
   context.print_notes(options.source, dataset);
+  if (options.box) {
+    std::vector<std::string> paths;
+    for (const std::string& name : options.arrays)
+      paths.push_back((name.starts_with('/') ? "" : "/") + name);
+    UPWELL_TRY(dataset, join_across(context.session(), std::move(dataset), paths, *options.box));
+  }
   return read_arrays(context, options, dataset, requests);
 }
 
@@ -159,6 +176,7 @@ void add_read_command(Program& program) {
       "  upwell read cube.json sst                                    count, missing, min, max, "
       "mean\n"
       "  upwell read cube.json sst --sel lat=40:50,time=2020-01 -o box.nc\n"
+      "  upwell read cube.json sst --bbox -10,50,10,60 -o north_sea.nc   across Greenwich, too\n"
       "  upwell read cube.json sst --isel time=0:3,lat=-1 -o rows.npy\n"
       "  upwell read granule.nc uwnd vwnd --isel 0=-1                 the last step along the "
       "first "
@@ -181,6 +199,13 @@ void add_read_command(Program& program) {
       ->required();
   command->add_option("--sel", options->sel, "By coordinate value: lat=40:50,time=2020-01")
       ->type_name("DIM=VALUE");
+  command
+      ->add_option(
+          "--bbox", options->bbox,
+          "Longitudes and latitudes in degrees; WEST above EAST crosses the antimeridian. Where "
+          "the "
+          "longitudes of a global grid begin within the box, they are counted from WEST: -10 to 10")
+      ->type_name("WEST,SOUTH,EAST,NORTH");
   command->add_option("--isel", options->isel, "By index: time=0:3")->type_name("DIM=INDEX");
   command->add_flag("--nearest", options->nearest,
                     "A single --sel value takes the nearest element");

@@ -86,6 +86,11 @@ std::optional<Totals> decoded_totals(const Decoding& decoding, const DataType& t
 Result<> decode_into(const Decoding& decoding, const DataType& type, ByteSpan raw,
                      MutableByteSpan out);
 
+/// Whether a coordinate is of longitudes or latitudes in degrees (CF 4.1, 4.2): by its standard
+/// name or its units ("degrees_east", "degreeE", ...).
+bool is_longitude(const Array& array);
+bool is_latitude(const Array& array);
+
 /// Time units and calendar, when the array is a CF time coordinate (units contain "since").
 std::optional<Result<TimeUnits>> time_units_of(const Array& array);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cctype>
 #include <cmath>
 #include <limits>
 
@@ -263,6 +264,24 @@ Result<Values> decode(const Decoding& decoding, Values raw) {
   UPWELL_CHECK(decode_into(decoding, raw.type, raw.data, out.data));
   return out;
 }
+
+namespace {
+
+bool is_direction(const Array& array, const std::string& standard_name, const std::string& end) {
+  if (text_attribute(array.attributes, "standard_name") == standard_name) return true;
+  std::string units = text_attribute(array.attributes, "units").value_or("");
+  std::transform(units.begin(), units.end(), units.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  for (const char* degree : {"degrees_", "degree_", "degrees", "degree"})
+    if (units == degree + end || units == degree + end.substr(0, 1)) return true;
+  return false;
+}
+
+}  // namespace
+
+bool is_longitude(const Array& array) { return is_direction(array, "longitude", "east"); }
+
+bool is_latitude(const Array& array) { return is_direction(array, "latitude", "north"); }
 
 std::optional<Result<TimeUnits>> time_units_of(const Array& array) {
   auto units = text_attribute(array.attributes, "units");

@@ -102,19 +102,28 @@ std::string extent_text(const std::vector<double>& values, const cf::TimeUnits* 
                      label_text(high, units));
 }
 
+/// How far apart two values of a coordinate are: as such, and around the globe.
+std::pair<double, double> distances(double a, double b, bool longitudes) {
+  const double plain = std::abs(a - b);
+  const double around = longitudes ? std::fmod(plain, 360) : plain;
+  return {longitudes ? std::min(around, 360 - around) : around, plain};
+}
+
 Result<AxisChoice> choose_nearest(const AxisRequest& request, const std::vector<double>& values,
-                                  double wanted, bool nearest, const cf::TimeUnits* units) {
+                                  double wanted, bool nearest, const Array& coordinate,
+                                  const cf::TimeUnits* units = nullptr) {
   AxisChoice choice{0, 1, 1, true};
-  double best = INFINITY;
+  const bool longitudes = cf::is_longitude(coordinate);
+  std::pair<double, double> best{INFINITY, INFINITY};
   for (uint64_t i = 0; i < values.size(); ++i) {
-    double distance = std::abs(values[i] - wanted);
+    const auto distance = distances(values[i], wanted, longitudes);
     if (distance < best) {
       best = distance;
       choice.origin = i;
     }
   }
-  const bool none = std::isinf(best);
-  if (!none && (best == 0 || nearest)) return choice;
+  const bool none = std::isinf(best.first);
+  if (!none && (best.second == 0 || nearest)) return choice;
   const std::string hint = none ? ""
                                 : fmt::format("; the nearest is {} (take it with --nearest)",
                                               label_text(values[choice.origin], units));
@@ -130,11 +139,11 @@ Result<double> parse_label(const AxisRequest& request, const std::string& text) 
 }
 
 Result<AxisChoice> choose_by_number(const AxisRequest& request, const std::vector<double>& values,
-                                    bool nearest) {
+                                    bool nearest, const Array& coordinate) {
   std::vector<std::string> parts = split(request.text, ':');
   if (parts.size() == 1) {
     UPWELL_TRY(double wanted, parse_label(request, parts[0]));
-    return choose_nearest(request, values, wanted, nearest, nullptr);
+    return choose_nearest(request, values, wanted, nearest, coordinate);
   }
   if (parts.size() != 2) return bad_axis(request, "write low:high");
   double low = -INFINITY, high = INFINITY;
@@ -183,7 +192,8 @@ Result<double> last_value(const cf::TimeUnits& units,
 }
 
 Result<AxisChoice> choose_by_time(const AxisRequest& request, const cf::TimeUnits& units,
-                                  const std::vector<double>& values, bool nearest) {
+                                  const std::vector<double>& values, bool nearest,
+                                  const Array& coordinate) {
   std::vector<std::string> parts = split_dates(request.text);
   double low = -INFINITY, high = INFINITY;
   if (!parts[0].empty()) {
@@ -199,7 +209,7 @@ Result<AxisChoice> choose_by_time(const AxisRequest& request, const cf::TimeUnit
   }
   UPWELL_TRY(AxisChoice choice, choose_between(request, values, low, high));
   if (choice.count > 0) return choice;
-  if (parts.size() == 1) return choose_nearest(request, values, low, nearest, &units);
+  if (parts.size() == 1) return choose_nearest(request, values, low, nearest, coordinate, &units);
   return bad_axis(request, "no value there: " + extent_text(values, &units));
 }
 
@@ -234,9 +244,9 @@ Result<AxisChoice> choose_by_label(io::Session& session, const Dataset& dataset,
   UPWELL_TRY(std::vector<double> values, coordinate_values(session, dataset, *coordinate));
   if (auto units = cf::time_units_of(*coordinate)) {
     if (!*units) return fail((*units).error());
-    return choose_by_time(request, **units, values, nearest);
+    return choose_by_time(request, **units, values, nearest, *coordinate);
   }
-  return choose_by_number(request, values, nearest);
+  return choose_by_number(request, values, nearest, *coordinate);
 }
 
 NamedArray find_upwards(const Dataset& dataset, const std::string& array_path,

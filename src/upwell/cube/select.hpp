@@ -35,7 +35,8 @@ struct NamedSelection {
 
 /// Resolves requests against an array at `path`. Index ranges are Python's: end exclusive, negative
 /// from the end. Label ranges include both ends, as xarray's slices do; a single label must be
-/// there exactly unless `nearest`; a partial date ("2020-01") covers all instants in it. Labels
+/// there exactly unless `nearest`, which among longitudes is so around the globe (359.9 is near 0,
+/// and -10 is 350); a partial date ("2020-01") covers all instants in it. Labels
 /// that select nothing are an error, an empty range of indexes is not. Reads the coordinate arrays
 /// it needs. kInvalidArgument names the dimension and what there is, times as dates.
 Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& dataset,

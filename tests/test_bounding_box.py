@@ -1,0 +1,146 @@
+"""--bbox and --nearest around the globe: what a box takes, against numpy on the whole grid."""
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from test_own_form import upwell
+
+STEP = 2.5
+
+
+def axis_of(kind):
+    return {
+        "0..360": np.arange(0, 360, STEP),
+        "-180..180": np.arange(-180, 180, STEP),
+        "both ends": np.arange(-180, 180 + STEP, STEP),
+        "falls": np.arange(0, 360, STEP)[::-1],
+        "single": np.arange(0, 360, STEP, dtype="f4") + np.float32(0.3),
+        "packed": np.arange(0, 360, STEP),
+        "integers": np.arange(0, 360, 3),
+    }[kind]
+
+
+def write_globe(path, kind, day=0):
+    rng = np.random.default_rng(day)
+    lon = axis_of(kind)
+    lat = np.arange(-88.0, 89, 4)
+    with netCDF4.Dataset(path, "w") as f:
+        for name, size in (("time", None), ("lat", lat.size), ("lon", lon.size), ("nv", 2)):
+            f.createDimension(name, size)
+        time = f.createVariable("time", "i4", ("time",))
+        time.units = "days since 2000-01-01"
+        time[:] = [day]
+        y = f.createVariable("lat", "f8", ("lat",))
+        y.units = "degrees_north"
+        y[:] = lat
+        x = f.createVariable("lon", {"packed": "i2", "integers": "u2"}.get(kind, lon.dtype.str), ("lon",))
+        x.units, x.bounds = "degrees_east", "lon_bnds"
+        x.valid_min = lon.min() if kind != "packed" else np.int16(0)
+        if kind == "packed":
+            x.scale_factor, x.add_offset = 0.5, 0.0
+        x[:] = lon
+        half = abs(lon[1] - lon[0]) / 2
+        f.createVariable("lon_bnds", "f8", ("lon", "nv"))[:] = lon[:, None] + np.array([-half, half])
+        area, values = np.random.default_rng(99).random((lat.size, lon.size)), rng.random((1, lat.size, lon.size))
+        if kind == "both ends":  # one meridian, twice
+            area[..., -1], values[..., -1] = area[..., 0], values[..., 0]
+        f.createVariable("area", "f4", ("lat", "lon"))[:] = area
+        v = f.createVariable("v", "f4", ("time", "lat", "lon"), zlib=True, chunksizes=(1, 11, 17), fill_value=np.float32(-1))
+        v.coordinates, v.units = "area", "K"
+        v[:] = np.ma.masked_less(values, 0.1)
+    return path
+
+
+def part_of(path, west, east):
+    """v between west and east, in the order from west on (falling: from east on), and its longitudes."""
+    with xr.open_dataset(path, mask_and_scale=True) as d:
+        d = d.load()
+    lon = d.lon.values.astype("f8")
+    counted = west + (lon - west) % 360
+    width = (east - west) % 360 or 360
+    taken = np.flatnonzero(counted - west <= width)
+    taken = taken[np.argsort(counted[taken], kind="stable")]
+    taken = taken[np.concatenate([[True], np.diff(counted[taken]) > 0])]  # 180 is -180
+    if lon[0] > lon[1]:
+        taken = taken[::-1]
+    return d.isel(lon=taken), counted[taken]
+
+
+BOXES = {"0..360": (-10, 10), "-180..180": (170, -170), "both ends": (170, -165), "falls": (-20, 12.5), "single": (350, 10),
+         "packed": (-7.5, 5), "integers": (-15, 9)}
+
+
+@pytest.mark.parametrize("kind", BOXES)
+@pytest.mark.parametrize("form", ["granule", "cube.json", "cube.upwell"])
+def test_a_box_across_where_longitudes_begin(tmp_path, kind, form):
+    west, east = BOXES[kind]
+    granule = write_globe(tmp_path / "g.nc", kind)
+    source = granule
+    if form != "granule":
+        source = tmp_path / form
+        upwell("virtualize", granule, "-o", source)
+    want, lon = part_of(granule, west, east)
+    want = want.isel(lat=(want.lat >= -30) & (want.lat <= 50))
+    out = tmp_path / "box.nc"
+    upwell("read", source, "v", f"--bbox={west},-30,{east},50", "-o", out)
+    with xr.open_dataset(out) as ours:
+        np.testing.assert_array_equal(ours.v.values, want.v.values)
+        np.testing.assert_array_equal(ours.area.values, want.area.values)
+        np.testing.assert_allclose(ours.lon.values, lon, rtol=0, atol=0 if kind != "single" else 1e-5)
+        steps = np.diff(ours.lon.values)
+        assert (steps > 0).all() or (steps < 0).all()
+        middle = ours.lon_bnds.values.mean(axis=1)
+        np.testing.assert_allclose(middle, lon, atol=1e-4)
+        assert not {"valid_min", "actual_range"} & set(ours.lon.attrs) and ours.lon.units == "degrees_east"
+    upwell("aggregate", source, "--bbox", f"{west},-30,{east},50", "--reduce", "lat:mean", "--variables", "v", "-o", out)
+    with xr.open_dataset(out) as ours:
+        np.testing.assert_allclose(ours.v.values, want.v.astype("f8").mean("lat").values, rtol=1e-12)
+        np.testing.assert_allclose(ours.lon.values, lon, atol=1e-5)
+
+
+def test_many_granules_and_a_summary(tmp_path):
+    paths = [write_globe(tmp_path / f"g{day}.nc", "0..360", day) for day in range(4)]
+    parts = [part_of(path, -10, 10)[0] for path in paths]
+    want = np.concatenate([part.v.values for part in parts]).astype("f8")
+    upwell("aggregate", *paths, "--bbox=-10,-90,10,90", "--reduce", "time,lat,lon:mean", "--variables", "v", "-o", tmp_path / "out.nc")
+    with xr.open_dataset(tmp_path / "out.nc") as ours:
+        np.testing.assert_allclose(ours.v.values, np.nanmean(want), rtol=1e-12)
+    text = upwell("read", paths[0], "v", "--bbox=-10,-90,10,90").stdout
+    assert f"missing {int(np.isnan(parts[0].v.values).sum())}" in text and f"{parts[0].v.shape[2]}] float32" in text
+
+
+def test_boxes_of_curvilinear_grids_are_refused(tmp_path):
+    with netCDF4.Dataset(tmp_path / "c.nc", "w") as f:
+        f.createDimension("y", 3)
+        f.createDimension("x", 4)
+        for name, units in (("lat", "degrees_north"), ("lon", "degrees_east")):
+            f.createVariable(name, "f8", ("y", "x")).units = units
+        f.createVariable("v", "f4", ("y", "x")).coordinates = "lat lon"
+    for command in (["read", tmp_path / "c.nc", "v"], ["aggregate", tmp_path / "c.nc", "--reduce", "y:mean"]):
+        run = upwell(*command, "--bbox=-10,0,10,10", "-o", tmp_path / "o.nc", status=64)
+        assert "no dimension with a coordinate variable of longitudes" in run.stderr
+    assert "WEST,SOUTH" in upwell("read", tmp_path / "c.nc", "v", "--bbox=1,2,3", status=64).stderr
+
+
+@pytest.mark.parametrize("kind, wanted, found", [
+    ("0..360", 359.9, 0), ("0..360", -10, 350), ("0..360", -1, 0), ("0..360", 356, 355), ("-180..180", 190, -170),
+    ("-180..180", 179.5, -180), ("both ends", 179.5, 180), ("both ends", -179.5, -180), ("0..360", 720, 0),
+])
+def test_nearest_is_around_the_globe(tmp_path, kind, wanted, found):
+    granule = write_globe(tmp_path / "g.nc", kind)
+    upwell("read", granule, "v", "--sel", f"lon={wanted}", "--nearest", "-o", tmp_path / "o.nc")
+    with xr.open_dataset(tmp_path / "o.nc") as ours, xr.open_dataset(granule) as theirs:
+        assert ours.lon == found
+        np.testing.assert_array_equal(ours.v.values, theirs.v.sel(lon=found).values)
+    if wanted not in axis_of(kind):
+        run = upwell("read", granule, "v", "--sel", f"lon={wanted}", status=64)
+        assert "no such value" in run.stderr and f"the nearest is {found} " in run.stderr
+
+
+def test_latitudes_and_other_axes_do_not_go_around(tmp_path):
+    granule = write_globe(tmp_path / "g.nc", "0..360")
+    upwell("read", granule, "v", "--sel", "lat=270", "--nearest", "-o", tmp_path / "o.nc")
+    with xr.open_dataset(tmp_path / "o.nc") as ours:
+        assert ours.lat == 88
