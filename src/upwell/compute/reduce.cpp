@@ -87,6 +87,7 @@ class Reducer {
                       std::to_string((totals_bytes() >> 20) + 1) + " MB, more than the " +
                       std::to_string(options_.memory_budget >> 20) +
                       " MB that memory was limited to");
+    UPWELL_CHECK(check_chunks());
     const uint64_t units = plan_.tiles() * plan_.blocks();
     threads_ = std::min<uint64_t>(threads_within_budget(), units);
     Window window(2 * threads_);
@@ -107,6 +108,28 @@ class Reducer {
     std::map<uint64_t, std::unique_ptr<Accumulator>> waiting;
     uint64_t next = 0;  ///< block
   };
+
+  /// A chunk that is encoded is decoded as a whole, whatever memory was limited to.
+  Result<> check_chunks() const {
+    const auto megabytes = [](uint64_t bytes) { return std::to_string((bytes >> 20) + 1) + " MB"; };
+    for (const Segment& segment : array_.segments) {
+      const SegmentLayout& layout = *segment.layout;
+      const uint64_t need = decoding_bytes(layout);
+      if (layout.codecs.empty() || need <= options_.memory_budget ||
+          element_count(covered_by(segment, selection_).shape) == 0)
+        continue;
+      std::string shape;
+      for (const uint64_t n : layout.chunk_shape)
+        shape += (shape.empty() ? "" : " x ") + std::to_string(n);
+      return fail(Code::kInvalidArgument,
+                  array_.name + ": one chunk of " + shape + " elements takes " +
+                      megabytes(element_count(layout.chunk_shape) * layout.type.size) +
+                      ", and decoding it needs " + megabytes(need) + ", more than the " +
+                      std::to_string(options_.memory_budget >> 20) +
+                      " MB that memory was limited to");
+    }
+    return {};
+  }
 
   /// Of a core.
   uint64_t totals_bytes() const {

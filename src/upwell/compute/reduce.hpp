@@ -52,8 +52,8 @@ using TileSink = std::function<Result<>(const Box& box, ByteSpan elements)>;
 /// number of chunks.
 ///
 /// kInvalidArgument for what does not hold numbers, when no axis is reduced or one of length 0 is,
-/// a selection that does not fit, or totals of a tile that alone exceed the budget; errors of
-/// reading name array, chunk and granule.
+/// a selection that does not fit, or totals of a tile or the decoding of a chunk that alone exceed
+/// the budget; errors of reading name array, chunk and granule.
 Result<> reduce(io::Session& session, const Dataset& dataset, const Array& array,
                 const Selection& selection, const Reduction& reduction,
                 const ReduceOptions& options, const TileSink& sink);
