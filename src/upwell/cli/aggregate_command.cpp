@@ -100,6 +100,53 @@ Result<> check_numbers(const std::string& path, const Array& array) {
               fmt::format("{} holds {}, not numbers", path, describe(array.type)));
 }
 
+bool holds_flags(const Array& array) {
+  for (const char* name : {"flag_values", "flag_masks", "flag_meanings"})
+    if (find_attribute(array.attributes, name) != nullptr) return true;
+  return false;
+}
+
+/// What is reduced where no variables are named.
+struct Choice {
+  std::vector<std::string> paths;
+  std::vector<std::string> flags;  ///< left out: there is no mean of flags
+  std::vector<std::string> flat;   ///< left out: without the dimensions
+};
+
+Choice choose_all(const Dataset& dataset, const Request& request) {
+  Choice choice;
+  const std::set<std::string> describing = describing_arrays(dataset);
+  for_each_array(dataset.root, [&](const std::string& path, const Array& array) {
+    if (!array.type.is_number() || describing.contains(path)) return;
+    std::string unknown;
+    axes_of(array, request.dimensions, unknown);
+    (!unknown.empty()     ? choice.flat
+     : holds_flags(array) ? choice.flags
+                          : choice.paths)
+        .push_back(path);
+  });
+  return choice;
+}
+
+void print_choice(const Choice& choice, const Request& request) {
+  if (!choice.flags.empty())
+    fmt::print(stderr, "warning: left out, as they hold flags: {} (name them with --variables)\n",
+               fmt::join(choice.flags, ", "));
+  if (!choice.flat.empty())
+    fmt::print(stderr, "note: left out, without the dimension{} {}: {}\n",
+               request.dimensions.size() == 1 ? "" : "s", fmt::join(request.dimensions, ", "),
+               fmt::join(choice.flat, ", "));
+}
+
+/// The output is flat.
+void print_groups(const std::vector<std::string>& paths) {
+  std::vector<std::string> inner;
+  for (const std::string& path : paths)
+    if (path.rfind('/') > 0) inner.push_back(path);
+  if (!inner.empty())
+    fmt::print(stderr, "note: written without their groups: {}\n", fmt::join(inner, ", "));
+}
+
 /// The variables that are named, or all those that have the dimensions.
 Result<std::vector<std::string>> choose_variables(const AggregateArguments& args,
                                                   const Dataset& dataset, const Request& request) {
@@ -108,18 +155,16 @@ Result<std::vector<std::string>> choose_variables(const AggregateArguments& args
     UPWELL_TRY(std::string path, find_variable(dataset, name));
     if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
   }
-  if (!paths.empty()) return paths;
-  const std::set<std::string> describing = describing_arrays(dataset);
-  for_each_array(dataset.root, [&](const std::string& path, const Array& array) {
-    std::string unknown;
-    axes_of(array, request.dimensions, unknown);
-    if (array.type.is_number() && unknown.empty() && !describing.contains(path))
-      paths.push_back(path);
-  });
+  if (paths.empty()) {
+    Choice choice = choose_all(dataset, request);
+    print_choice(choice, request);
+    paths = std::move(choice.paths);
+  }
   if (paths.empty())
     return fail(Code::kInvalidArgument, fmt::format("no variable of numbers has the dimension{} {}",
                                                     request.dimensions.size() == 1 ? "" : "s",
                                                     fmt::join(request.dimensions, ", ")));
+  print_groups(paths);
   return paths;
 }
 
@@ -207,16 +252,22 @@ Result<> check_target(const std::string& output, const std::vector<std::string>&
 
 /// Leaves everything out of `args.combine` that the variables do not need, as the first granule has
 /// it: what is not read need not fit.
-Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::string& first) {
+Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::string& first,
+                       const Request& request) {
   refs::CombineOptions& combine = args.combine.combine;
   refs::OpenOptions open = context.open_options();
   open.scan.drop = combine.drop;
   UPWELL_TRY(const Dataset dataset, refs::open_source_with(context.session(), first, open));
   std::vector<std::string> wanted;
   if (args.variables.empty()) {
-    for_each_array(dataset.root, [&](const std::string& path, const Array& array) {
-      if (array.type.is_number()) wanted.push_back(path);
-    });
+    Choice choice = choose_all(dataset, request);
+    if (choice.paths.empty()) {  // a scalar time becomes a dimension only when they are joined
+      wanted = std::move(choice.flat);
+      wanted.insert(wanted.end(), choice.flags.begin(), choice.flags.end());
+    } else {
+      print_choice(choice, request);
+      wanted = std::move(choice.paths);
+    }
   }
   for (const std::string& name : args.variables) {
     UPWELL_TRY(const std::string path, find_variable(dataset, name));
@@ -236,7 +287,7 @@ Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::st
 
 /// What is named, as one dataset: opened, or joined in memory.
 Result<Dataset> open_sources(AggregateArguments& args, Context& context,
-                             const std::vector<std::string>& urls) {
+                             const std::vector<std::string>& urls, const Request& request) {
   if (urls.size() == 1) {
     UPWELL_TRY(Dataset dataset,
                refs::open_source_with(context.session(), urls[0], context.open_options()));
@@ -250,7 +301,7 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
   options.combine.check_values = args.check == "values";
   options.combine.load_given = args.load_given;
   options.combine.ignore_extra = true;
-  UPWELL_CHECK(drop_unneeded(args, context, urls[0]));
+  UPWELL_CHECK(drop_unneeded(args, context, urls[0], request));
   options.progress = context.progress_style();
   options.sidecar = context.open_options().sidecar;
   refs::CombineReport report;
@@ -265,7 +316,7 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(auto urls, refs::expand_sources(context.session(), args.sources, foreign));
   if (!foreign.empty()) fmt::print(stderr, "warning: {}\n", refs::foreign_warning(foreign));
   UPWELL_CHECK(check_target(args.output, urls));
-  UPWELL_TRY(Dataset dataset, open_sources(args, context, urls));
+  UPWELL_TRY(Dataset dataset, open_sources(args, context, urls, request));
   UPWELL_CHECK(refs::check_no_granule(args.output, dataset));
   UPWELL_TRY(const auto paths, choose_variables(args, dataset, request));
   if (!args.bbox.empty()) {
@@ -308,7 +359,8 @@ void add_aggregate_command(Program& program) {
       ->required()
       ->type_name("DIM,...:FUNCTION");
   app->add_option("--variables", args->variables,
-                  "Default: all of numbers that have the dimensions and are no coordinates")
+                  "Default: all of numbers that have the dimensions and are neither coordinates "
+                  "nor flags")
       ->delimiter(',')
       ->type_name("NAME,...");
   app->add_option("--bbox", args->bbox,
