@@ -7,6 +7,7 @@
 #include <set>
 
 #include "codec/codec.hpp"
+#include "cube/plan.hpp"
 #include "refs/audit.hpp"
 #include "refs/combined_index.hpp"
 #include "refs/zarr_metadata.hpp"
@@ -40,13 +41,15 @@ std::string off_grid_text(const Segment& segment, const Array& array) {
   return "a part that begins or ends inside a chunk";
 }
 
-/// Whether chunks that were never written and elements that no segment covers read alike.
-bool one_fill(const Array& array) {
+/// Whether chunks that were never written, and elements that no segment covers, read alike.
+Result<bool> one_fill(const Array& array) {
   const Bytes zeros(array.type.size, 0);
-  return std::all_of(array.segments.begin(), array.segments.end(), [&](const Segment& segment) {
-    return segment.shape == array.shape ||
-           segment.layout->fill.value_or(zeros) == array.fill.value_or(zeros);
-  });
+  const Bytes first = array.segments[0].layout->fill.value_or(zeros);
+  for (const Segment& segment : array.segments)
+    if (segment.layout->fill.value_or(zeros) != first) return false;
+  if (first == array.fill.value_or(zeros)) return true;
+  UPWELL_TRY(const CheckedSelection whole, check_selection(array, {}));
+  return uncovered(array, whole).empty();
 }
 
 Shape grid_of(const Shape& shape, const Shape& chunk_shape) {
@@ -181,7 +184,8 @@ Result<ExpressibleArray> ExpressibleArray::make(io::Session& session, const Data
       return fail(Code::kUnsupported, "its parts are stored in different ways: " + text);
     if (!(out.layout_.type == array.type))
       return fail(Code::kUnsupported, "its parts have different types");
-    if (!one_fill(array))
+    UPWELL_TRY(const bool alike, one_fill(array));
+    if (!alike)
       return fail(Code::kUnsupported,
                   "chunks that were never written have another fill value than what is missing of "
                   "its dimension");
