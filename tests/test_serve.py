@@ -165,7 +165,9 @@ def test_stored_chunks(server, cube_path):
 
 
 def test_references(server, cube_path):
-    refs = requests.get(f"{server}/datasets/cube/refs.json").json()
+    whole = requests.get(f"{server}/datasets/cube/refs.json")
+    assert whole.status_code == 422 and "/summed: " in whole.text and "/sst: " not in whole.text
+    refs = requests.get(f"{server}/datasets/cube/refs.json?partial=1").json()
     cube = xr.open_dataset(
         "reference://",
         engine="zarr",
@@ -688,3 +690,33 @@ def test_a_change_that_moves_values_is_not_followed(tmp_path, name, change):
         again = xr.open_zarr(f"{url}/datasets/cube/zarr", zarr_format=3, decode_times=False, chunks=None)
         assert again["time"].values.tolist() == [0, 1, 3]
         assert again["v"].values[:, 0].tolist() == [0, 1, 3]
+
+
+def test_references_of_a_cube_that_they_cannot_say(tmp_path):
+    """Granules that differ: refs.json names the array and the reason; parts that are alike are no hindrance."""
+    paths = []
+    for step in range(3):
+        paths.append(tmp_path / f"{step}.nc")
+        with netCDF4.Dataset(paths[-1], "w") as f:
+            for name, size in (("time", None), ("y", 40), ("x", 50)):
+                f.createDimension(name, size)
+            time = f.createVariable("time", "i4", ("time",))
+            time.units = f"hours since 2000-01-0{step + 1}"
+            time[:] = [0]
+            for name, chunks in (("alike", (1, 40, 50)), ("drifts", (1, 40, 50 if step < 2 else 25))):
+                f.createVariable(name, "f4", ("time", "y", "x"), zlib=True, chunksizes=chunks)[:] = step
+    store = tmp_path / "cube.upwell"
+    for arguments in (["virtualize", paths[0], "-o", store], ["append", store, paths[1]]):
+        subprocess.run([UPWELL, *map(str, arguments)], check=True, timeout=60, capture_output=True)
+    with serving(store) as (url, _):
+        refs = requests.get(f"{url}/datasets/cube/refs.json").json()["refs"]
+        assert {"time/0", "alike/1.0.0", "drifts/1.0.0"} <= refs.keys()
+    subprocess.run([UPWELL, "append", store, paths[2], "--on-drift", "keep"], check=True, timeout=60, capture_output=True)
+    with serving(store) as (url, _):
+        answer = requests.get(f"{url}/datasets/cube/refs.json")
+        assert answer.status_code == 422
+        assert "/drifts: its parts are stored in different ways: chunk shape (1,40,25)" in answer.text
+        assert "alike" not in answer.text and "?partial=1" in answer.text and "--" not in answer.text
+        refs = requests.get(f"{url}/datasets/cube/refs.json?partial=1").json()["refs"]
+        assert {"time/0", "alike/2.0.0"} <= refs.keys() and not any(key.startswith("drifts") for key in refs)
+        assert "drifts" in xr.open_zarr(f"{url}/datasets/cube/zarr")

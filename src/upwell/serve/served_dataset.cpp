@@ -343,22 +343,27 @@ Response ServedDataset::deliver(const ServedArray& array, Target target, uint64_
   return response;
 }
 
-Result<Document> ServedDataset::references() const {
+Result<Document> ServedDataset::references(bool partial) const {
   const std::lock_guard lock(references_mutex_);
-  if (references_) return *references_;
+  if (!references_) UPWELL_CHECK(make_references());
+  if (partial || not_in_references_.empty()) return *references_;
+  return fail(Code::kUnsupported, "references cannot say all of dataset " + id_ + ": " +
+                                      not_in_references_ + ". /datasets/" + id_ +
+                                      "/zarr has it all; refs.json?partial=1 leaves this out");
+}
+
+Result<> ServedDataset::make_references() const {
   refs::CombineOptions options;
-  for (const ServedArray& array : arrays_) {
-    const bool expressible =
-        refs::ExpressibleArray::make(*session_, dataset_, *array.array, options.express)
-            .has_value();
-    if (!expressible || !check_numcodecs(*array.array)) {
-      options.drop.push_back(array.path);
-    }
-  }
   std::vector<refs::Reason> refused;
   auto combiner = refs::Combiner::make(*session_, {source_}, dataset_, options, refused);
   if (!combiner && !refused.empty()) {
-    for (const refs::Reason& reason : refused) options.drop.push_back(reason.path);
+    for (const refs::Reason& reason : refused) {
+      // The options that follow are those of a command.
+      const std::string why =
+          reason.message.substr(0, reason.message.find("; leave it out with --"));
+      not_in_references_ += (not_in_references_.empty() ? "" : "; ") + reason.path + ": " + why;
+      options.drop.push_back(reason.path);
+    }
     combiner = refs::Combiner::make(*session_, {source_}, dataset_, options, refused);
   }
   if (!combiner) return fail(std::move(combiner).error());
@@ -369,7 +374,7 @@ Result<Document> ServedDataset::references() const {
     return {};
   }));
   references_ = Document::make(text, kJsonType);
-  return *references_;
+  return {};
 }
 
 }  // namespace upwell::serve

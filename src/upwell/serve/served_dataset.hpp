@@ -61,15 +61,16 @@ class ServedDataset : public std::enable_shared_from_this<ServedDataset> {
   /// A chunk by its key below "zarr/" or "kerchunk/" (no document): 200 or 404, or the source's
   /// failure.
   Response chunk(bool stored, const std::string& key, ByteCache& cache, ByteBudget& budget) const;
-  /// The kerchunk reference set, made at the first call. Arrays that references cannot say are left
-  /// out.
-  Result<Document> references() const;
+  /// The kerchunk reference set, made at the first call. kUnsupported names the arrays that
+  /// references cannot say, and why; `partial` leaves them out.
+  Result<Document> references(bool partial) const;
 
  private:
   ServedDataset() = default;
   Result<> make_documents();
   Result<> add_zarr(const std::string& prefix, Target target);
   Result<std::string> info_json() const;
+  Result<> make_references() const;
   std::string keys_json() const;
   std::string view_json(Target target) const;
   Response deliver(const ServedArray& array, Target target, uint64_t position, ByteCache& cache,
@@ -84,6 +85,7 @@ class ServedDataset : public std::enable_shared_from_this<ServedDataset> {
   std::unordered_map<std::string, Document> documents_;
   mutable std::mutex references_mutex_;
   mutable std::optional<Document> references_;
+  mutable std::string not_in_references_;  // "sst: why; ..."
 };
 
 /// Attributes as a JSON object, strict.

@@ -214,8 +214,14 @@ Response Site::dataset_route(const Request& request, const ServedDataset& datase
     return html_response(dataset_page(dataset, base_of(request)));
   }
   if (segments.size() == 3 && view == "refs.json") {
-    const auto document = dataset.references();
-    return document ? document->response() : error_response(document.error());
+    bool partial = false;
+    for (const auto& [key, value] : query_of(request.target))
+      partial = partial || (key == "partial" && value == "1");
+    const auto document = dataset.references(partial);
+    if (document) return document->response();
+    const bool cannot = document.error().code == Code::kUnsupported;
+    return cannot ? error_response(422, document.error().to_string())
+                  : error_response(document.error());
   }
   if (segments.size() > 3 && (view == "zarr" || view == "kerchunk")) {
     return dataset.chunk(view == "kerchunk", joined(segments, 3), cache_, budget_);

@@ -16,6 +16,7 @@ namespace upwell::serve {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -44,7 +45,7 @@ class SiteTest : public testing::Test {
     std::vector<codec::CodecSpec> summed = deflate;
     summed.push_back({"fletcher32", "{}"});
     add(root, "summed", DataType::floating(4), {2, 3, 4}, {1, 3, 4}, summed, {});
-    add(root, "strange", DataType::integer(4), {2, 3, 4}, {1, 3, 4}, {{"lzf", "{}"}}, {});
+    add(root, "strange", DataType::integer(4), {2, 30, 40}, {1, 30, 40}, {{"lzf", "{}"}}, {});
     // The last chunk is shorter than the others, as a contiguous array is cut.
     add(root, "short", DataType::integer(4), {5}, {3}, {}, {});
     root.groups.push_back({});
@@ -313,7 +314,12 @@ TEST_F(SiteTest, Pictures) {
 }
 
 TEST_F(SiteTest, References) {
-  const json refs = document("/datasets/cube/refs.json");
+  const Response whole = get("/datasets/cube/refs.json");
+  EXPECT_EQ(whole.status, 422);
+  EXPECT_THAT(std::string(as_text(whole.body.bytes.span())),
+              AllOf(HasSubstr("/strange: codec 'lzf'"), HasSubstr("?partial=1"),
+                    Not(HasSubstr("/sst")), Not(HasSubstr("--drop"))));
+  const json refs = document("/datasets/cube/refs.json?partial=1");
   EXPECT_EQ(refs["version"], 1);
   EXPECT_TRUE(refs["refs"].contains("sst/.zarray"));
   EXPECT_TRUE(refs["refs"].contains("deep/v/.zarray"));
