@@ -328,6 +328,15 @@ def test_partial_dates_in_every_calendar(tmp_path, calendar):
         assert calendar in run.stderr
 
 
+def test_alone_it_says_what_there_is():
+    run = upwell(status=64)
+    assert run.stdout == ""
+    for command in ("info", "read", "aggregate", "virtualize", "append", "verify", "doctor", "serve", "produce"):
+        assert any(line.split()[:1] == [command] for line in run.stderr.splitlines()), run.stderr
+    assert "upwell COMMAND --help" in run.stderr and len(run.stderr.splitlines()) < 20
+    assert max(map(len, run.stderr.splitlines())) <= 110
+
+
 def test_nearest(grid):
     with xr.open_dataset(grid) as truth:
         for lat, lon in ((43.2, 11), (-91, 1000), (88, 4.9), (-4.9, 355.1)):

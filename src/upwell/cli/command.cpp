@@ -331,11 +331,24 @@ Result<> check_commands(const CLI::App& program, int argc, char** argv) {
   return {};
 }
 
+/// What there is, in a few lines.
+void print_short_help(const CLI::App& program) {
+  fmt::print(stderr, "{}\n\nUsage: upwell COMMAND ...\n\n", program.get_description());
+  for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; }))
+    fmt::print(stderr, "  {:<12}{}\n", command->get_name(), command->get_description());
+  fmt::print(stderr,
+             "\n`upwell COMMAND --help` teaches each command, `upwell --help` a first walk.\n");
+}
+
 }  // namespace
 
 int Program::run(int argc, char** argv) {
   // A reader of ours that went away is told apart by the error of the write.
   std::signal(SIGPIPE, SIG_IGN);
+  if (argc < 2) {
+    print_short_help(impl_->app);
+    return exit_status(Code::kInvalidArgument);
+  }
   if (auto known = check_commands(impl_->app, argc, argv); !known) {
     fmt::print(stderr, "upwell: {}\n", known.error().message);
     return exit_status(known.error().code);
