@@ -14,6 +14,7 @@
 #include "cube/plan.hpp"
 #include "refs/granule_record.hpp"
 #include "refs/open.hpp"
+#include "refs/pieces.hpp"
 #include "refs/verify_compare.hpp"
 #include "refs/verify_granules.hpp"
 #include "refs/virtualize.hpp"
@@ -84,41 +85,6 @@ struct Mapping {
     }
     if (axis) box.origin[*axis] += start;
     return box;
-  }
-};
-
-/// The granule's array in pieces of whole chunks.
-struct Pieces {
-  Shape extent, grid;
-  uint64_t count = 0;
-
-  static Pieces of(const Array& array, bool large) {
-    Pieces out;
-    out.extent = array.chunk_shape.size() == array.shape.size() ? array.chunk_shape : array.shape;
-    for (uint64_t& n : out.extent) n = std::max<uint64_t>(n, 1);
-    // Larger pieces grow from the last axis on, so that they stay runs of chunks.
-    for (size_t d = array.shape.size(); large && d-- > 0;) {
-      const uint64_t bytes =
-          element_count(out.extent) * std::max<uint64_t>(array.type.size, sizeof(VlenHandle) / 4);
-      const uint64_t times = std::min(grid_shape(array.shape, out.extent)[d],
-                                      kPieceBytes / std::max<uint64_t>(bytes, 1));
-      if (times > 1) out.extent[d] *= times;
-      if (out.extent[d] < array.shape[d]) break;
-    }
-    out.grid = grid_shape(array.shape, out.extent);
-    out.count = element_count(array.shape) == 0 ? 0 : element_count(out.grid);
-    return out;
-  }
-  Selection box(const Array& array, uint64_t number) const {
-    Selection out;
-    out.origin.resize(extent.size());
-    out.shape.resize(extent.size());
-    for (size_t d = extent.size(); d-- > 0;) {
-      out.origin[d] = number % grid[d] * extent[d];
-      out.shape[d] = std::min(extent[d], array.shape[d] - out.origin[d]);
-      number /= grid[d];
-    }
-    return out;
   }
 };
 
@@ -355,7 +321,7 @@ class Verify {
     const Variable& variable = variables_[v];
     const auto mapping = map(i, variable, granule);
     if (!mapping) return {};
-    const Pieces pieces = Pieces::of(*mapping->array, options_.all);
+    const Pieces pieces = Pieces::of(*mapping->array, options_.all ? kPieceBytes : 0);
     const uint64_t count = options_.all ? pieces.count : std::min(wanted, pieces.count);
     // Evenly spaced from a place that the seed gives: all of them are different.
     const uint64_t first =
@@ -369,7 +335,7 @@ class Verify {
           options_.all ? k : (first + k * (pieces.count / count)) % pieces.count;
       UPWELL_TRY(const std::optional<Finding> wrong,
                  compare_piece(granule, *mapping, variable.path,
-                               pieces.box(*mapping->array, number), bytes));
+                               pieces.box(mapping->array->shape, number), bytes));
       ++compared;
       if (!wrong) continue;
       if (found) {
