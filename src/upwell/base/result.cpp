@@ -12,7 +12,7 @@ struct CodeRow {
   int http;
 };
 
-constexpr std::array<CodeRow, 16> kCodes{{
+constexpr std::array<CodeRow, 17> kCodes{{
     {Code::kInvalidArgument, "invalid argument", 64, 400},
     {Code::kInvalidData, "invalid data", 65, 502},
     {Code::kUnsupported, "unsupported", 65, 502},
@@ -28,6 +28,7 @@ constexpr std::array<CodeRow, 16> kCodes{{
     {Code::kCannotWrite, "cannot write", 73, 507},
     {Code::kBadConfiguration, "bad configuration", 78, 400},
     {Code::kNeedBytes, "needs more bytes", 70, 500},
+    {Code::kDifferent, "different", 1, 500},
     {Code::kInternal, "internal error", 70, 500},
 }};
 

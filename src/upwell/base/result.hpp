@@ -29,6 +29,7 @@ enum class Code {
   kCannotWrite,        ///< disk full, read-only, ...
   kBadConfiguration,   ///< a configuration file or recipe is wrong
   kNeedBytes,  ///< internal to readers: resume when the window holds more (see format/window.hpp)
+  kDifferent,  ///< what was compared is not the same: an answer, as that of cmp
   kInternal,   ///< our own bug
 };
 
@@ -60,7 +61,8 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
 
 std::string_view to_string(Code code);
 /// sysexits-style status of DESIGN section 7: 64 usage, 65 bad data, 66 missing, 70 bug, 73 cannot
-/// write, 75 transient, 77 not allowed, 78 bad configuration.
+/// write, 75 transient, 77 not allowed, 78 bad configuration; and 1 for kDifferent, as cmp and
+/// diff.
 int exit_status(Code code);
 /// Status for a client of our server when serving a *source* failed with this code: a broken source
 /// is 502, never 404.

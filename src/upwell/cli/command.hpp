@@ -84,6 +84,7 @@ void add_aggregate_command(Program& program);
 void add_virtualize_command(Program& program);
 void add_append_command(Program& program);
 void add_verify_command(Program& program);
+void add_compare_command(Program& program);
 void add_doctor_command(Program& program);
 void add_serve_command(Program& program);
 void add_produce_commands(Program& program);

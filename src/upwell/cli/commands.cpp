@@ -12,13 +12,14 @@ struct Command {
   std::string_view name;
   void (*add)(Program&);
 };
-constexpr std::array<Command, 9> kCommands{{
+constexpr std::array<Command, 10> kCommands{{
     {"info", add_info_command},
     {"read", add_read_command},
     {"aggregate", add_aggregate_command},
     {"virtualize", add_virtualize_command},
     {"append", add_append_command},
     {"verify", add_verify_command},
+    {"compare", add_compare_command},
     {"doctor", add_doctor_command},
     {"serve", add_serve_command},
     {"produce", add_produce_commands},
