@@ -25,6 +25,7 @@ constexpr const char* kGranulesFooter =
     "  upwell produce granules --tasklist tasks.json --cfgfile config.yaml --report report.json "
     "\\\n"
     "    --checksum sha256 --fix all\n"
+    "  upwell produce granules --tasklist tasks.json --references cubes/      each dataset a cube\n"
     "  edp_generate_dataproducts ...the options of that program...\n"
     "\n"
     "The granules are theirs: dimensions, order, attributes, chunks, names and values. What has "
@@ -52,6 +53,10 @@ void apply(GranulesArguments& args) {
 
 void print_outcome(const GranulesArguments& args, const produce::RunReport& report) {
   const bool verbose = args.log_level == "DEBUG" || args.log_level == "INFO";
+  for (const produce::ReferenceSetResult& set : report.references) {
+    if (set.error)
+      fmt::print(stderr, "{}: {}\n", to_string(set.error->code), set.error->to_string());
+  }
   for (const produce::TaskResult& task : report.tasks) {
     if (task.error) {
       fmt::print(stderr, "{}: {}: {}\n", task.granule, to_string(task.error->code),
@@ -80,6 +85,30 @@ void print_outcome(const GranulesArguments& args, const produce::RunReport& repo
              "{} made, {} kept, {} failed; {:.1f} MB read, {:.1f} MB in granules, {:.2f} s\n",
              report.count(Outcome::kMade), report.count(Outcome::kKept),
              report.count(Outcome::kFailed), in_mb, out_mb, report.seconds);
+  for (const produce::ReferenceSetResult& set : report.references) {
+    if (verbose) {
+      for (const std::string& warning : set.warnings)
+        fmt::print(stderr, "{}: {}\n", set.output, warning);
+    }
+    if (!set.error)
+      fmt::print(stderr, "{}: {} added, {} replaced; {} granules now\n", set.output, set.added,
+                 set.replaced, set.granules);
+  }
+}
+
+/// The first thing that went wrong: of the tasks, else of the reference sets.
+Result<> outcome_of(const produce::RunReport& report) {
+  for (const produce::TaskResult& task : report.tasks) {
+    if (!task.error) continue;
+    return fail(task.error->code,
+                fmt::format("{} of {} tasks failed, the first: {}", report.count(Outcome::kFailed),
+                            report.tasks.size(), task.error->to_string()));
+  }
+  for (const produce::ReferenceSetResult& set : report.references)
+    if (set.error)
+      return fail(set.error->code,
+                  "all granules are there, but not their references: " + set.error->to_string());
+  return {};
 }
 
 Result<> run(GranulesArguments& args, Context& context) {
@@ -91,13 +120,7 @@ Result<> run(GranulesArguments& args, Context& context) {
     UPWELL_CHECK(write_file_atomically(args.report, as_bytes(text)));
   }
   if (!context.options().quiet) print_outcome(args, report);
-  for (const produce::TaskResult& task : report.tasks) {
-    if (!task.error) continue;
-    return fail(task.error->code,
-                fmt::format("{} of {} tasks failed, the first: {}", report.count(Outcome::kFailed),
-                            report.tasks.size(), task.error->to_string()));
-  }
-  return {};
+  return outcome_of(report);
 }
 
 /// The options of edp_generate_dataproducts and edp_generate_datasets, by their names.
@@ -124,6 +147,24 @@ void add_edp_options(CLI::App* app, const std::shared_ptr<GranulesArguments>& ar
                   "INFO: say what is odd about granules that were made")
       ->check(CLI::IsMember({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}))
       ->capture_default_str();
+}
+
+void add_reference_options(CLI::App* app, produce::ReferenceOptions& options) {
+  const char* group = "References";
+  app->add_option("--references", options.output,
+                  "Keep a reference set of each dataset up to date with its granules, as upwell "
+                  "virtualize and append write them: a directory, for DATASET.json in it; or "
+                  "NAME.json, NAME.parq, NAME.upwell with {dataset}, {name}, {frequency}, "
+                  "{version}, {type}, {grid}. JSON may be an s3:// URL")
+      ->type_name("OUT")
+      ->group(group);
+  app->add_option("--references-every", options.seconds,
+                  "At least so many seconds from one update of a set to the next, while granules "
+                  "are made; all sets are complete at the end")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->type_name("SECONDS")
+      ->group(group);
 }
 
 void add_running_options(CLI::App* app, produce::RunOptions& options) {
@@ -190,6 +231,7 @@ void add_produce_granules_command(Program& program, CLI::App* group) {
       ->type_name("DATE");
   app->add_option("--report", args->report, "Write what became of each task (JSON)")
       ->type_name("FILE");
+  add_reference_options(app, args->options.references);
   add_running_options(app, args->options);
 }
 

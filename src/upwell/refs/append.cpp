@@ -89,8 +89,10 @@ class Append {
       UPWELL_TRY(StoreLock taken, StoreLock::take(document_));
       lock.emplace(std::move(taken));
     }
+    forget_seen(local);
     if (in_place && !local) UPWELL_CHECK(session_.create(name));  // whether it may be written
     UPWELL_CHECK(read_store());
+    report_.granules = record_.granules.size();
     UPWELL_CHECK(choose_sources(sources));
     const bool idle = urls_.size() == record_.granules.size() && to_remove_.empty() && in_place;
     if (!idle) UPWELL_CHECK(choose_concat());
@@ -114,6 +116,17 @@ class Append {
     UPWELL_TRY(Dataset cube, combine(false));
     count_changes();
     return write(cube);
+  }
+
+  /// Another run may have changed the set since this session saw it: while we waited, at the
+  /// latest.
+  void forget_seen(bool local) const {
+    session_.forget(io::normal_url(document_.string()));
+    if (!local || document_ == location_) return;
+    std::error_code error;
+    for (fs::recursive_directory_iterator it(location_, error), end; !error && it != end;
+         it.increment(error))
+      session_.forget(io::normal_url(it->path().string()));
   }
 
   Result<> only_at_the_end() const {
@@ -530,6 +543,7 @@ Result<> append(io::Session& session, const fs::path& store,
                 const std::vector<std::string>& sources, const AppendOptions& options,
                 AppendReport& report) {
   Result<> result = Append(session, store, options, report).run(sources);
+  if (report.written) report.granules = report.virtualize.combine.order.size();
   if (!result) report.virtualize.error = result.error().to_string();
   return result;
 }

@@ -20,6 +20,7 @@ struct AppendReport {
   VirtualizeReport virtualize;         ///< of the store as it is afterwards
   std::vector<std::string> unchanged;  ///< sources that were in the store already, as they are
   size_t added = 0, replaced = 0, removed = 0, skipped = 0;
+  size_t granules = 0;   ///< in the set now
   bool written = false;  ///< false: there was nothing to do, and nothing was touched
   std::string to_json() const;
 };

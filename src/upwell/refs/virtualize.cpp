@@ -368,7 +368,9 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     const StoreRecord record = record_of(report.combine, options.output, options.mds);
     if (own) return write_own_form(output, cube, record, options.output, report);
     form.record = record_json(record);
-    return write_output(session, report.output, cube, form, options.record_size, {}, report);
+    return write_output(session, report.output, cube, form, options.record_size,
+                        options.must_be_new ? io::PutCondition::absent() : io::PutCondition{},
+                        report);
   };
   Result<> result = write();
   if (!result) report.error = result.error().to_string();

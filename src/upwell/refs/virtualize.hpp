@@ -23,6 +23,8 @@ struct VirtualizeOptions {
   uint64_t record_size = 10000;  ///< Parquet: chunks in one file
   /// Of one source in Upwell's own form: only the longest run that references can say.
   bool longest_uniform = false;
+  /// In an object store: written only where no object is (kAlreadyExists).
+  bool must_be_new = false;
   size_t threads = 0;  ///< granules scanned at once; 0: chosen
   SidecarUse sidecar = SidecarUse::kWhenNeeded;
   format::MdsOptions mds;

@@ -89,6 +89,7 @@ class Runner {
     const Clock::time_point start = Clock::now();
     UPWELL_TRY(list_, read_list(session_, options_.tasklist));
     gather_keywords();
+    UPWELL_TRY(const std::unique_ptr<ReferenceKeeper> references, keep_references());
     RunReport report;
     report.tasks.resize(list_.size());
     Progress progress("making", "granules", list_.size(), options_.progress);
@@ -96,8 +97,11 @@ class Runner {
     UPWELL_CHECK(blocking_for(list_.size(), jobs, [&](size_t i) -> Result<> {
       report.tasks[i] = run_task(list_[i]);
       progress.advance();
+      const Outcome outcome = report.tasks[i].outcome;
+      if (references) references->ended(i, outcome == Outcome::kMade || outcome == Outcome::kKept);
       return {};
     }));
+    if (references) report.references = references->finish();
     report.seconds = seconds_since(start);
     return report;
   }
@@ -120,6 +124,18 @@ class Runner {
       before.insert(own->begin(), own->end());
       listed.keywords = before;
     }
+  }
+
+  /// Null where none are asked for. That they make no sense is known before hours of work.
+  Result<std::unique_ptr<ReferenceKeeper>> keep_references() const {
+    if (options_.references.output.empty()) return std::unique_ptr<ReferenceKeeper>();
+    std::vector<std::string> granules;
+    for (const Listed& listed : list_)
+      granules.push_back(listed.task && !listed.error ? listed.task->granule : "");
+    UPWELL_TRY(std::unique_ptr<ReferenceKeeper> keeper,
+               ReferenceKeeper::make(session_, options_.references, granules));
+    if (options_.dry_run) keeper.reset();
+    return keeper;
   }
 
   TaskResult run_task(const Listed& listed) {
@@ -309,6 +325,10 @@ const char* text_of(Outcome outcome) {
   }
 }
 
+Json error_json(const Error& error) {
+  return {{"code", to_string(error.code)}, {"message", error.to_string()}};
+}
+
 }  // namespace
 
 double RunReport::expected_seconds() const {
@@ -341,10 +361,15 @@ std::string RunReport::to_json() const {
     if (!task.sha256.empty()) one["sha256"] = task.sha256;
     if (task.attempts > 1) one["attempts"] = task.attempts;
     if (!task.notes.empty()) one["notes"] = task.notes;
-    if (task.error) {
-      one["error"] = {{"code", to_string(task.error->code)}, {"message", task.error->to_string()}};
-    }
+    if (task.error) one["error"] = error_json(*task.error);
     json["granules"].push_back(std::move(one));
+  }
+  for (const ReferenceSetResult& set : references) {
+    Json one{{"output", set.output},     {"granules", set.granules}, {"added", set.added},
+             {"replaced", set.replaced}, {"updates", set.updates},   {"seconds", set.seconds}};
+    if (!set.warnings.empty()) one["warnings"] = set.warnings;
+    if (set.error) one["error"] = error_json(*set.error);
+    json["references"].push_back(std::move(one));
   }
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -7,6 +7,7 @@
 
 #include "base/progress.hpp"
 #include "produce/granules/granule.hpp"
+#include "produce/granules/references.hpp"
 
 namespace upwell::produce {
 
@@ -28,6 +29,7 @@ struct RunOptions {
   bool reproducible = false;
   std::string created;  ///< date_created of all granules; empty: now, or with reproducible 1970
   std::vector<std::string> checksums;  ///< sidecars: "sha256", "md5"
+  ReferenceOptions references;         ///< sets of what is made and kept
   Progress::Style progress = Progress::Style::kQuiet;
 };
 
@@ -47,6 +49,7 @@ struct TaskResult {
 
 struct RunReport {
   std::vector<TaskResult> tasks;  ///< in the order of the list
+  std::vector<ReferenceSetResult> references;
   double seconds = 0;
 
   size_t count(Outcome outcome) const;
@@ -55,8 +58,8 @@ struct RunReport {
 };
 
 /// Makes what the list says; a task that fails does not stop the others. Outputs appear whole or
-/// not at all. The list itself not being readable is an error; what went wrong with tasks is in the
-/// report.
+/// not at all. The list itself not being readable is an error; what went wrong with tasks, and with
+/// reference sets, is in the report.
 Result<RunReport> run_tasks(io::Session& session, const RunOptions& options);
 
 }  // namespace upwell::produce
