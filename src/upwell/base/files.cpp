@@ -21,6 +21,7 @@ tl::unexpected<Error> cannot_write(const fs::path& path, int error) {
   return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(error));
 }
 
+constexpr int kMostNames = 100;  // tried for a temporary directory
 /// No run leaves what it writes untouched for so long.
 constexpr auto kAbandoned = std::chrono::hours(1);
 
@@ -152,9 +153,13 @@ AtomicDirectory::~AtomicDirectory() {
 
 Result<AtomicDirectory> AtomicDirectory::create(const fs::path& target) {
   fs::path clean = without_trailing_slash(target);
-  fs::path temporary = temporary_name(clean);
-  if (::mkdir(temporary.c_str(), 0777) != 0) return cannot_write(clean, errno);
-  return AtomicDirectory(std::move(clean), std::move(temporary));
+  for (int attempt = 0;; ++attempt) {
+    fs::path temporary = temporary_name(clean);
+    if (::mkdir(temporary.c_str(), 0777) == 0)
+      return AtomicDirectory(std::move(clean), std::move(temporary));
+    // A process of our number, perhaps in another container, may have left one.
+    if (errno != EEXIST || attempt == kMostNames) return cannot_write(clean, errno);
+  }
 }
 
 Result<> AtomicDirectory::commit(Sync sync) {
