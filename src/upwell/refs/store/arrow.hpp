@@ -74,7 +74,7 @@ class TableWriter {
 struct ColumnPlace {
   Field field;
   uint64_t values = 0;  ///< offset of the first value
-  uint64_t bytes = 0;   ///< of all values
+  uint64_t bytes = 0;   ///< of all values; of those where width_of is 0, at most
   uint64_t ends = 0;    ///< offset of rows + 1 int64, where width_of is 0
 };
 

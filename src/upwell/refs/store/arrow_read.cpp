@@ -27,6 +27,10 @@ std::optional<Type> type_of(const flat::Table& field) {
   return {};
 }
 
+struct PlacedBuffer {
+  uint64_t offset = 0, length = 0;  // in the file
+};
+
 /// Nodes and buffers of a record batch, taken one after the other.
 class BatchWalk {
  public:
@@ -46,15 +50,15 @@ class BatchWalk {
     if (length > kMaxRows) return broken("a length that cannot be");
     return length;
   }
-  /// Place of the next buffer in the file; it has at least `least` bytes.
-  Result<uint64_t> buffer(uint64_t least) {
+  /// The next buffer; it has at least `least` bytes.
+  Result<PlacedBuffer> buffer(uint64_t least) {
     if (buffers_.size() < 16) return broken("too few buffers");
     const auto offset = load_le<uint64_t>(buffers_.data());
     const auto length = load_le<uint64_t>(buffers_.data() + 8);
     buffers_ = buffers_.subspan(16);
     if (length < least || offset > body_size_ || length > body_size_ - offset)
       return broken("a buffer outside of the file");
-    return body_at_ + offset;
+    return PlacedBuffer{body_at_ + offset, length};
   }
   static tl::unexpected<Error> broken(const std::string& what) {
     return fail(Code::kInvalidData, "Arrow: " + what);
@@ -65,26 +69,19 @@ class BatchWalk {
   uint64_t body_at_, body_size_;
 };
 
-Result<ColumnPlace> take_column(BatchWalk& walk, const StoreFile& file, Field field,
-                                uint64_t rows) {
+Result<ColumnPlace> take_column(BatchWalk& walk, Field field, uint64_t rows) {
   ColumnPlace place;
   UPWELL_TRY(const uint64_t length, walk.node());
   if (length != rows) return BatchWalk::broken("columns of different lengths");
   UPWELL_CHECK(walk.buffer(0));  // validity
   const uint32_t width = width_of(field.type);
-  if (width > 0) {
-    place.bytes = rows * width;
-    UPWELL_TRY(place.values, walk.buffer(place.bytes));
-  } else {
-    UPWELL_TRY(place.ends, walk.buffer(rows == 0 ? 0 : 8 * (rows + 1)));
-    uint64_t last = 0;
-    if (rows > 0) {
-      UPWELL_TRY(const SharedBytes end, file.read({place.ends + 8 * rows, 8}));
-      last = load_le<uint64_t>(end.data());
-    }
-    place.bytes = last;
-    UPWELL_TRY(place.values, walk.buffer(last));
+  if (width == 0) {
+    UPWELL_TRY(const PlacedBuffer ends, walk.buffer(rows == 0 ? 0 : 8 * (rows + 1)));
+    place.ends = ends.offset;
   }
+  UPWELL_TRY(const PlacedBuffer values, walk.buffer(rows * width));
+  place.values = values.offset;
+  place.bytes = width > 0 ? rows * width : values.length;
   place.field = std::move(field);
   return place;
 }
@@ -150,7 +147,7 @@ Result<> read_batch(const BlockPlace& block, std::vector<Field> fields, Table& o
   BatchWalk walk(*batch, block.offset + block.metadata, block.body);
   if (buffer.bad) return BatchWalk::broken("a broken record batch");
   for (Field& field : fields) {
-    UPWELL_TRY(ColumnPlace place, take_column(walk, file, std::move(field), out.rows));
+    UPWELL_TRY(ColumnPlace place, take_column(walk, std::move(field), out.rows));
     out.columns.push_back(std::move(place));
   }
   return {};

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/parallel.hpp"
 #include "refs/store/part_columns.hpp"
 
 namespace upwell::refs {
 namespace {
+
+constexpr size_t kPartsAtOnce = 8;
 
 class StoreOpener {
  public:
@@ -21,6 +24,7 @@ class StoreOpener {
     dataset_.format = "upwell";
     dataset_.root = std::move(manifest_.root);
     index_arrays(dataset_.root, "/");
+    prefetch_parts(session_, base_, manifest_.parts);
     uint64_t start = 0;
     for (const StorePart& part : manifest_.parts) {
       auto added = add_part(part, start);
@@ -126,11 +130,15 @@ Result<StoreRecord> record_of_store(io::Session& session, const std::string& url
   out.coordinate = manifest.coordinate;
   out.loaded = manifest.loaded;
   out.mds = manifest.mds;
-  for (const StorePart& part : manifest.parts) {
-    UPWELL_TRY(const auto columns, PartColumns::open(session, base, part, {}, nullptr));
-    UPWELL_TRY(auto granules, columns->granules());
-    std::move(granules.begin(), granules.end(), std::back_inserter(out.granules));
-  }
+  prefetch_parts(session, base, manifest.parts);
+  std::vector<std::vector<GranuleRecord>> granules(manifest.parts.size());
+  UPWELL_CHECK(blocking_for(granules.size(), kPartsAtOnce, [&](size_t i) -> Result<> {
+    UPWELL_TRY(const auto columns,
+               PartColumns::open(session, base, manifest.parts[i], {}, nullptr));
+    UPWELL_TRY(granules[i], columns->granules());
+    return {};
+  }));
+  for (auto& some : granules) std::move(some.begin(), some.end(), std::back_inserter(out.granules));
   return out;
 }
 

@@ -30,6 +30,21 @@ Result<std::shared_ptr<const StoreFile>> need_file(io::Session& session, const s
 
 }  // namespace
 
+void prefetch_parts(io::Session& session, const std::string& base,
+                    const std::vector<StorePart>& parts) {
+  if (io::scheme_of(base) == "file") return;
+  std::vector<io::ReadRequest> requests;
+  for (const StorePart& part : parts) {
+    for (const auto& [name, size] : part.files) {
+      const std::string url = base + part.name + "/" + name;
+      if (name == kPartFile) requests.push_back({url, {}});
+      if (name != kGranulesFile && name != kChunksFile && name != kInlineFile) continue;
+      for (const io::Range& end : StoreFile::ends(size)) requests.push_back({url, end});
+    }
+  }
+  (void)session.read(requests);  // what failed fails again when it is read
+}
+
 Result<std::shared_ptr<PartColumns>> PartColumns::open(io::Session& session,
                                                        const std::string& base,
                                                        const StorePart& part, UrlPolicy urls,
@@ -174,6 +189,12 @@ Result<arrow::Rows> PartColumns::positions(const SegmentRows& rows) const {
 
 Result<std::vector<GranuleRecord>> PartColumns::granules() const {
   const uint64_t n = granules_.rows;
+  std::vector<io::Range> ranges;
+  for (const arrow::ColumnPlace& column : granules_.columns) {
+    ranges.push_back({column.values, column.bytes});
+    if (arrow::width_of(column.field.type) == 0) ranges.push_back({column.ends, 8 * (n + 1)});
+  }
+  granules_.file->prefetch(ranges);
   UPWELL_TRY(const arrow::Rows url, arrow::read_rows(granules_, "url", Type::kText, 0, n));
   UPWELL_TRY(const arrow::Rows etag, arrow::read_rows(granules_, "etag", Type::kText, 0, n));
   UPWELL_TRY(const arrow::Rows size, arrow::read_rows(granules_, "size", Type::kUint64, 0, n));

@@ -24,6 +24,10 @@ inline constexpr uint32_t kInInlineFile = 0xfffffffe;  // "offset" is a row of i
 inline constexpr int64_t kNoTime = INT64_MIN;      // "mtime_ns" that is not known
 inline constexpr uint64_t kNoSource = UINT64_MAX;  // "length" of what only holds chunks of others
 
+/// Has the session fetch what opening these parts will read, in one batch.
+void prefetch_parts(io::Session& session, const std::string& base,
+                    const std::vector<StorePart>& parts);
+
 /// The columns of one part. Thread-safe.
 class PartColumns {
  public:
