@@ -24,6 +24,7 @@ constexpr const char* kAppendFooter =
     "  upwell append cube.json v2/*.nc --on-overlap replace   reprocessed granules\n"
     "  upwell append cube.json --remove '*20200103*'          granules that are gone\n"
     "  upwell append v1.parq late.nc -o v2.parq               in between, as a new set of Parquet\n"
+    "  upwell append s3://bucket/cube.upwell s3://bucket/2021/   in a bucket, under its readers\n"
     "\n"
     "The new granules are compared with the store as virtualize compares granules with the first.\n"
     "The store is replaced in one step, or not at all; a second run changes nothing. A "
@@ -76,10 +77,11 @@ void add_append_command(Program& program) {
   CLI::App* app =
       program.add("append", "Add, replace or remove granules of a reference set", kAppendFooter,
                   [args](Context& context) { return run_append(*args, context); });
-  app->add_option("OUT", args->output,
-                  "Reference set that upwell virtualize wrote, a path or for JSON an s3:// URL; in "
-                  "Parquet it "
-                  "takes granules at its end only, other changes with -o")
+  app->add_option(
+         "OUT", args->output,
+         "Reference set that upwell virtualize wrote, a path, or an s3:// URL of NAME.json "
+         "or NAME.upwell; in Parquet it takes granules at its end only, other changes with "
+         "-o")
       ->required();
   app->add_option("GRANULE", args->sources,
                   "Granules: paths, URLs, patterns, directories, prefixes, @list.txt");

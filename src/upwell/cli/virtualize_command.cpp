@@ -104,8 +104,8 @@ void add_virtualize_command(Program& program) {
       ->required();
   app->add_option(
          "-o,--output", args->output,
-         "Reference set to write: NAME.json, or NAME.parq (a directory) for Parquet, either "
-         "may be an s3:// URL; or NAME.upwell (a directory), Upwell's own form")
+         "Reference set to write: NAME.json, NAME.parq (a directory) for Parquet, or NAME.upwell "
+         "(a directory), Upwell's own form; each may be an s3:// URL")
       ->required()
       ->type_name("OUT");
   refs::CombineOptions& combine = args->options.combine;

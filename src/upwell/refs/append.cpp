@@ -22,8 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kAppendScans = 16;
-/// Rows of chunks.arrow that an addition may move for the sake of few parts.
-constexpr uint64_t kMostRowsMoved = 1 << 20;
+constexpr int kAttempts = 10;  // of a run that others overtake
 
 bool matches(const std::string& pattern, const std::string& url) {
   const std::string leaf = url.substr(url.rfind('/') + 1);
@@ -51,6 +50,8 @@ class Append {
     open_.scan.drop = options.virtualize.combine.drop;
   }
 
+  bool overtaken() const { return overtaken_; }
+
   Result<> run(const std::vector<std::string>& sources) {
     Result<> done = bring_up_to_date(sources);
     auto& warnings = report_.virtualize.combine.warnings;
@@ -75,8 +76,6 @@ class Append {
     if (options_.virtualize.combine.keep_drift && !own_)
       return fail(Code::kInvalidArgument,
                   name + ": only Upwell's own form (NAME.upwell) holds granules that differ");
-    if (own_ && !local)
-      return fail(Code::kUnsupported, name + ": Upwell's own form is added to on a file system");
     if (!in_place && (own_ || names_store(output_)))
       return fail(Code::kUnsupported, output_ + ": Upwell's own form is added to in its place");
     if (in_place && !local && parquet_)
@@ -90,7 +89,8 @@ class Append {
       lock.emplace(std::move(taken));
     }
     forget_seen(local);
-    if (in_place && !local) UPWELL_CHECK(session_.create(name));  // whether it may be written
+    if (in_place && !local)  // whether it may be written
+      UPWELL_CHECK(session_.create(document_.string()));
     UPWELL_CHECK(read_store());
     report_.granules = record_.granules.size();
     UPWELL_CHECK(choose_sources(sources));
@@ -100,7 +100,7 @@ class Append {
     if (idle) return {};
     if (!in_place) return write_anew();
     if (parquet_ && !to_remove_.empty()) return only_at_the_end();
-    if (own_) UPWELL_CHECK(sweep_parts());
+    if (own_ && local) UPWELL_CHECK(sweep_parts(location_, manifest_));
     UPWELL_TRY(Dataset cube, combine(parquet_));
     count_changes();
     if (report_.added + report_.removed + report_.replaced == 0) return {};
@@ -136,7 +136,8 @@ class Append {
                     "see rows that moved; write another one with -o, or keep it in JSON");
   }
 
-  Result<> read_store() {
+  /// The document of a set of kerchunk's, and its record.
+  Result<> read_document() {
     const std::string url = io::normal_url(document_.string());
     UPWELL_CHECK(check_document(url));
     UPWELL_TRY(const SharedBytes document, session_.read_one(url));
@@ -146,25 +147,35 @@ class Append {
     auto locations = read_locations(as_text(document.span()));
     if (!locations) return fail(std::move(locations).error().with(name));
     locations_ = std::move(*locations);
-    auto read = own_ ? own_record() : read_record(as_text(document.span()));
-    if (!read) return fail(std::move(read).error().with(name));
-    std::optional<StoreRecord> record = std::move(*read);
-    if (!record)
+    auto record = read_record(as_text(document.span()));
+    if (!record) return fail(std::move(record).error().with(name));
+    if (!*record)
       return fail(Code::kUnsupported,
                   name +
                       " does not say of which granules it is made and where each ends (member "
                       "\"upwell\"): make it with upwell virtualize");
-    record_ = std::move(*record);
+    record_ = std::move(**record);
+    if (!parquet_) return {};
+    const auto json = nlohmann::json::parse(as_text(document.span()), nullptr, false);
+    record_size_ = json.is_object() ? json.value("record_size", uint64_t{0}) : 0;
+    return {};
+  }
+
+  Result<> read_own() {
+    UPWELL_TRY(manifest_, read_manifest_to_change(session_, location_.string()));
+    UPWELL_TRY(record_, record_of_store(session_, location_.string(), manifest_));
+    return {};
+  }
+
+  Result<> read_store() {
+    const std::string name = location_.string();
+    UPWELL_CHECK(own_ ? read_own() : read_document());
     auto mds = mds_of_set(record_, options_.virtualize.mds);
     if (!mds) return fail(std::move(mds).error().with(name));
     open_.scan.mds = std::move(*mds);
     UPWELL_TRY(store_, open_source(session_, name));
     if (store_.format != (own_ ? "upwell" : parquet_ ? "kerchunk-parquet" : "kerchunk-json"))
       return fail(Code::kUnsupported, name + ": not a kerchunk reference set");
-    if (parquet_) {
-      const auto json = nlohmann::json::parse(as_text(document.span()), nullptr, false);
-      record_size_ = json.is_object() ? json.value("record_size", uint64_t{0}) : 0;
-    }
     if (!store_.problems.empty())
       return fail(Code::kInvalidData, name + ": " + store_.problems[0].path + ": " +
                                           store_.problems[0].error.to_string());
@@ -220,12 +231,6 @@ class Append {
     return fail(Code::kInvalidData, location_.string() +
                                         ": not a reference set; append adds to NAME.json, "
                                         "NAME.parq or NAME.upwell that upwell virtualize wrote");
-  }
-
-  Result<std::optional<StoreRecord>> own_record() {
-    UPWELL_TRY(manifest_, read_manifest(session_, location_.string()));
-    UPWELL_TRY(StoreRecord record, record_of_store(session_, location_.string(), manifest_));
-    return std::optional(std::move(record));
   }
 
   Result<> choose_sources(const std::vector<std::string>& sources) {
@@ -396,73 +401,33 @@ class Append {
     return {};
   }
 
-  /// Parts that no manifest names: of runs that were stopped, and those that the last change made
-  /// superfluous. Until now readers that had read the manifest before could still open them.
-  Result<> sweep_parts() const {
-    std::error_code error;
-    for (const fs::directory_entry& entry : fs::directory_iterator(location_, error)) {
-      const std::string name = entry.path().filename().string();
-      const bool named = std::any_of(manifest_.parts.begin(), manifest_.parts.end(),
-                                     [&](const StorePart& part) { return part.name == name; });
-      const bool ours = name.starts_with("part-") || name.starts_with(".part-") ||
-                        name.starts_with("." + std::string(kManifest));
-      if (ours && !named) fs::remove_all(entry.path(), error);
-    }
-    if (error) return fail(Code::kCannotWrite, location_.string() + ": " + error.message());
-    return {};
-  }
-
-  /// Chunks of segments that begin at `begin` of the concat dimension or later.
-  uint64_t rows_behind(const Dataset& cube, uint64_t begin) const {
-    uint64_t rows = 0;
-    for_each_array(cube.root, [&](const std::string&, const Array& array) {
-      const auto& names = array.dimensions;
-      const auto it = std::find(names.begin(), names.end(), record_.concat);
-      for (const Segment& segment : array.segments)
-        if (it != names.end() && segment.origin[static_cast<size_t>(it - names.begin())] >= begin)
-          rows += element_count(segment.grid);
-    });
-    return rows;
-  }
-
-  /// The new part beside the others, then the manifest that names it.
   Result<> write_own(const Dataset& cube) {
     const StoreRecord record = new_record();
     StoreManifest next = plan_store(cube, record, report_.virtualize.combine.decoded, {});
     next.locations = manifest_.locations;
     PartInput input{{{&cube, 0}}, {}, options_.virtualize.output, 0};
-    size_t first = 0;  // granule
+    std::vector<GranuleRecord> granules = record.granules;
     if (only_new_) {
+      input.cubes[0].begin = manifest_.length();
       next.parts = manifest_.parts;
-      first = record_.granules.size();
-      uint64_t begin = input.cubes[0].begin = manifest_.length();
-      // Small parts at the end go into the new one, so that many small additions do not leave many.
-      uint64_t rows = rows_behind(cube, begin);
-      while (!next.parts.empty()) {
-        const StorePart& last = next.parts.back();
-        const uint64_t own = last.counts.stored + last.counts.inlined + last.counts.missing;
-        if (own > rows || own + rows > kMostRowsMoved) break;
-        rows += own;
-        begin -= last.length;
-        first -= last.sources;
-        next.parts.pop_back();
-      }
-      if (begin < manifest_.length())
-        input.cubes.insert(input.cubes.begin(), PartInput::Cube{&store_, begin});
+      StoreManifest moved;
+      moved.parts = take_small_parts(next, rows_behind(cube, record_.concat, manifest_.length()));
+      if (!moved.parts.empty())
+        input.cubes.insert(input.cubes.begin(), PartInput::Cube{&store_, next.length()});
+      UPWELL_TRY(StoreRecord old, record_of_store(session_, location_.string(), moved));
+      granules = std::move(old.granules);
+      granules.insert(granules.end(),
+                      record.granules.begin() + static_cast<ptrdiff_t>(record_.granules.size()),
+                      record.granules.end());
     }
-    const std::vector<GranuleRecord> granules(
-        record.granules.begin() + static_cast<ptrdiff_t>(first), record.granules.end());
     for (const GranuleRecord& granule : granules) input.length += granule.length;
     input.granules = granules;
-    const std::string name = "part-" + std::to_string(manifest_.next_part);
-    next.next_part = manifest_.next_part + 1;
-    UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(location_ / name));
-    UPWELL_TRY(StorePart part, write_part(directory.path(), name, next, input));
-    report_.virtualize.counts = part.counts;
-    for (const auto& [file, size] : part.files) report_.virtualize.output_bytes += size;
-    next.parts.push_back(std::move(part));
-    UPWELL_CHECK(directory.commit());
-    UPWELL_CHECK(write_manifest(location_, next));
+    auto part = change_store(session_, location_.string(), manifest_, std::move(next), input,
+                             report_.virtualize.combine.warnings);
+    overtaken_ = !part && part.error().code == Code::kChanged && io::scheme_of(output_) != "file";
+    if (!part) return fail(std::move(part).error());
+    report_.virtualize.counts = part->counts;
+    for (const auto& [file, size] : part->files) report_.virtualize.output_bytes += size;
     report_.written = true;
     return {};
   }
@@ -523,6 +488,7 @@ class Append {
   std::string output_;       // the same, or where the result goes
   std::string etag_;         // of the document
   bool parquet_ = false, own_ = false;
+  bool overtaken_ = false;  // another run wrote the store while this one was busy
   bool only_new_ = true;    // own form: what is written are the new granules
   StoreManifest manifest_;  // of the own form
   uint64_t record_size_ = 0;
@@ -542,7 +508,16 @@ class Append {
 Result<> append(io::Session& session, const fs::path& store,
                 const std::vector<std::string>& sources, const AppendOptions& options,
                 AppendReport& report) {
-  Result<> result = Append(session, store, options, report).run(sources);
+  Result<> result;
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    report = {};
+    Append append(session, store, options, report);
+    result = append.run(sources);
+    // On a file system runs follow one another by a lock; here the others' manifest is the new
+    // beginning. Granules that were scanned are in the session's cache.
+    if (!append.overtaken() || attempt == kAttempts) break;
+    session.forget(io::normal_url((store / kManifest).string()));
+  }
   if (report.written) report.granules = report.virtualize.combine.order.size();
   if (!result) report.virtualize.error = result.error().to_string();
   return result;

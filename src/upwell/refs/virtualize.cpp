@@ -108,13 +108,10 @@ Result<> check_local_output(const std::filesystem::path& output,
 Result<> check_remote_output(io::Session& session, const std::string& output,
                              const std::vector<std::string>& urls) {
   const bool parquet = wants_parquet(output);
-  if (names_store(output))
-    return fail(Code::kUnsupported, output +
-                                        ": Upwell's own form is written to a file system; copy "
-                                        "it to the object store, manifest.json last");
-  if (!parquet && !output.ends_with(".json"))
-    return fail(Code::kInvalidArgument,
-                output + ": in an object store, a reference set is named NAME.json or NAME.parq");
+  if (!parquet && !names_store(output) && !output.ends_with(".json"))
+    return fail(Code::kInvalidArgument, output +
+                                            ": in an object store, a reference set is named "
+                                            "NAME.json, NAME.parq or NAME.upwell");
   if (std::find(urls.begin(), urls.end(), output) != urls.end())
     return fail(Code::kInvalidArgument, output + " is one of the sources");
   UPWELL_CHECK(session.create(output));  // begins nothing yet: whether it may be written at all
@@ -141,16 +138,23 @@ Result<> cut_source(io::Session& session, const std::vector<std::string>& urls, 
   return {};
 }
 
-/// As one part.
-Result<> write_own_form(const std::filesystem::path& output, const Dataset& cube,
-                        const StoreRecord& record, const ReferenceOutputOptions& form,
+/// As one part. `before`: of what is in its place, in an object store.
+Result<> write_own_form(io::Session& session, const std::filesystem::path& output,
+                        const Dataset& cube, const StoreRecord& record,
+                        const ReferenceOutputOptions& form, const StoreManifest& before,
                         VirtualizeReport& report) {
   StoreManifest manifest = plan_store(cube, record, report.combine.decoded, form);
-  uint64_t length = 0;
-  for (const GranuleRecord& granule : record.granules) length += granule.length;
+  PartInput input{{{&cube, 0}}, record.granules, form, 0};
+  for (const GranuleRecord& granule : record.granules) input.length += granule.length;
+  if (io::scheme_of(output.string()) != "file") {
+    UPWELL_TRY(const StorePart part, change_store(session, output.string(), before, manifest, input,
+                                                  report.combine.warnings));
+    report.counts = part.counts;
+    for (const auto& [name, size] : part.files) report.output_bytes += size;
+    return {};
+  }
   UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));
-  UPWELL_TRY(StorePart part, write_part(directory.path() / "part-1", "part-1", manifest,
-                                        {{{&cube, 0}}, record.granules, form, length}));
+  UPWELL_TRY(StorePart part, write_part(directory.path() / "part-1", "part-1", manifest, input));
   report.counts = part.counts;
   for (const auto& [name, size] : part.files) report.output_bytes += size;
   manifest.parts.push_back(std::move(part));
@@ -361,12 +365,17 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
       return fail(Code::kInvalidArgument, report.output +
                                               ": only Upwell's own form holds granules that "
                                               "differ; name the output NAME.upwell");
+    StoreManifest before;
+    if (own && io::scheme_of(report.output) != "file") {
+      UPWELL_TRY(before, manifest_there(session, report.output));
+    }
     VirtualizeOptions plan = options;
     plan.combine.keep_segments = own;
     UPWELL_TRY(Dataset cube, combine_sources(session, urls, plan, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
     const StoreRecord record = record_of(report.combine, options.output, options.mds);
-    if (own) return write_own_form(output, cube, record, options.output, report);
+    if (own)
+      return write_own_form(session, output, cube, record, options.output, before, report);
     form.record = record_json(record);
     return write_output(session, report.output, cube, form, options.record_size,
                         options.must_be_new ? io::PutCondition::absent() : io::PutCondition{},

@@ -213,12 +213,17 @@ StoreJson part_entry(const StorePart& part) {
   return out;
 }
 
+std::string part_name(const StoreJson& json) {
+  std::string name = json;
+  const std::string_view plain = "abcdefghijklmnopqrstuvwxyz0123456789-";
+  if (name.empty() || name.find_first_not_of(plain) != std::string::npos)
+    wrong("a part with the name '" + name + "'");
+  return name;
+}
+
 StorePart parse_part_entry(const StoreJson& json) {
   StorePart out;
-  out.name = json.at("name");
-  const std::string_view plain = "abcdefghijklmnopqrstuvwxyz0123456789-";
-  if (out.name.empty() || out.name.find_first_not_of(plain) != std::string::npos)
-    wrong("a part with the name '" + out.name + "'");
+  out.name = part_name(json.at("name"));
   out.length = json.at("length");
   out.granules = json.at("objects");
   out.sources = json.at("granules");
@@ -293,7 +298,11 @@ Result<std::string> manifest_json(const StoreManifest& m) {
            ",\n\"next_part\":" + std::to_string(m.next_part) + ",\"parts\":[";
     for (size_t i = 0; i < m.parts.size(); ++i)
       out += (i == 0 ? "\n" : ",\n") + part_entry(m.parts[i]).dump();
-    return out + "]}\n";
+    out += "]";
+    for (size_t i = 0; i < m.superseded.size(); ++i)
+      out += (i == 0 ? ",\n\"superseded\":[" : ",") +
+             StoreJson::array({m.superseded[i].name, m.superseded[i].since_unix_s}).dump();
+    return out + (m.superseded.empty() ? "}\n" : "]}\n");
   });
 }
 
@@ -322,6 +331,8 @@ Result<StoreManifest> parse_manifest(ByteSpan text, const std::vector<std::strin
       if (__builtin_add_overflow(length, out.parts.back().length, &length))
         wrong("parts that are too long");
     }
+    for (const StoreJson& part : in.value("superseded", StoreJson::array()))
+      out.superseded.push_back({part_name(part.at(0)), part.at(1)});
     ReferenceTree tree;
     UPWELL_CHECK(add_zmetadata(tree, text));
     UPWELL_CHECK(tree.parse(drop));

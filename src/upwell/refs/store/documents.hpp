@@ -5,8 +5,6 @@
 
 namespace upwell::refs {
 
-/// Same manifest, same bytes.
-Result<std::string> manifest_json(const StoreManifest& manifest);
 /// kInvalidData names what is wrong; kUnsupported a version that is not read. Arrays in `drop` are
 /// left out; those that cannot be understood are in `problems`.
 Result<StoreManifest> parse_manifest(ByteSpan text, const std::vector<std::string>& drop,

@@ -1,15 +1,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <unordered_map>
 
 #include "base/parallel.hpp"
+#include "io/digest.hpp"
 #include "refs/store/part_columns.hpp"
 
 namespace upwell::refs {
 namespace {
 
 constexpr size_t kPartsAtOnce = 8;
+
+constexpr uint64_t kManifestFront = 256 << 10;  // most are smaller: one round trip
+constexpr int kManifestReads = 20;              // until bytes and ETag belong together
+constexpr std::chrono::milliseconds kManifestPause{100};
 
 class StoreOpener {
  public:
@@ -103,6 +110,37 @@ class StoreOpener {
   std::unordered_map<std::string, Array*> arrays_;
 };
 
+struct ManifestText {
+  std::string name;  // URL
+  SharedBytes bytes;
+  std::string etag;
+};
+
+Result<ManifestText> read_manifest_text(io::Session& session, const std::string& url) {
+  std::string name = io::normal_url(url);
+  if (!name.ends_with(kManifest)) name += std::string(name.ends_with('/') ? "" : "/") + kManifest;
+  UPWELL_TRY(io::Front front, session.front(name, kManifestFront));
+  if (front.bytes.size() < front.info.size) {
+    UPWELL_TRY(front.bytes, session.read_one(name));
+  }
+  return ManifestText{std::move(name), std::move(front.bytes), std::move(front.info.etag)};
+}
+
+/// Services that keep an object's ETag beside its bytes may answer with the new ETag and the old
+/// bytes while it is replaced: a change of those, under that ETag, would undo another run's.
+bool is_md5_of(const ManifestText& text) {
+  return text.etag == '"' + io::hex_digest(io::DigestKind::kMd5, text.bytes.span()) + '"';
+}
+
+Result<StoreManifest> manifest_of(const ManifestText& text) {
+  std::vector<Problem> problems;
+  std::vector<std::string> dropped;
+  auto manifest = parse_manifest(text.bytes.span(), {}, problems, dropped);
+  if (!manifest) return fail(std::move(manifest).error().with(text.name));
+  manifest->etag = text.etag;
+  return manifest;
+}
+
 }  // namespace
 
 Result<Dataset> open_store(io::Session& session, const std::string& base, ByteSpan manifest,
@@ -111,14 +149,24 @@ Result<Dataset> open_store(io::Session& session, const std::string& base, ByteSp
 }
 
 Result<StoreManifest> read_manifest(io::Session& session, const std::string& url) {
-  std::string name = io::normal_url(url);
-  if (!name.ends_with(kManifest)) name += std::string(name.ends_with('/') ? "" : "/") + kManifest;
-  UPWELL_TRY(const SharedBytes text, session.read_one(name));
-  std::vector<Problem> problems;
-  std::vector<std::string> dropped;
-  auto manifest = parse_manifest(text.span(), {}, problems, dropped);
-  if (!manifest) return fail(std::move(manifest).error().with(name));
-  return manifest;
+  UPWELL_TRY(const ManifestText text, read_manifest_text(session, url));
+  return manifest_of(text);
+}
+
+Result<StoreManifest> read_manifest_to_change(io::Session& session, const std::string& url) {
+  UPWELL_TRY(ManifestText text, read_manifest_text(session, url));
+  for (int attempt = 0; io::scheme_of(text.name) != "file" && !is_md5_of(text); ++attempt) {
+    if (attempt == kManifestReads)
+      return fail(Code::kUnavailable, text.name + ": other runs keep changing it: try again");
+    std::this_thread::sleep_for(kManifestPause);
+    session.forget(text.name);
+    UPWELL_TRY(ManifestText again, read_manifest_text(session, url));
+    const bool same =
+        again.etag == text.etag && std::ranges::equal(again.bytes.span(), text.bytes.span());
+    text = std::move(again);
+    if (same) break;  // an ETag of another kind
+  }
+  return manifest_of(text);
 }
 
 Result<StoreRecord> record_of_store(io::Session& session, const std::string& url,

@@ -26,6 +26,12 @@ struct StorePart {
   std::vector<std::pair<std::string, uint64_t>> files;  ///< name, size
 };
 
+/// A part that readers of an older manifest may still open.
+struct SupersededPart {
+  std::string name;
+  int64_t since_unix_s = 0;
+};
+
 /// manifest.json. Small, whatever the number of granules; replaced in one step.
 struct StoreManifest {
   uint64_t next_part = 1;            ///< a number that no part has had
@@ -37,6 +43,8 @@ struct StoreManifest {
   std::optional<format::MdsOptions> mds;  ///< of StoreRecord
   Group root;                             ///< arrays without segments
   std::vector<StorePart> parts;           ///< in order along the concat dimension
+  std::vector<SupersededPart> superseded;  ///< in object stores
+  std::string etag;                        ///< of the object that it was read from
 
   uint64_t length() const;
 };
@@ -72,6 +80,27 @@ Result<StorePart> write_part(const std::filesystem::path& directory, const std::
 /// Puts a manifest into `directory` in one step: readers see the old one or the new.
 Result<uint64_t> write_manifest(const std::filesystem::path& directory,
                                 const StoreManifest& manifest);
+/// Same manifest, same bytes.
+Result<std::string> manifest_json(const StoreManifest& manifest);
+
+/// Adds `input` as the last part to those of `next`, and puts the manifest that names it in the
+/// place of `before`, in one step. `before` without an ETag, in an object store: nothing is there.
+/// There, kChanged: another run was faster, and nothing was changed. Parts that no reader needs any
+/// more are removed; what hinders that is a warning.
+Result<StorePart> change_store(io::Session& session, const std::string& location,
+                               const StoreManifest& before, StoreManifest next,
+                               const PartInput& input, std::vector<std::string>& warnings);
+/// Chunks in segments that begin at `begin` of the concat dimension or later.
+uint64_t rows_behind(const Dataset& cube, const std::string& concat, uint64_t begin);
+/// Takes those parts from the end of `next` that a part of `rows` chunks behind them should hold,
+/// too, so that many small additions do not leave many parts.
+std::vector<StorePart> take_small_parts(StoreManifest& next, uint64_t rows);
+
+/// The manifest in an object store; an empty one where there is none.
+Result<StoreManifest> manifest_there(io::Session& session, const std::string& url);
+/// Removes parts that no manifest names from a local store: of runs that were stopped, and those
+/// that the last change made superfluous. Until then readers of the older manifest can open them.
+Result<> sweep_parts(const std::filesystem::path& location, const StoreManifest& manifest);
 
 struct OpenStoreOptions {
   UrlPolicy urls;
@@ -89,8 +118,10 @@ Result<Dataset> open_store(io::Session& session, const std::string& base, ByteSp
 Result<std::pair<uint64_t, uint64_t>> cut_to_longest_uniform(Dataset& cube,
                                                              const StoreManifest& manifest);
 
-/// The manifest of the store at `url`.
+/// The manifest of the store at `url`, as it is now.
 Result<StoreManifest> read_manifest(io::Session& session, const std::string& url);
+/// The same, and certainly that of its ETag.
+Result<StoreManifest> read_manifest_to_change(io::Session& session, const std::string& url);
 /// What other forms of reference sets keep in their member "upwell".
 Result<StoreRecord> record_of_store(io::Session& session, const std::string& url,
                                     const StoreManifest& manifest);

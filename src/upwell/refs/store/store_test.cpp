@@ -2,12 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
 
 #include "base/files.hpp"
 #include "cube/read.hpp"
+#include "io/memory_store.hpp"
 #include "refs/open.hpp"
 
 namespace upwell::refs {
@@ -134,6 +136,99 @@ TEST(OwnForm, GridsWithFewChunksStaySmall) {
   EXPECT_EQ(index.next_stored(kPlaces / 2 + 1), kPlaces - 1);
   EXPECT_EQ(index.at(9)->offset, 9u);
   EXPECT_EQ(index.at(8)->state, ChunkRef::State::kMissing);
+}
+
+TEST(OwnForm, OfTwoWritersInAnObjectStoreOneWins) {
+  io::Session session;
+  session.mount("memory", std::make_shared<io::MemoryStore>());
+  const std::string url = "memory://bucket/cube.upwell", base = url + "/";
+  Dataset cube = cube_of(std::make_shared<MadeUpIndex>(6, 2), {6}, plain_layout({4}));
+  for (const char* name : {"a.nc", "b.nc"})
+    cube.granules->intern("memory://bucket/" + std::string(name));
+  StoreRecord record;
+  record.concat = "time";
+  const ReferenceOutputOptions output;
+  const PartInput input{{{&cube, 0}}, {}, output, 24};
+  std::vector<std::string> warnings;
+  const auto write_upon = [&](const StoreManifest& before) {
+    return change_store(session, url, before, plan_store(cube, record, {}, output), input,
+                        warnings);
+  };
+  auto none = manifest_there(session, url);
+  ASSERT_TRUE(none && none->etag.empty() && none->parts.empty());
+  const auto first = write_upon(*none);
+  ASSERT_TRUE(first) << first.error().to_string();
+  const auto late = write_upon(*none);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Code::kChanged);
+
+  const auto there = manifest_there(session, url);
+  ASSERT_TRUE(there) << there.error().to_string();
+  ASSERT_EQ(there->parts.size(), 1u);
+  EXPECT_EQ(there->parts[0].name, first->name);
+  EXPECT_EQ(there->next_part, 2u);
+  const auto second = write_upon(*there);
+  ASSERT_TRUE(second) << second.error().to_string();
+  // The part of the older manifest stays for its readers; that of the late writer does not.
+  auto now = manifest_there(session, url);
+  ASSERT_TRUE(now && now->superseded.size() == 1);
+  EXPECT_EQ(now->superseded[0].name, first->name);
+  const auto known = [&](const std::string& one) {
+    return one == base + kManifest || one.starts_with(base + first->name + "/") ||
+           one.starts_with(base + second->name + "/");
+  };
+  const auto objects = session.list(base);
+  ASSERT_TRUE(objects);
+  EXPECT_EQ(objects->size(), 1 + first->files.size() + second->files.size());
+  EXPECT_TRUE(std::all_of(objects->begin(), objects->end(), known));
+
+  // A day later it goes.
+  now->superseded[0].since_unix_s -= int64_t{25} * 3600;
+  ASSERT_TRUE(write_upon(*now));
+  const auto left = session.list(base + first->name + "/");
+  EXPECT_TRUE(left && left->empty());
+  EXPECT_TRUE(warnings.empty());
+  auto back = open_source(session, url);
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(back->root.find_array("v")->segments.at(0).chunks->at(5)->offset, 5000u);
+}
+
+/// A service that puts what it is given, whatever the condition.
+class CarelessStore : public io::MemoryStore {
+ public:
+  Result<std::unique_ptr<io::ObjectWriter>> create(const std::string& url) override {
+    UPWELL_TRY(auto writer, MemoryStore::create(url));
+    return std::make_unique<Writer>(std::move(writer));
+  }
+
+ private:
+  struct Writer : io::ObjectWriter {
+    explicit Writer(std::unique_ptr<io::ObjectWriter> to) : below(std::move(to)) {}
+    Result<> write(ByteSpan bytes) override { return below->write(bytes); }
+    Result<io::ObjectInfo> commit(const io::PutCondition& /*condition*/) override {
+      return below->commit({});
+    }
+    std::unique_ptr<io::ObjectWriter> below;
+  };
+};
+
+TEST(OwnForm, AServiceWithoutConditionsIsRefused) {
+  io::Session session;
+  session.mount("memory", std::make_shared<CarelessStore>());
+  Dataset cube = cube_of(std::make_shared<MadeUpIndex>(6, 1), {6}, plain_layout({4}));
+  cube.granules->intern("memory://bucket/a.nc");
+  StoreRecord record;
+  record.concat = "time";
+  const ReferenceOutputOptions output;
+  std::vector<std::string> warnings;
+  const auto written =
+      change_store(session, "memory://bucket/cube.upwell", {}, plan_store(cube, record, {}, output),
+                   {{{&cube, 0}}, {}, output, 24}, warnings);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, Code::kUnsupported);
+  EXPECT_NE(written.error().message.find("If-Match"), std::string::npos);
+  const auto left = session.list("memory://bucket/");
+  EXPECT_TRUE(left && left->empty());
 }
 
 uint64_t resident_kib() {
