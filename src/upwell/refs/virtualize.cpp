@@ -366,7 +366,7 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
                                               ": only Upwell's own form holds granules that "
                                               "differ; name the output NAME.upwell");
     StoreManifest before;
-    if (own && io::scheme_of(report.output) != "file") {
+    if (own && !options.must_be_new && io::scheme_of(report.output) != "file") {
       UPWELL_TRY(before, manifest_there(session, report.output));
     }
     VirtualizeOptions plan = options;
@@ -374,8 +374,7 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     UPWELL_TRY(Dataset cube, combine_sources(session, urls, plan, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
     const StoreRecord record = record_of(report.combine, options.output, options.mds);
-    if (own)
-      return write_own_form(session, output, cube, record, options.output, before, report);
+    if (own) return write_own_form(session, output, cube, record, options.output, before, report);
     form.record = record_json(record);
     return write_output(session, report.output, cube, form, options.record_size,
                         options.must_be_new ? io::PutCondition::absent() : io::PutCondition{},

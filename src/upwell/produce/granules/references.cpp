@@ -37,10 +37,13 @@ std::string template_of(const std::string& output) {
 }
 
 Result<> check_template(const std::string& output) {
-  if (io::scheme_of(output) == "file" || output.ends_with(".json")) return {};
+  if (io::scheme_of(output) == "file" ||
+      !(output.ends_with(".parq") || output.ends_with(".parquet")))
+    return {};
   return fail(Code::kInvalidArgument,
               "--references " + output +
-                  ": in an object store only a set in JSON can be kept up to date (NAME.json)");
+                  ": a set in Parquet in an object store cannot be changed in one step; name it "
+                  "NAME.json or NAME.upwell");
 }
 
 }  // namespace
