@@ -81,6 +81,9 @@ class World:
     def make_grid(self):
         grid = self.root / "grid"
         grid.mkdir(parents=True)
+        n = self.n
+        sizes = [(3 * n, n), (3 * n, n), (n, n), (n, 3 * n), (n, 3 * n)]
+        self.corners = [self.random.uniform(-90, 90, (2, rows + 1, columns + 1)) for rows, columns in sizes]
         self.position = {name: self.random.uniform(-90, 90, self.level_shape).astype("f4") for name in ("XC", "YC", "XG", "YG")}
         for name, values in self.position.items():
             compact(values).astype(">f4").tofile(grid / f"{name}.data")
@@ -95,7 +98,7 @@ class World:
                 nc.createVariable(name, "i1", axes.split(), zlib=True)[:] = values
             nc.createVariable("CS", "f4", ("tile", "j", "i"))[:] = self.cs
             nc.createVariable("SN", "f4", ("tile", "j", "i"))[:] = self.sn
-            self.bounds = self.random.uniform(-90, 90, (2, *self.level_shape, 4)).astype("f4")
+            self.bounds = self.corners_of_cells().astype("f4")
             nc.createVariable("XC_bnds", "f4", ("tile", "j", "i", "nb"))[:] = self.bounds[0]
             nc.createVariable("YC_bnds", "f4", ("tile", "j", "i", "nb"))[:] = self.bounds[1]
             nc.createVariable("Z_bnds", "f4", ("k", "nv"))[:] = np.stack([self.faces[:-1], self.faces[1:]], -1)
@@ -112,6 +115,31 @@ class World:
         lines += [f"  {i + 1:4d} |{name:8s}|{self.levels if deep else 1:3d} |       |{code:10s}|m               |Something"
                   for i, (name, deep, code) in enumerate(DIAGNOSTICS)]
         (grid / "available_diagnostics.log").write_text("\n".join(lines) + "\n")
+
+    def corners_of_cells(self):
+        """XC_bnds and YC_bnds, [2][13][n][n][4], counter-clockwise from the corner of the lowest i and j."""
+        tiles = []
+        for face in self.corners:
+            quads = np.stack([face[:, :-1, :-1], face[:, :-1, 1:], face[:, 1:, 1:], face[:, 1:, :-1]], -1)
+            for j in range(0, quads.shape[1], self.n):
+                tiles += [quads[:, j:j + self.n, i:i + self.n] for i in range(0, quads.shape[2], self.n)]
+        return np.stack(tiles, 1)
+
+    def write_raw_grid(self, kind=">f4"):
+        """What a grid has that does without its netCDF files; open parts of cells in this precision, which a .meta says."""
+        grid = self.root / "grid"
+        for name, wet in (("hFacC", self.wet_centre), ("hFacW", self.wet_west), ("hFacS", self.wet_south)):
+            compact(wet * self.random.uniform(0.2, 1, wet.shape)).astype(kind).tofile(grid / f"{name}.data")
+            sizes = [self.n, TILES * self.n, self.levels]
+            (grid / f"{name}.meta").write_text(
+                f" nDims = [ 3 ];\n dimList = [ {', '.join(f'{s}, 1, {s}' for s in sizes)} ];\n"
+                f" dataprec = [ 'float{8 * int(kind[2])}' ];\n nrecords = [ 1 ];\n")
+        for name, values in (("AngleCS", self.cs), ("AngleSN", self.sn)):
+            compact(values).astype(">f4").tofile(grid / f"{name}.data")
+        for number, face in enumerate(self.corners, 1):
+            fields = np.zeros((16, *face.shape[1:]), ">f8")
+            fields[5], fields[6] = face
+            fields.tofile(grid / f"tile{number:03}.mitgrid")
 
     def make_metadata(self):
         directory = self.root / "metadata"

@@ -1,12 +1,12 @@
 #pragma once
 // The model's grid, as far as mapping needs it. Points are in the order of tiles: tile, j, i.
 
-#include <array>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "io/session.hpp"
+#include "produce/grid/grid_files.hpp"
 
 namespace upwell::produce {
 
@@ -20,18 +20,9 @@ struct NativeGrid {
   uint64_t points() const { return longitude.size(); }
 };
 
-/// Longitude and latitude of the four corners of each point's cell, counter-clockwise from the
-/// south-west of the tile.
-using CellCorners = std::vector<std::array<std::array<double, 2>, 4>>;
-
 /// Reads XC, YC, RAC, DXG, DYG, DRF and hFacC (.data, big endian, compact) below `directory`, a
 /// path or URL. A .meta beside a file says its precision and is checked; without any, all have that
 /// of XC. kInvalidData when sizes disagree; kNotFound names a file that is not there.
 Result<NativeGrid> read_native_grid(io::Session& session, const std::string& directory);
-
-/// Reads XG and YG of tile001.mitgrid to tile005.mitgrid, which unlike XG.data have the corners at
-/// the ends of faces.
-Result<CellCorners> read_cell_corners(io::Session& session, const std::string& directory,
-                                      uint64_t n);
 
 }  // namespace upwell::produce

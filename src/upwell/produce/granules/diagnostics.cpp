@@ -85,10 +85,8 @@ std::map<std::string, Staggering> parse_diagnostics(std::string_view text) {
 }
 
 Result<std::map<std::string, Staggering>> load_diagnostics(io::Session& session,
-                                                           const std::string& grid_location) {
-  std::string url = io::normal_url(grid_location);
-  if (!url.ends_with('/')) url += '/';
-  auto text = session.read_one(url + "available_diagnostics.log");
+                                                           const GridPlace& place) {
+  auto text = session.read_one(place.directory + "available_diagnostics.log");
   if (!text) return fail(std::move(text).error().with("grid"));
   return parse_diagnostics(as_text(text->span()));
 }

@@ -25,8 +25,8 @@ struct Staggering {
 /// (layers, spectral bands), and lines that describe no diagnostic.
 std::map<std::string, Staggering> parse_diagnostics(std::string_view text);
 
-/// Of the grid's directory. kNotFound when there is none.
+/// Of a grid. kNotFound when there is none.
 Result<std::map<std::string, Staggering>> load_diagnostics(io::Session& session,
-                                                           const std::string& grid_location);
+                                                           const GridPlace& place);
 
 }  // namespace upwell::produce

@@ -1,41 +1,15 @@
 #include "produce/granules/grid.hpp"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
-#include "cube/read.hpp"
 #include "io/digest.hpp"
-#include "refs/open.hpp"
+#include "produce/factors/mapper.hpp"
+#include "produce/grid/grid_files.hpp"
 
 namespace upwell::produce {
 namespace {
-
-/// A directory with the names of what lies in it.
-struct Listing {
-  std::string location;  ///< ends in '/'
-  std::vector<std::string> names;
-
-  bool has(const std::string& name) const {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  }
-  /// The first *WORD*.nc.
-  std::optional<std::string> netcdf_with(std::string_view word) const {
-    for (const std::string& name : names) {
-      if (name.ends_with(".nc") && name.find(word) != std::string::npos) return location + name;
-    }
-    return {};
-  }
-};
-
-Result<Listing> list_grid(io::Session& session, const std::string& location) {
-  Listing listing{io::normal_url(location), {}};
-  if (!listing.location.ends_with('/')) listing.location += '/';
-  auto names = session.list_directory(listing.location);
-  if (!names) return fail(std::move(names).error().with("grid " + location));
-  listing.names = std::move(*names);
-  return listing;
-}
 
 Values float_values(Shape shape) {
   Values values{DataType::floating(4), std::move(shape), {}, {}};
@@ -50,57 +24,37 @@ std::span<const float> floats_of(const Values& values) {
   return {reinterpret_cast<const float*>(values.data.data()), values.count()};
 }
 
-Values to_floats(const Values& values) {
-  Values out = float_values(values.shape);
-  std::span<float> floats = floats_of(out);
-  for (size_t i = 0; i < floats.size(); ++i) floats[i] = static_cast<float>(values.number(i));
-  return out;
-}
-
 SharedValues share(Values values) { return std::make_shared<const Values>(std::move(values)); }
 
-/// A netCDF file of the grid.
-class GridFile {
- public:
-  static Result<GridFile> open(io::Session& session, const std::string& url) {
-    auto dataset = refs::open_source(session, url);
-    if (!dataset) return fail(std::move(dataset).error().with("grid"));
-    return GridFile(session, url, std::move(*dataset));
-  }
+std::string digest_of(const ModelGrid& grid) {
+  std::string all;
+  const auto add = [&](ByteSpan bytes) { all += io::hex_digest(io::DigestKind::kSha256, bytes); };
+  for (const SharedValues& values : {grid.xc, grid.yc, grid.xg, grid.yg, grid.xc_bounds,
+                                     grid.yc_bounds, grid.z, grid.zp1, grid.z_bounds})
+    add(values->data);
+  for (const std::vector<uint8_t>* mask : {&grid.wet_centre, &grid.wet_west, &grid.wet_south})
+    add(*mask);
+  for (const std::vector<float>* angle : {&grid.cs, &grid.sn})
+    add({reinterpret_cast<const uint8_t*>(angle->data()), angle->size() * sizeof(float)});
+  return io::hex_digest(io::DigestKind::kSha256, as_bytes(all));
+}
 
-  bool has(const std::string& name) const { return dataset_.root.find_array(name) != nullptr; }
+/// Depths of faces, of which the upper ones of the cells are all but the last.
+void set_faces(Values faces, ModelGrid& grid) {
+  const uint64_t levels = grid.levels;
+  Values upper = float_values({levels}), lower = float_values({levels});
+  std::copy_n(floats_of(faces).begin(), levels, floats_of(upper).begin());
+  std::copy_n(floats_of(faces).begin() + 1, levels, floats_of(lower).begin());
+  grid.zl = share(std::move(upper));
+  grid.zu = share(std::move(lower));
+  grid.zp1 = share(std::move(faces));
+}
 
-  Result<Values> read(const std::string& name) const {
-    const Array* array = dataset_.root.find_array(name);
-    if (array == nullptr) return fail(Code::kInvalidData, url_ + ": has no variable " + name);
-    auto values = read_raw(*session_, dataset_, *array);
-    if (!values) return fail(std::move(values).error().with(url_));
-    return values;
-  }
-  Result<Values> read_floats(const std::string& name, const Shape& shape) const {
-    UPWELL_TRY(Values values, read(name));
-    if (values.shape != shape)
-      return fail(Code::kInvalidData, url_ + ": " + name + " is of another size than the grid");
-    if (values.type == DataType::floating(4)) return values;
-    return to_floats(values);
-  }
-
-  const std::string& url() const { return url_; }
-
- private:
-  GridFile(io::Session& session, std::string url, Dataset dataset)
-      : session_(&session), url_(std::move(url)), dataset_(std::move(dataset)) {}
-
-  io::Session* session_;
-  std::string url_;
-  Dataset dataset_;
-};
-
-/// What a directory of the grid has, raw or in its netCDF file.
+/// What a directory of the grid has in its netCDF file; positions and depths also as they are raw.
 class NativeSource {
  public:
-  NativeSource(io::Session& session, Listing listing, GridFile file)
-      : session_(session), listing_(std::move(listing)), file_(std::move(file)) {}
+  NativeSource(io::Session& session, GridPlace place, GridFile file)
+      : session_(session), place_(std::move(place)), file_(std::move(file)) {}
 
   Result<ModelGrid> load() {
     ModelGrid grid;
@@ -128,19 +82,6 @@ class NativeSource {
   }
 
  private:
-  static std::string digest_of(const ModelGrid& grid) {
-    std::string all;
-    const auto add = [&](ByteSpan bytes) { all += io::hex_digest(io::DigestKind::kSha256, bytes); };
-    for (const SharedValues& values : {grid.xc, grid.yc, grid.xg, grid.yg, grid.xc_bounds,
-                                       grid.yc_bounds, grid.z, grid.zp1, grid.z_bounds})
-      add(values->data);
-    for (const std::vector<uint8_t>* mask : {&grid.wet_centre, &grid.wet_west, &grid.wet_south})
-      add(*mask);
-    for (const std::vector<float>* angle : {&grid.cs, &grid.sn})
-      add({reinterpret_cast<const uint8_t*>(angle->data()), angle->size() * sizeof(float)});
-    return io::hex_digest(io::DigestKind::kSha256, as_bytes(all));
-  }
-
   Result<> find_sizes(ModelGrid& grid) {
     UPWELL_TRY(mask_, file_.read("maskC"));
     const Shape& shape = mask_.shape;
@@ -154,7 +95,7 @@ class NativeSource {
   }
 
   Result<SharedValues> horizontal(const std::string& name, const Shape& shape) {
-    if (!listing_.has(name + ".data")) {
+    if (!place_.has(name + ".data")) {
       UPWELL_TRY(Values values, file_.read_floats(name, shape));
       return share(std::move(values));
     }
@@ -168,7 +109,7 @@ class NativeSource {
   }
 
   Result<SharedBytes> read_whole(const std::string& name, uint64_t count) {
-    const std::string url = listing_.location + name + ".data";
+    const std::string url = place_.directory + name + ".data";
     auto raw = session_.read_one(url);
     if (!raw) return fail(std::move(raw).error().with("grid"));
     if (raw->size() != count * sizeof(float)) {
@@ -182,22 +123,17 @@ class NativeSource {
   Result<> load_depths(ModelGrid& grid) {
     const uint64_t levels = grid.levels;
     Values z, zp1;
-    if (listing_.has("RC.data") && listing_.has("RF.data")) {
+    if (place_.has("RC.data") && place_.has("RF.data")) {
       UPWELL_TRY(z, profile("RC", levels));
       UPWELL_TRY(zp1, profile("RF", levels + 1));
     } else {
       UPWELL_TRY(z, file_.read_floats("Z", {levels}));
       UPWELL_TRY(zp1, file_.read_floats("Zp1", {levels + 1}));
     }
-    Values zl = float_values({levels}), zu = float_values({levels});
-    std::copy_n(floats_of(zp1).begin(), levels, floats_of(zl).begin());
-    std::copy_n(floats_of(zp1).begin() + 1, levels, floats_of(zu).begin());
     UPWELL_TRY(Values bounds, file_.read_floats("Z_bnds", {levels, 2}));
     grid.z = share(std::move(z));
-    grid.zp1 = share(std::move(zp1));
-    grid.zl = share(std::move(zl));
-    grid.zu = share(std::move(zu));
     grid.z_bounds = share(std::move(bounds));
+    set_faces(std::move(zp1), grid);
     return {};
   }
 
@@ -231,9 +167,138 @@ class NativeSource {
   }
 
   io::Session& session_;
-  Listing listing_;
+  GridPlace place_;
   GridFile file_;
   Values mask_;
+};
+
+/// A grid of nothing but MITgcm's own files.
+class RawSource {
+ public:
+  RawSource(io::Session& session, const GridPlace& place) : session_(session), place_(place) {}
+
+  Result<ModelGrid> load() {
+    UPWELL_CHECK(check_files());
+    std::vector<std::string> names{"XC", "YC", "XG", "YG", "RC", "RF"};
+    const bool angles = place_.has("AngleCS.data") && place_.has("AngleSN.data");
+    if (angles) names.insert(names.end(), {"AngleCS", "AngleSN"});
+    UPWELL_TRY(const std::vector<GridField> fields,
+               read_grid_fields(session_, place_.directory, names));
+    UPWELL_TRY(const auto shape, llc_shape(fields[0].data.size()));
+    ModelGrid grid;
+    grid.n = static_cast<uint32_t>(shape.second);
+    grid.levels = static_cast<uint32_t>(fields[4].size());
+    UPWELL_TRY(grid.xc, horizontal(fields[0], names[0], grid.n));
+    UPWELL_TRY(grid.yc, horizontal(fields[1], names[1], grid.n));
+    UPWELL_TRY(grid.xg, horizontal(fields[2], names[2], grid.n));
+    UPWELL_TRY(grid.yg, horizontal(fields[3], names[3], grid.n));
+    UPWELL_CHECK(set_depths(fields[4], fields[5], grid));
+    if (angles) {
+      UPWELL_TRY(grid.cs, in_tiles(fields[6], names[6], grid.n));
+      UPWELL_TRY(grid.sn, in_tiles(fields[7], names[7], grid.n));
+    }
+    UPWELL_CHECK(set_bounds(grid));
+    UPWELL_TRY(grid.wet_centre, wet("hFacC", grid));
+    UPWELL_TRY(grid.wet_west, wet("hFacW", grid));
+    UPWELL_TRY(grid.wet_south, wet("hFacS", grid));
+    grid.digest = digest_of(grid);
+    return grid;
+  }
+
+ private:
+  /// All that is missing, at once.
+  Result<> check_files() const {
+    std::vector<std::string> missing;
+    for (const char* name :
+         {"XC.data", "YC.data", "XG.data", "YG.data", "RC.data", "RF.data", "hFacC.data",
+          "hFacW.data", "hFacS.data", "tile001.mitgrid", "tile002.mitgrid", "tile003.mitgrid",
+          "tile004.mitgrid", "tile005.mitgrid"}) {
+      if (!place_.has(name)) missing.emplace_back(name);
+    }
+    if (missing.empty()) return {};
+    return fail(Code::kNotFound,
+                fmt::format("grid {}: no file *native*.nc, and of the files that do without it "
+                            "these are missing: {}",
+                            place_.location, fmt::join(missing, ", ")));
+  }
+
+  Result<> wrong_size(const std::string& name, const GridField& field, uint64_t wanted) const {
+    return fail(Code::kInvalidData,
+                fmt::format("grid: {}{}.data: {} values of {} bytes, where the grid has {}",
+                            place_.directory, name, field.size(), field.width, wanted));
+  }
+
+  Result<std::vector<float>> in_tiles(const GridField& field, const std::string& name,
+                                      uint64_t n) const {
+    const uint64_t points = kLlcTiles * n * n;
+    if (field.data.size() != points * field.width)
+      return fail(wrong_size(name, field, points).error());
+    std::vector<float> tiles(points);
+    for (uint64_t p = 0; p < points; ++p)
+      tiles[p] = static_cast<float>(field[compact_position(p, n)]);
+    return tiles;
+  }
+
+  Result<SharedValues> horizontal(const GridField& field, const std::string& name,
+                                  uint64_t n) const {
+    UPWELL_TRY(const std::vector<float> tiles, in_tiles(field, name, n));
+    Values values = float_values({kLlcTiles, n, n});
+    std::copy(tiles.begin(), tiles.end(), floats_of(values).begin());
+    return share(std::move(values));
+  }
+
+  Result<> set_depths(const GridField& centres, const GridField& faces, ModelGrid& grid) const {
+    const uint64_t levels = grid.levels;
+    if (levels == 0 || centres.data.size() % centres.width != 0)
+      return wrong_size("RC", centres, levels);
+    if (faces.data.size() != (levels + 1) * faces.width) return wrong_size("RF", faces, levels + 1);
+    Values z = float_values({levels}), zp1 = float_values({levels + 1});
+    Values bounds = float_values({levels, 2});
+    for (uint64_t k = 0; k <= levels; ++k) floats_of(zp1)[k] = static_cast<float>(faces[k]);
+    for (uint64_t k = 0; k < levels; ++k) {
+      floats_of(z)[k] = static_cast<float>(centres[k]);
+      floats_of(bounds)[2 * k] = floats_of(zp1)[k];
+      floats_of(bounds)[2 * k + 1] = floats_of(zp1)[k + 1];
+    }
+    grid.z = share(std::move(z));
+    grid.z_bounds = share(std::move(bounds));
+    set_faces(std::move(zp1), grid);
+    return {};
+  }
+
+  Result<> set_bounds(ModelGrid& grid) const {
+    auto corners = read_cell_corners(session_, place_.directory, grid.n);
+    if (!corners) return fail(std::move(corners).error().with("grid"));
+    const Shape shape{kLlcTiles, grid.n, grid.n, 4};
+    Values x = float_values(shape), y = float_values(shape);
+    for (uint64_t p = 0; p < corners->size(); ++p) {
+      for (uint64_t c = 0; c < 4; ++c) {
+        floats_of(x)[4 * p + c] = static_cast<float>((*corners)[p][c][0]);
+        floats_of(y)[4 * p + c] = static_cast<float>((*corners)[p][c][1]);
+      }
+    }
+    grid.xc_bounds = share(std::move(x));
+    grid.yc_bounds = share(std::move(y));
+    return {};
+  }
+
+  /// Water is where any part of a cell, or of its face, is open.
+  Result<std::vector<uint8_t>> wet(const std::string& name, const ModelGrid& grid) const {
+    UPWELL_TRY(const std::vector<GridField> read,
+               read_grid_fields(session_, place_.directory, {"XC", name}));
+    const GridField& open = read[1];
+    const uint64_t points = level_values(grid.n), all = points * grid.levels;
+    if (open.data.size() != all * open.width) return fail(wrong_size(name, open, all).error());
+    std::vector<uint8_t> wet(all);
+    for (uint64_t level = 0; level < grid.levels; ++level) {
+      for (uint64_t p = 0; p < points; ++p)
+        wet[level * points + p] = open[level * points + compact_position(p, grid.n)] > 0;
+    }
+    return wet;
+  }
+
+  io::Session& session_;
+  const GridPlace& place_;
 };
 
 }  // namespace
@@ -252,21 +317,17 @@ const std::vector<uint8_t>& ModelGrid::wet(Point point) const {
   }
 }
 
-Result<ModelGrid> load_model_grid(io::Session& session, const std::string& location) {
-  UPWELL_TRY(Listing listing, list_grid(session, location));
-  const std::optional<std::string> url = listing.netcdf_with("native");
-  if (!url)
-    return fail(Code::kNotFound, "grid " + location + ": no file *native*.nc in this directory");
+Result<ModelGrid> load_model_grid(io::Session& session, const GridPlace& place) {
+  const std::optional<std::string> url = place.netcdf_with("native");
+  if (!url) return RawSource(session, place).load();
   UPWELL_TRY(GridFile file, GridFile::open(session, *url));
-  return NativeSource(session, std::move(listing), std::move(file)).load();
+  return NativeSource(session, place, std::move(file)).load();
 }
 
-Result<LatLonCoordinates> load_latlon_coordinates(io::Session& session,
-                                                  const std::string& location) {
-  UPWELL_TRY(Listing listing, list_grid(session, location));
-  const std::optional<std::string> url = listing.netcdf_with("latlon");
-  if (!url)
-    return fail(Code::kNotFound, "grid " + location + ": no file *latlon*.nc in this directory");
+Result<std::optional<LatLonCoordinates>> load_latlon_coordinates(io::Session& session,
+                                                                 const GridPlace& place) {
+  const std::optional<std::string> url = place.netcdf_with("latlon");
+  if (!url) return std::optional<LatLonCoordinates>{};
   UPWELL_TRY(GridFile file, GridFile::open(session, *url));
   LatLonCoordinates grid;
   for (const auto& [name, values] :
@@ -275,7 +336,17 @@ Result<LatLonCoordinates> load_latlon_coordinates(io::Session& session,
     UPWELL_TRY(Values read, file.read(name));
     *values = share(to_floats(read));
   }
-  return grid;
+  return std::optional(std::move(grid));
+}
+
+LatLonCoordinates latlon_coordinates(const LatLonGrid& target, const ModelGrid& grid) {
+  const auto axis = [](const std::vector<double>& degrees) {
+    Values values = float_values({degrees.size()});
+    std::transform(degrees.begin(), degrees.end(), floats_of(values).begin(),
+                   [](double d) { return static_cast<float>(d); });
+    return share(std::move(values));
+  };
+  return {axis(target.latitude), axis(target.longitude), grid.z};
 }
 
 }  // namespace upwell::produce

@@ -8,7 +8,9 @@
 
 #include "cube/values.hpp"
 #include "io/session.hpp"
+#include "produce/factors/factors.hpp"
 #include "produce/granules/llc.hpp"
+#include "produce/grid/grid_place.hpp"
 
 namespace upwell::produce {
 
@@ -37,18 +39,23 @@ struct ModelGrid {
   std::string digest;  ///< of all of it
 };
 
-/// The target of lat-lon granules, from the *latlon*.nc in the grid's directory.
+/// The target of lat-lon granules.
 struct LatLonCoordinates {
   SharedValues latitude, longitude;  ///< of cell centres
   SharedValues z;                    ///< [levels]
 };
 
-/// Reads a grid's directory (or URL of one): the first *native*.nc in it, with masks, bounds and
-/// angles; and XC, YC, XG, YG, RC and RF as MITgcm wrote them, which win where both are there, as
-/// in EDP. Errors name the file and what it lacks; two files that disagree in size are
-/// kInvalidData.
-Result<ModelGrid> load_model_grid(io::Session& session, const std::string& location);
-Result<LatLonCoordinates> load_latlon_coordinates(io::Session& session,
-                                                  const std::string& location);
+/// Reads a grid. Where it has a *native*.nc, masks, bounds and angles come from the first of these;
+/// XC, YC, XG, YG, RC and RF as MITgcm wrote them win where both are there, as in EDP. Without such
+/// a file all comes from MITgcm's own: masks from hFacC, hFacW and hFacS, bounds from the corners
+/// in tile001.mitgrid to tile005.mitgrid and from RF, angles from AngleCS and AngleSN. Errors name
+/// the file and what it lacks; kNotFound names all files that are missing; files that disagree in
+/// size are kInvalidData.
+Result<ModelGrid> load_model_grid(io::Session& session, const GridPlace& place);
+/// Of the first *latlon*.nc; nullopt when there is none.
+Result<std::optional<LatLonCoordinates>> load_latlon_coordinates(io::Session& session,
+                                                                 const GridPlace& place);
+/// Of the factors' target, and the model's depths.
+LatLonCoordinates latlon_coordinates(const LatLonGrid& target, const ModelGrid& grid);
 
 }  // namespace upwell::produce

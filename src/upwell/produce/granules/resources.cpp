@@ -27,11 +27,17 @@ Result<Mapper> load_mapper(io::Session& session, const std::string& location) {
 }  // namespace
 
 Shared<ModelGrid>::Made Resources::native_grid(const std::string& location) {
-  return native_grids_.get(location, [&] { return load_model_grid(session_, location); });
+  return native_grids_.get(location, [&]() -> Result<ModelGrid> {
+    UPWELL_TRY(const GridPlace place, places_.find(location));
+    return load_model_grid(session_, place);
+  });
 }
 
 Shared<Diagnostics>::Made Resources::diagnostics(const std::string& grid_location) {
-  return diagnostics_.get(grid_location, [&] { return load_diagnostics(session_, grid_location); });
+  return diagnostics_.get(grid_location, [&]() -> Result<Diagnostics> {
+    UPWELL_TRY(const GridPlace place, places_.find(grid_location));
+    return load_diagnostics(session_, place);
+  });
 }
 
 Shared<Metadata>::Made Resources::metadata(const std::string& location) {
@@ -73,18 +79,21 @@ Shared<Frame>::Made Resources::latlon_frame(const std::string& grid, const std::
                                             const std::string& metadata, bool is_3d) {
   const std::string key = fmt::format("{}\n{}\n{}\n{}", grid, factors, metadata, is_3d);
   return frames_.get(key, [&]() -> Result<Frame> {
-    UPWELL_TRY(LatLonCoordinates coordinates, load_latlon_coordinates(session_, grid));
+    UPWELL_TRY(const GridPlace place, places_.find(grid));
+    UPWELL_TRY(std::optional<LatLonCoordinates> said, load_latlon_coordinates(session_, place));
     UPWELL_TRY(std::shared_ptr<const Mapper> mapper, this->mapper(factors));
+    UPWELL_TRY(std::shared_ptr<const ModelGrid> native, native_grid(grid));
     UPWELL_TRY(std::shared_ptr<const Metadata> records, this->metadata(metadata));
     const FactorsHead& head = mapper->factors().head();
     const LatLonBounds bounds{bounds_of(head.grid.latitude_bounds),
                               bounds_of(head.grid.longitude_bounds), bounds_of(head.depth_bounds)};
+    const LatLonCoordinates coordinates = said ? *said : latlon_coordinates(head.grid, *native);
     if (coordinates.latitude->count() != head.grid.rows() ||
         coordinates.longitude->count() != head.grid.columns() ||
         (is_3d && coordinates.z->count() != head.levels()))
       return fail(Code::kInvalidData,
-                  fmt::format("{}: the factors are for another grid than the *latlon*.nc of {}",
-                              factors, grid));
+                  fmt::format("{}: the factors are for another grid than {} of {}", factors,
+                              said ? "the *latlon*.nc" : "the model's", grid));
     return produce::latlon_frame(coordinates, bounds, *records, is_3d);
   });
 }

@@ -12,6 +12,7 @@
 #include "produce/granules/frame.hpp"
 #include "produce/granules/grid.hpp"
 #include "produce/granules/metadata.hpp"
+#include "produce/grid/grid_place.hpp"
 
 namespace upwell::produce {
 
@@ -55,7 +56,7 @@ using Diagnostics = std::map<std::string, Staggering>;
 /// Everything is named by location, as in the tasks. Thread-safe.
 class Resources {
  public:
-  explicit Resources(io::Session& session) : session_(session) {}
+  explicit Resources(io::Session& session) : session_(session), places_(session) {}
 
   io::Session& session() const { return session_; }
   Shared<ModelGrid>::Made native_grid(const std::string& location);
@@ -74,6 +75,7 @@ class Resources {
 
  private:
   io::Session& session_;
+  GridPlaces places_;
   Shared<ModelGrid> native_grids_;
   Shared<Diagnostics> diagnostics_;
   Shared<Metadata> metadata_;
