@@ -22,7 +22,7 @@ def corners_of_faces(n):
     with np.errstate(invalid="ignore", divide="ignore"):
         angle = np.where(np.abs(u) >= np.abs(v), 45 * v / u + np.where(u < 0, 180, 0), 90 * np.sign(v) - 45 * u / v)
     angle = np.where(r == 0, 0, angle)
-    faces.append((angle + 97, 90 - (90 - CAP) * r))
+    faces.append((angle + 187, 90 - (90 - CAP) * r))
     # Faces 4 and 5 are turned: i southwards, j eastwards.
     faces += [tuple(x.T for x in np.meshgrid(west + along, up[::-1])) for west in (142, 232)]
     return [((lon + 180) % 360 - 180, lat) for lon, lat in faces]
