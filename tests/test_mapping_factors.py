@@ -11,9 +11,11 @@ import os
 import pickle
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import llc_grid
+import netCDF4
 import numpy as np
 import pytest
 import scipy.sparse
@@ -339,3 +341,172 @@ def test_real_grid_keeps_the_integral(tmp_path, real_grid):
         ocean = np.unpackbits(file["ocean"][k], bitorder="little").astype(bool)
         wet = llc_grid.tiles(hfac[k]).ravel() > 0
         assert abs((out * area)[ocean].sum() / (rac * values)[wet].sum() - 1) < 1e-12
+
+
+# --- As edp_create_factors ----------------------------------------------------------------------------------------------
+
+CONFIGURATION = """
+ecco_version: 'V0'
+num_vertical_levels: 4
+latlon_grid_resolution: 10
+latlon_grid_area_extent: [-180.0, 90.0, 180.0, -90.0]
+custom_grid_and_factors: False
+ecco_grid_dir: ''
+mapping_factors_dir: ''
+"""
+
+
+@pytest.fixture
+def production(tmp_path):
+    """A working directory as EDP's is: configuration and grid; the grid as ECCO's netCDF file too."""
+    place = tmp_path / "ecco_grids/V0"
+    llc_grid.write_grid(place, smooth=True)
+    (tmp_path / "config.yaml").write_text(CONFIGURATION)
+    write_netcdf_grid(place, tmp_path / "GRID_GEOMETRY_native.nc")
+    return tmp_path
+
+
+def write_netcdf_grid(place, path):
+    def field(name, levels=1):
+        values = np.fromfile(place / f"{name}.data", ">f4").astype("f4")
+        return llc_grid.tiles(values.reshape(levels, -1))
+    with netCDF4.Dataset(path, "w") as nc:
+        for name, size in dict(k=4, tile=13, j=6, i=6, nb=4).items():
+            nc.createDimension(name, size)
+        for name, raw in (("XC", "XC"), ("YC", "YC"), ("rA", "RAC"), ("dxG", "DXG"), ("dyG", "DYG")):
+            nc.createVariable(name, "f4", ("tile", "j", "i"))[:] = field(raw)[0]
+        nc.createVariable("hFacC", "f4", ("k", "tile", "j", "i"), zlib=True)[:] = field("hFacC", 4)
+        nc.createVariable("drF", "f4", ("k",))[:] = np.fromfile(place / "DRF.data", ">f4")
+        corners = []
+        for lon, lat in llc_grid.corners_of_faces(6):
+            for j in range(0, lon.shape[0] - 1, 6):
+                for i in range(0, lon.shape[1] - 1, 6):
+                    part = np.stack([lon, lat])[:, j:j + 7, i:i + 7]
+                    corners.append(np.stack([part[:, :-1, :-1], part[:, :-1, 1:], part[:, 1:, 1:], part[:, 1:, :-1]], -1))
+        for axis, name in enumerate(("XC_bnds", "YC_bnds")):
+            nc.createVariable(name, "f8", ("tile", "j", "i", "nb"))[:] = [c[axis] for c in corners]
+
+
+def create(place, *arguments, status=0, program="edp_create_factors"):
+    command = [str(Path(UPWELL).parent / program), *map(str, arguments)]
+    run = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300)
+    assert run.returncode == status, f"{command}\nstatus {run.returncode}\n{run.stdout}{run.stderr}"
+    return run.stdout if status == 0 else run.stderr
+
+
+def same_factors(a, b):
+    assert "equal to" in factors(a, "--compare", b)
+
+
+def test_names_of_edp_are_installed():
+    for name in ("edp_create_factors", "edp_create_job_task_list", "edp_generate_dataproducts", "edp_generate_datasets",
+                 "edp_subset_tasklists"):
+        assert (Path(UPWELL).parent / name).is_symlink(), name
+
+
+def test_options_of_2024(production):
+    text = create(production, "--cfgfile", "config.yaml", "--workingdir", ".", "--dims", "2", "3", "-l", "INFO")
+    assert "18 x 36 cells" in text
+    made = production / "mapping_factors/V0/factors.npz"
+    factors(production / "ecco_grids/V0", "--resolution", "10", "-o", production / "wanted.npz")
+    same_factors(made, production / "wanted.npz")
+
+
+@pytest.mark.parametrize("option", ["--cfgfile", "--ecco_cfg_loc"])
+def test_options_of_2026(production, option):
+    with open(production / "config.yaml", "a") as config:
+        config.write("latlon_effective_grid_radius: null\nlatlon_grid_radius_method: 'method_2'\n")
+    arguments = [option, "config.yaml", "--grid_file", "GRID_GEOMETRY_native.nc", "--output_dir", "factors", "2", "3", "--log", "INFO"]
+    create(production, *arguments)
+    made = production / "factors/factors.npz"
+    factors(production / "ecco_grids/V0", "--resolution", "10", "--radius", "method_2", "-o", production / "wanted.npz")
+    same_factors(made, production / "wanted.npz")
+    before = made.stat().st_mtime_ns
+    assert "opened and checked" in create(production, *arguments) and made.stat().st_mtime_ns == before
+    create(production, *arguments, "--force")
+    assert made.stat().st_mtime_ns > before
+    text = (production / "config.yaml").read_text().replace("resolution: 10", "resolution: 20")
+    (production / "config.yaml").write_text(text)
+    assert "--force makes it again" in create(production, *arguments, status=73)
+
+
+def test_a_radius_in_kilometres(production):
+    with open(production / "config.yaml", "a") as config:
+        config.write("latlon_effective_grid_radius: 900\n")
+    create(production, "--cfgfile", "config.yaml", "--dims", "2")
+    factors(production / "ecco_grids/V0", "--resolution", "10", "--radius", "900000", "-o", production / "wanted.npz")
+    same_factors(production / "mapping_factors/V0/factors.npz", production / "wanted.npz")
+
+
+def test_the_grid_as_a_netcdf_file_and_in_an_archive(production):
+    raw = production / "ecco_grids/V0"
+    for method in ("bin-average", "conservative"):
+        options = ("--resolution", "10", "--method", method, "--any-wet-in-column")
+        factors(raw, *options, "-o", production / "raw.npz")
+        factors(production / "GRID_GEOMETRY_native.nc", *options, "-o", production / "nc.npz")
+        same_factors(production / "raw.npz", production / "nc.npz")
+    with tarfile.open(production / "grid.tar.gz", "w:gz") as archive:
+        archive.add(raw, "V0")
+    factors(production / "grid.tar.gz", *options, "-o", production / "tar.npz")
+    same_factors(production / "raw.npz", production / "tar.npz")
+
+
+@pytest.mark.parametrize("change, options, status, message", [
+    ("num_vertical_levels: 5", [], 78, "num_vertical_levels is 5, and grid"),
+    ("latlon_grid_resolution: 7", [], 78, "config.yaml:5:26: latlon_grid_area_extent: cells of 7 degrees do not fill"),
+    ("latlon_grid_area_extent: [1, 2, 3]", [], 78, "latlon_grid_area_extent: not [west, north, east, south]"),
+    ("custom_grid_and_factors: True", [], 78, "custom_grid_and_factors"),
+    ("latlon_grid_radius_method: 'method_3'", [], 78, "method_3"),
+    ("latlon_effective_grid_radius: far", [], 78, "latlon_effective_grid_radius: 'far' is not a number"),
+    ("ecco_grid_dir: 'nowhere'", [], 66, "nowhere"),
+    ("", ["--grid_file", "nothing.nc"], 66, "nothing.nc"),
+    ("", ["4"], 64, "dimensions are 2 and 3, not '4'"),
+])
+def test_a_configuration_that_makes_no_factors(production, change, options, status, message):
+    lines = [change if change and line.startswith(change.split(":")[0]) else line for line in CONFIGURATION.splitlines()]
+    lines += [] if change in lines else [change]
+    (production / "config.yaml").write_text("\n".join(lines) + "\n")
+    assert message in create(production, "--cfgfile", "config.yaml", *options, status=status)
+    assert not (production / "mapping_factors").exists()
+
+
+def test_factors_without_input_or_configuration(production):
+    assert "INPUT is missing" in create(production, status=64)
+    assert "go with a configuration" in create(production, "--dims", "2", status=64)
+    assert "there is one INPUT" in create(production, "a", "b", status=64)
+
+
+# --- Cavities under ice shelves ---------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("method", ["nearest", "bin-average", "conservative"])
+def test_any_wet_in_column(tmp_path, method):
+    """Points that are dry at the surface and wet below have values in the layer for columns, as if the surface were wet there."""
+    hfac = llc_grid.write_grid(tmp_path / "grid", smooth=True)
+    wet = hfac > 0
+    cavity = wet[1] & (np.random.default_rng(5).random(wet.shape[1]) < 0.3)
+    hfac[0][cavity] = 0
+    hfac.astype(">f4").tofile(tmp_path / "grid/hFacC.data")
+    options = ("--resolution", "10", "--method", method)
+    factors(tmp_path / "grid", *options, "--any-wet-in-column", "-o", tmp_path / "with.npz")
+    factors(tmp_path / "grid", *options, "-o", tmp_path / "without.npz")
+    column = (hfac > 0).any(0)
+    assert column.sum() > (hfac[0] > 0).sum()
+    hfac[0] = column
+    hfac.astype(">f4").tofile(tmp_path / "grid/hFacC.data")
+    factors(tmp_path / "grid", *options, "-o", tmp_path / "open.npz")
+    field = np.where(column, np.random.default_rng(6).normal(size=len(column)), 0).astype("f4")[None]
+    field.astype(">f4").tofile(tmp_path / "field.data")
+    layers = {}
+    for name, more in (("with", ["--any-wet-in-column"]), ("open", []), ("without", [])):
+        factors(tmp_path / f"{name}.npz", "--map", tmp_path / "field.data", "--map-to", tmp_path / "out.npy", *more)
+        layers[name] = np.load(tmp_path / "out.npy")
+    same_bits(layers["with"], layers["open"])
+    assert np.isfinite(layers["with"]).sum() > np.isfinite(layers["without"]).sum()
+    file = np.load(tmp_path / "with.npz")
+    assert json.loads(file["factors.json"])["any_wet_in_column"] is True
+    assert file["wet"].shape[0] == 5 and file["own_levels"].shape == (6,) and file["depth_bounds"].shape == (4, 2)
+    # Levels are as without it.
+    factors(tmp_path / "with.npz", "--map", tmp_path / "field.data", "--map-to", tmp_path / "out.npy")
+    same_bits(np.load(tmp_path / "out.npy"), layers["without"])
+    assert "has other factors" in factors(tmp_path / "with.npz", "--compare", tmp_path / "without.npz", status=65)
+    assert "--any-wet-in-column" in factors(tmp_path / "without.npz", "--map", tmp_path / "field.data", "--any-wet-in-column", status=64)

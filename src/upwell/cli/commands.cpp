@@ -30,7 +30,8 @@ struct OtherName {
   std::string_view name;
   std::array<const char*, 2> command;
 };
-constexpr std::array<OtherName, 4> kOtherNames{{
+constexpr std::array<OtherName, 5> kOtherNames{{
+    {"edp_create_factors", {"produce", "factors"}},
     {"edp_create_job_task_list", {"produce", "tasks"}},
     {"edp_generate_dataproducts", {"produce", "granules"}},
     {"edp_generate_datasets", {"produce", "granules"}},

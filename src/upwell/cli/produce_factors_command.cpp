@@ -4,12 +4,15 @@
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/command.hpp"
 #include "produce/factors/build.hpp"
+#include "produce/factors/edp_config.hpp"
 #include "produce/factors/factors.hpp"
 #include "produce/factors/mapper.hpp"
 #include "produce/factors/read_edp.hpp"
+#include "produce/grid/grid_place.hpp"
 
 namespace upwell::cli {
 
@@ -19,7 +22,7 @@ void add_produce_factors_command(Program& program, CLI::App* group);
 namespace {
 
 struct FactorsArguments {
-  std::string input;
+  std::vector<std::string> inputs;
   std::string output;
   std::string compare;
   std::string map;
@@ -30,6 +33,14 @@ struct FactorsArguments {
   std::string radius = "method_1";
   double resolution = 0.5;
   std::vector<double> extent{-180, -90, 180, 90};
+  bool any_wet_in_column = false;
+  // As edp_create_factors.
+  std::string cfgfile, ecco_cfg_loc, log_level = "WARNING";
+  std::vector<std::string> dims;
+  bool force = false;
+  produce::EdpFactorsOptions edp;
+
+  std::string input;  ///< what `inputs` come to
 };
 
 constexpr const char* kFactorsFooter =
@@ -42,6 +53,8 @@ constexpr const char* kFactorsFooter =
     "  upwell produce factors mine.npz --compare v4r4.npz         whether both give the same "
     "values\n"
     "  upwell produce factors v4r4.npz --map THETA.data --map-to theta.npy\n"
+    "  edp_create_factors --cfgfile config.yaml --grid_file GRID_GEOMETRY_native.nc --output_dir "
+    "factors 2 3\n"
     "\n"
     "Factors say which points of the model's grid make each cell of a latitude-longitude grid, "
     "level\n"
@@ -49,7 +62,18 @@ constexpr const char* kFactorsFooter =
     "a\n"
     "pickle is executed: numbers, containers and numpy's arrays are read, everything else is "
     "refused\n"
-    "by name.";
+    "by name.\n"
+    "\n"
+    "With --cfgfile or --ecco_cfg_loc it takes the options of edp_create_factors, of 2024 "
+    "(--workingdir "
+    "--dims 2 3)\n"
+    "and of 2026 (--grid_file --output_dir 2 3 --force), also under that name. Grid, cells and "
+    "radius "
+    "are those of\n"
+    "the configuration; the file is OUTPUT_DIR/factors.npz, has all levels whatever the "
+    "dimensions, "
+    "and OUTPUT_DIR is\n"
+    "what tasks may name as ecco_mapping_factors_loc.";
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -67,16 +91,56 @@ Result<produce::SearchRadius> search_radius(const std::string& text) {
   return produce::SearchRadius{Rule::kFixed, metres};
 }
 
-Result<Bytes> build_from_grid(const FactorsArguments& args, Context& context,
-                              const std::string& url) {
+Result<produce::BuildOptions> build_options(const FactorsArguments& args) {
   produce::BuildOptions options;
   const std::vector<double>& e = args.extent;
   UPWELL_TRY(options.grid, produce::regular_grid(args.resolution, e[0], e[1], e[2], e[3]));
   UPWELL_TRY(options.radius, search_radius(args.radius));
-  UPWELL_TRY(const produce::NativeGrid native, produce::read_native_grid(context.session(), url));
+  return options;
+}
+
+/// The model's grid in a netCDF file, or in MITgcm's files in a directory.
+struct GridSource {
+  std::optional<produce::GridFile> file;
+  std::string directory;
+};
+
+Result<GridSource> grid_source(io::Session& session, const std::string& location) {
+  GridSource source;
+  if (location.ends_with(".nc")) {
+    UPWELL_TRY(source.file, produce::GridFile::open(session, io::normal_url(location)));
+    return source;
+  }
+  produce::GridPlaces places(session);
+  UPWELL_TRY(const produce::GridPlace place, places.find(location));
+  if (place.has("XC.data") && place.has("hFacC.data")) {
+    source.directory = place.directory;
+    return source;
+  }
+  const std::optional<std::string> url = place.netcdf_with("native");
+  if (!url)
+    return fail(Code::kNotFound,
+                "grid " + location + ": neither XC.data and hFacC.data nor *native*.nc is there");
+  UPWELL_TRY(source.file, produce::GridFile::open(session, *url));
+  return source;
+}
+
+Result<Bytes> build_from_grid(const FactorsArguments& args, produce::BuildOptions options,
+                              std::optional<int64_t> levels, io::Session& session,
+                              const std::string& location) {
+  UPWELL_TRY(const GridSource source, grid_source(session, location));
+  UPWELL_TRY(const produce::NativeGrid native,
+             source.file ? produce::read_native_grid(*source.file)
+                         : produce::read_native_grid(session, source.directory));
+  if (levels && static_cast<uint64_t>(*levels) != native.wet.size())
+    return fail(Code::kBadConfiguration,
+                fmt::format("num_vertical_levels is {}, and grid {} has {} levels", *levels,
+                            location, native.wet.size()));
+  options.any_wet_in_column = args.any_wet_in_column;
   if (args.method == "conservative") {
     UPWELL_TRY(const produce::CellCorners corners,
-               produce::read_cell_corners(context.session(), url, native.n));
+               source.file ? produce::read_cell_corners(*source.file, native.n)
+                           : produce::read_cell_corners(session, source.directory, native.n));
     return produce::build_conservative(native, corners, options);
   }
   options.method = args.method == "nearest" ? produce::MappingMethod::kNearest
@@ -84,17 +148,85 @@ Result<Bytes> build_from_grid(const FactorsArguments& args, Context& context,
   return produce::build_by_distance(native, options);
 }
 
+/// Whether it is a model's grid, not a directory of factors.
+bool is_grid(io::Session& session, const std::string& location) {
+  if (location.ends_with(".nc")) return true;
+  produce::GridPlaces places(session);
+  const auto place = places.find(location);
+  return place && (place->has("XC.data") || place->netcdf_with("native"));
+}
+
+bool is_archive(const std::string& location) {
+  return location.ends_with(".tar.gz") || location.ends_with(".tgz") || location.ends_with(".tar");
+}
+
 /// What INPUT is: a file of ours is a file; directories are told apart by what lies in them.
 Result<produce::MappingFactors> take_input(const FactorsArguments& args, Context& context) {
   io::Session& session = context.session();
   const std::string url = io::normal_url(args.input);
   if (args.input.ends_with(".npz")) return produce::MappingFactors::open(session, url);
-  const bool is_grid =
-      session.stat(url + (url.ends_with('/') ? "XC.data" : "/XC.data")).has_value();
-  UPWELL_TRY(Bytes file, is_grid ? build_from_grid(args, context, url)
-                                 : produce::convert_edp_factors(session, url));
+  UPWELL_TRY(const produce::BuildOptions options, build_options(args));
+  UPWELL_TRY(Bytes file, is_archive(args.input) || is_grid(session, args.input)
+                             ? build_from_grid(args, options, {}, session, args.input)
+                             : produce::convert_edp_factors(session, url));
   if (!args.output.empty()) UPWELL_CHECK(session.put(io::normal_url(args.output), file));
   return produce::MappingFactors::parse(SharedBytes(std::move(file)));
+}
+
+/// What edp_create_factors makes, from its configuration.
+Result<produce::MappingFactors> take_configuration(FactorsArguments& args, Context& context) {
+  io::Session& session = context.session();
+  const std::string place = args.cfgfile.empty() ? args.ecco_cfg_loc : args.cfgfile;
+  UPWELL_TRY(const SharedBytes text, session.read_one(io::normal_url(place)));
+  UPWELL_TRY(const produce::Config config,
+             produce::Config::parse(std::string(as_text(text.span())), place));
+  UPWELL_TRY(const produce::EdpFactors wanted, produce::edp_factors(config, args.edp));
+  args.input = wanted.grid;
+  if (args.output.empty()) args.output = wanted.output;
+  const std::string target = io::normal_url(args.output);
+  if (!args.force && session.stat(target)) {
+    UPWELL_TRY(const produce::MappingFactors there, produce::MappingFactors::open(session, target));
+    if (there.head().grid.latitude_bounds != wanted.build.grid.latitude_bounds ||
+        there.head().grid.longitude_bounds != wanted.build.grid.longitude_bounds)
+      return fail(Code::kAlreadyExists,
+                  args.output +
+                      ": is there, and for other cells than the configuration has; "
+                      "--force makes it again");
+    args.input = args.output;
+    return there;
+  }
+  UPWELL_TRY(Bytes file, build_from_grid(args, wanted.build, wanted.levels, session, wanted.grid));
+  UPWELL_CHECK(session.put(target, file));
+  return produce::MappingFactors::parse(SharedBytes(std::move(file)));
+}
+
+bool has_configuration(const FactorsArguments& args) {
+  return !args.cfgfile.empty() || !args.ecco_cfg_loc.empty();
+}
+
+/// INPUT, or the dimensions that edp_create_factors of 2026 takes.
+Result<> sort_positionals(FactorsArguments& args) {
+  if (has_configuration(args)) {
+    args.dims.insert(args.dims.end(), args.inputs.begin(), args.inputs.end());
+    for (const std::string& dim : args.dims) {
+      if (dim != "2" && dim != "3")
+        return fail(Code::kInvalidArgument,
+                    "dimensions are 2 and 3, not '" + dim + "'; the grid is given by --grid_file");
+    }
+    return {};
+  }
+  if (!args.dims.empty() || !args.edp.grid_file.empty() || !args.edp.output_dir.empty() ||
+      args.force)
+    return fail(Code::kInvalidArgument,
+                "--dims, --grid_file, --output_dir and --force go with a configuration "
+                "(--cfgfile or --ecco_cfg_loc)");
+  if (args.inputs.size() != 1)
+    return fail(Code::kInvalidArgument,
+                args.inputs.empty()
+                    ? "INPUT is missing: a grid or factors (see --help)"
+                    : "there is one INPUT; '" + args.inputs[1] + "' is one too many");
+  args.input = args.inputs[0];
+  return {};
 }
 
 struct Entries {
@@ -103,7 +235,7 @@ struct Entries {
 
 Entries entries_of(const produce::MappingFactors& factors) {
   Entries n;
-  for (uint64_t level = 0; level < factors.levels(); ++level) {
+  for (uint64_t level = 0; level < factors.layers(); ++level) {
     const auto ocean = factors.ocean(level);
     for (const uint8_t bits : ocean) n.cells += static_cast<uint64_t>(__builtin_popcount(bits));
     n.own += factors.own_cells(level).cells.size();
@@ -117,11 +249,17 @@ void describe(const FactorsArguments& args, const produce::MappingFactors& facto
   const produce::FactorsHead& head = factors.head();
   const Entries n = entries_of(factors);
   if (args.as_json) {
-    nlohmann::ordered_json json{{"method", head.method},      {"source_shape", head.source_shape},
-                                {"rows", head.grid.rows()},   {"columns", head.grid.columns()},
-                                {"levels", factors.levels()}, {"ocean_cells", n.cells},
-                                {"own_cells", n.own},         {"entries", n.entries},
-                                {"notes", head.notes},        {"seconds", seconds}};
+    nlohmann::ordered_json json{{"method", head.method},
+                                {"source_shape", head.source_shape},
+                                {"rows", head.grid.rows()},
+                                {"columns", head.grid.columns()},
+                                {"levels", factors.levels()},
+                                {"ocean_cells", n.cells},
+                                {"own_cells", n.own},
+                                {"entries", n.entries},
+                                {"any_wet_in_column", head.any_wet_in_column},
+                                {"notes", head.notes},
+                                {"seconds", seconds}};
     fmt::print("{}\n", json.dump());
     return;
   }
@@ -134,6 +272,8 @@ void describe(const FactorsArguments& args, const produce::MappingFactors& facto
       "  {} cells of ocean over all levels, {} of them with a row that only their level has; {} "
       "weights\n",
       n.cells, n.own, n.entries);
+  if (head.any_wet_in_column)
+    fmt::print("  and a layer of what is wet at any level, for the cavities under ice shelves\n");
   for (const std::string& note : head.notes) fmt::print("  {}\n", note);
   fmt::print("  {} in {:.2f} s\n", args.input.ends_with(".npz") ? "opened and checked" : "made",
              seconds);
@@ -154,9 +294,14 @@ Result<> map_field(const FactorsArguments& args, const produce::MappingFactors& 
              produce::Mapper::make(factors, produce::FieldOrder::kCompact));
   std::vector<float> out(levels * cells);
   std::vector<produce::MapTask> tasks;
+  const bool column = args.any_wet_in_column;
+  if (column && (levels != 1 || factors.layers() == factors.levels()))
+    return fail(Code::kInvalidArgument,
+                "--map with --any-wet-in-column is for a field of one level and factors that have "
+                "that layer");
   for (uint64_t level = 0; level < levels; ++level)
-    tasks.push_back(
-        {level, field.data() + level * points * 4, out.data() + level * cells, nullptr});
+    tasks.push_back({column ? factors.levels() : level, field.data() + level * points * 4,
+                     out.data() + level * cells, nullptr});
   std::vector<double> seconds;
   for (size_t round = 0; round < args.repeat; ++round) {
     const auto start = std::chrono::steady_clock::now();
@@ -193,13 +338,47 @@ Result<> compare_with(const FactorsArguments& args, const produce::MappingFactor
   return {};
 }
 
-Result<> run_factors(const FactorsArguments& args, Context& context) {
+Result<> run_factors(FactorsArguments& args, Context& context) {
   const auto start = std::chrono::steady_clock::now();
-  UPWELL_TRY(const produce::MappingFactors factors, take_input(args, context));
+  UPWELL_CHECK(sort_positionals(args));
+  UPWELL_TRY(const produce::MappingFactors factors, has_configuration(args)
+                                                        ? take_configuration(args, context)
+                                                        : take_input(args, context));
   describe(args, factors, seconds_since(start));
   if (!args.compare.empty()) UPWELL_CHECK(compare_with(args, factors, context));
   if (!args.map.empty()) UPWELL_CHECK(map_field(args, factors, context));
   return {};
+}
+
+/// The options of edp_create_factors, by their names.
+void add_edp_factors_options(CLI::App* app, FactorsArguments& args) {
+  const char* group = "As edp_create_factors";
+  CLI::Option* cfgfile =
+      app->add_option("--cfgfile", args.cfgfile, "Configuration (YAML)")->type_name("FILE");
+  app->add_option("--ecco_cfg_loc", args.ecco_cfg_loc, "The same")
+      ->excludes(cfgfile)
+      ->type_name("FILE");
+  cfgfile->group(group);
+  app->get_option("--ecco_cfg_loc")->group(group);
+  app->add_option("--workingdir", args.edp.workingdir,
+                  "Where grid and factors are that the configuration has no directory for")
+      ->capture_default_str()
+      ->type_name("DIR")
+      ->group(group);
+  app->add_option("--grid_file", args.edp.grid_file,
+                  "The grid. Default: ecco_grid_filename in ecco_grid_dir")
+      ->type_name("FILE")
+      ->group(group);
+  app->add_option("--output_dir", args.edp.output_dir,
+                  "Where factors.npz goes. Default: mapping_factors_dir")
+      ->type_name("DIR")
+      ->group(group);
+  app->add_option("--dims", args.dims, "2, 3 or both; all levels are made in any case")
+      ->group(group);
+  app->add_flag("--force", args.force, "Make factors again that are there")->group(group);
+  app->add_option("-l,--log", args.log_level, "Taken")
+      ->check(CLI::IsMember({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}))
+      ->group(group);
 }
 
 }  // namespace
@@ -209,11 +388,11 @@ void add_produce_factors_command(Program& program, CLI::App* group) {
   CLI::App* app = program.add(
       "factors", "Convert, build, check or try out mapping factors", kFactorsFooter,
       [args](Context& context) { return run_factors(*args, context); }, group);
-  app->add_option("INPUT", args->input,
-                  "The model's grid (a directory with XC.data, YC.data, RAC, DXG, DYG, DRF, "
-                  "hFacC), a directory of factors "
+  app->add_option("INPUT", args->inputs,
+                  "The model's grid (a directory or archive with XC.data, YC.data, RAC, DXG, DYG, "
+                  "DRF, hFacC, or a netCDF file), a directory of factors "
                   "as ECCO-Dataset-Production keeps them, or a file X.npz of this command")
-      ->required();
+      ->type_name("");
   app->add_option("-o,--output", args->output, "Write the factors here: X.npz, a path or URL")
       ->type_name("X.npz");
   const char* from_grid = "Factors from the grid";
@@ -240,6 +419,12 @@ void add_produce_factors_command(Program& program, CLI::App* group) {
       ->expected(4)
       ->type_name("W S E N")
       ->group(from_grid);
+  app->add_flag(
+         "--any-wet-in-column", args->any_wet_in_column,
+         "One layer more: what is water at any level, so that fields of one level have values "
+         "in the cavities under ice shelves. With --map: use that layer")
+      ->group(from_grid);
+  add_edp_factors_options(app, *args);
   app->add_option("--compare", args->compare,
                   "Compare with these factors; exit status 65 where they differ")
       ->type_name("X.npz");

@@ -27,6 +27,7 @@ struct BuildOptions {
   MappingMethod method = MappingMethod::kBinAverage;
   SearchRadius radius;
   LatLonGrid grid;
+  bool any_wet_in_column = false;  ///< see FactorsHead
 };
 
 /// Cells of `resolution` degrees from `west` to `east` and `south` to `north`. kInvalidArgument

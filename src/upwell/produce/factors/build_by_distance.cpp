@@ -150,6 +150,7 @@ Result<Bytes> build_by_distance(const NativeGrid& native, const BuildOptions& op
   head.source_shape = {13, native.n, native.n};
   head.grid = options.grid;
   head.depth_bounds = native.depth_bounds;
+  head.any_wet_in_column = options.any_wet_in_column;
   head.method = options.method == MappingMethod::kNearest ? "nearest" : "bin-average";
   if (options.method == MappingMethod::kBinAverage) {
     const auto [least, most] =
@@ -159,7 +160,7 @@ Result<Bytes> build_by_distance(const NativeGrid& native, const BuildOptions& op
   }
   return build_levels(std::move(head), [&](uint64_t k) {
     LevelFactors level;
-    level.wet = native.wet[k];
+    level.wet = k < native.wet.size() ? native.wet[k] : native.ever_wet();
     level.ocean.assign(bytes_of_bits(options.grid.cells()), 0);
     level.rows.offsets.push_back(0);
     for (uint64_t cell = 0; cell < options.grid.cells(); ++cell) {

@@ -140,18 +140,10 @@ struct Areas {
   double largest_gap = 0;  ///< of a source's area that no cell covers, relative
 };
 
-std::vector<uint8_t> ever_wet(const NativeGrid& native) {
-  std::vector<uint8_t> wet(bytes_of_bits(native.points()), 0);
-  for (const auto& level : native.wet) {
-    for (size_t b = 0; b < wet.size(); ++b) wet[b] |= level[b];
-  }
-  return wet;
-}
-
 Result<Areas> find_areas(const NativeGrid& native, const CellCorners& corners,
                          const LatLonGrid& grid) {
   const Overlapper overlapper(grid);
-  const std::vector<uint8_t> wet = ever_wet(native);
+  const std::vector<uint8_t> wet = native.ever_wet();
   std::vector<std::vector<Overlap>> of_source(native.points());
   std::vector<double> gap(13 * native.n, 0);
   UPWELL_CHECK(parallel_for(13 * native.n, [&](size_t line) -> Result<> {
@@ -203,7 +195,7 @@ Result<Areas> find_areas(const NativeGrid& native, const CellCorners& corners,
 
 LevelFactors level_of(const NativeGrid& native, const Areas& areas, uint64_t cells, uint64_t k) {
   LevelFactors level;
-  level.wet = native.wet[k];
+  level.wet = k < native.wet.size() ? native.wet[k] : native.ever_wet();
   level.ocean.assign(bytes_of_bits(cells), 0);
   level.area.assign(cells, 0);
   level.rows.offsets.push_back(0);
@@ -238,6 +230,7 @@ Result<Bytes> build_conservative(const NativeGrid& native, const CellCorners& co
   head.source_shape = {13, native.n, native.n};
   head.grid = options.grid;
   head.depth_bounds = native.depth_bounds;
+  head.any_wet_in_column = options.any_wet_in_column;
   head.method = "conservative";
   if (areas.largest_gap > 1e-9)
     head.notes.push_back(

@@ -108,6 +108,7 @@ Result<uint64_t> FactorsParser::read_head() {
   for (const auto& note : json.value("notes", nlohmann::json::array())) {
     if (note.is_string()) data.head.notes.push_back(note.get<std::string>());
   }
+  data.head.any_wet_in_column = json.value("any_wet_in_column", nlohmann::json()) == true;
   return levels.get<uint64_t>();
 }
 
@@ -122,8 +123,9 @@ Result<> FactorsParser::read_axes(uint64_t levels) {
   UPWELL_TRY(grid.latitude_bounds, doubles("latitude_bounds", {rows, 2}));
   UPWELL_TRY(grid.longitude_bounds, doubles("longitude_bounds", {columns, 2}));
   UPWELL_TRY(data.head.depth_bounds, doubles("depth_bounds", {levels, 2}));
-  UPWELL_TRY(data.wet, view<uint8_t>("wet", {levels, bytes_of_bits(data.head.sources())}));
-  UPWELL_TRY(data.ocean, view<uint8_t>("ocean", {levels, bytes_of_bits(grid.cells())}));
+  UPWELL_TRY(data.wet,
+             view<uint8_t>("wet", {data.head.layers(), bytes_of_bits(data.head.sources())}));
+  UPWELL_TRY(data.ocean, view<uint8_t>("ocean", {data.head.layers(), bytes_of_bits(grid.cells())}));
   return {};
 }
 
@@ -149,7 +151,7 @@ Result<RowView> FactorsParser::read_rows(const std::string& prefix, uint64_t row
 }
 
 Result<> FactorsParser::read_own() {
-  const uint64_t levels = data.head.levels(), cells = data.head.grid.cells();
+  const uint64_t levels = data.head.layers(), cells = data.head.grid.cells();
   UPWELL_TRY(data.own_levels, view<uint32_t>("own_levels", {levels + 1}));
   if (data.own_levels.front() != 0 ||
       !std::is_sorted(data.own_levels.begin(), data.own_levels.end()))

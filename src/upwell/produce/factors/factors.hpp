@@ -32,9 +32,13 @@ struct FactorsHead {
   std::string method;                ///< "nearest", "bin-average", "conservative", or "converted"
   std::string radius;                ///< of bin-average: how far a cell reaches; else empty
   std::vector<std::string> notes;    ///< what is out of the ordinary
+  /// There is one layer more below the levels, for fields of one level: water where any level has
+  /// some, as in the cavities under ice shelves.
+  bool any_wet_in_column = false;
 
   uint64_t sources() const { return source_shape[0] * source_shape[1] * source_shape[2]; }
   uint64_t levels() const { return depth_bounds.size() / 2; }
+  uint64_t layers() const { return levels() + (any_wet_in_column ? 1 : 0); }
 };
 
 /// Bit i of a row of bits, least significant first (numpy.packbits, bitorder "little").
@@ -88,10 +92,14 @@ class MappingFactors {
   static Result<MappingFactors> open(io::Session& session, const std::string& url);
 
   const FactorsHead& head() const { return data_->head; }
+  /// All that they are.
+  ByteSpan file() const { return data_->file.span(); }
   uint64_t levels() const { return head().levels(); }
+  uint64_t layers() const { return head().layers(); }
   uint64_t sources() const { return head().sources(); }
   uint64_t cells() const { return head().grid.cells(); }
 
+  /// Here and below, levels up to layers().
   std::span<const uint8_t> wet(uint64_t level) const;
   std::span<const uint8_t> ocean(uint64_t level) const;
   /// The row of every cell, wherever the level has none of its own.

@@ -71,6 +71,7 @@ std::string head_json(const FactorsHead& head) {
                               {"method", head.method},
                               {"source_shape", head.source_shape},
                               {"levels", head.levels()}};
+  if (head.any_wet_in_column) json["any_wet_in_column"] = true;
   if (!head.radius.empty()) json["radius"] = head.radius;
   json["notes"] = head.notes;
   return json.dump(2) + "\n";
@@ -125,9 +126,10 @@ Result<Bytes> FactorsBuilder::finish() && {
   const Impl& from = *impl_;
   const FactorsHead& head = from.head;
   const uint64_t levels = head.levels(), rows = head.grid.rows(), columns = head.grid.columns();
-  if (from.levels != levels)
+  const uint64_t layers = head.layers();
+  if (from.levels != layers)
     return fail(Code::kInvalidArgument,
-                fmt::format("{} of {} levels are there", from.levels, levels));
+                fmt::format("{} of {} levels are there", from.levels, layers));
   NpzWriter npz;
   npz.add(std::string(kFactorsHead), as_bytes(head_json(head)));
   auto doubles = [&](const char* name, const std::vector<double>& values,
@@ -137,12 +139,12 @@ Result<Bytes> FactorsBuilder::finish() && {
   doubles("latitude_bounds", head.grid.latitude_bounds, {rows, 2});
   doubles("longitude_bounds", head.grid.longitude_bounds, {columns, 2});
   doubles("depth_bounds", head.depth_bounds, {levels, 2});
-  const std::array wet{levels, bytes_of_bits(head.sources())},
-      ocean{levels, bytes_of_bits(head.grid.cells())};
+  const std::array wet{layers, bytes_of_bits(head.sources())},
+      ocean{layers, bytes_of_bits(head.grid.cells())};
   npz.add_array<uint8_t>("wet", from.wet, wet);
   npz.add_array<uint8_t>("ocean", from.ocean, ocean);
   add_rows(npz, "", from.shared.in_order(from.shared_row));
-  const std::array level_offsets{levels + 1}, own{uint64_t{from.own_cells.size()}};
+  const std::array level_offsets{layers + 1}, own{uint64_t{from.own_cells.size()}};
   npz.add_array<uint32_t>("own_levels", from.own_levels, level_offsets);
   npz.add_array<uint32_t>("own_cells", from.own_cells, own);
   add_rows(npz, "own_", from.own);

@@ -71,6 +71,8 @@ std::vector<std::string> factor_differences(const MappingFactors& a, const Mappi
   Differences to(most);
   if (a.head().source_shape != b.head().source_shape) to.add("the source grids have other shapes");
   if (a.levels() != b.levels()) to.add(fmt::format("{} levels, {} there", a.levels(), b.levels()));
+  if (a.layers() - a.levels() != b.layers() - b.levels())
+    to.add("one has a layer for any wet point in the column, and the other has not");
   if (a.head().grid.rows() != b.head().grid.rows() ||
       a.head().grid.columns() != b.head().grid.columns())
     to.add("the latitude-longitude grids have other shapes");
@@ -80,7 +82,7 @@ std::vector<std::string> factor_differences(const MappingFactors& a, const Mappi
   to.compare("latitude_bounds", a.head().grid.latitude_bounds, b.head().grid.latitude_bounds);
   to.compare("longitude_bounds", a.head().grid.longitude_bounds, b.head().grid.longitude_bounds);
   to.compare("depth_bounds", a.head().depth_bounds, b.head().depth_bounds);
-  for (uint64_t level = 0; level < a.levels(); ++level)
+  for (uint64_t level = 0; level < a.layers(); ++level)
     compare_level(a.level(level), b.level(level), level, a.cells(), to);
   return std::move(to.lines);
 }

@@ -8,7 +8,7 @@ namespace upwell::produce {
 
 Result<Bytes> build_levels(FactorsHead head,
                            const std::function<Result<LevelFactors>(uint64_t level)>& make) {
-  const uint64_t levels = head.levels();
+  const uint64_t levels = head.layers();
   const uint64_t at_once = std::max<uint64_t>(core_count(), 4);  // bounds the memory, too
   FactorsBuilder builder(std::move(head));
   for (uint64_t first = 0; first < levels; first += at_once) {

@@ -7,7 +7,8 @@
 
 namespace upwell::produce {
 
-/// Calls make(level) for every level of the head, a few at once on all cores, and gives the file.
+/// Calls make(level) for every level of the head, and its layer for columns, a few at once on all
+/// cores, and gives the file.
 Result<Bytes> build_levels(FactorsHead head,
                            const std::function<Result<LevelFactors>(uint64_t level)>& make);
 

@@ -18,7 +18,7 @@ namespace {
 bool rows_are_single(const MappingFactors& factors) {
   const RowView& rows = factors.shared();
   std::vector<uint8_t> ocean(bytes_of_bits(factors.cells()), 0);
-  for (uint64_t level = 0; level < factors.levels(); ++level) {
+  for (uint64_t level = 0; level < factors.layers(); ++level) {
     const auto here = factors.ocean(level);
     for (size_t b = 0; b < ocean.size(); ++b) ocean[b] |= here[b];
   }
@@ -150,9 +150,9 @@ void Mapper::map_group(std::span<const MapTask> tasks, bool big) const {
 Result<> Mapper::map(std::span<const MapTask> tasks, FieldType type, size_t threads) const {
   bool only_float = type == FieldType::kFloat32 || type == FieldType::kFloat32Big;
   for (const MapTask& task : tasks) {
-    if (task.level >= factors_.levels())
+    if (task.level >= factors_.layers())
       return fail(Code::kInvalidArgument,
-                  fmt::format("level {} of factors that have {}", task.level, factors_.levels()));
+                  fmt::format("level {} of factors that have {}", task.level, factors_.layers()));
     only_float = only_float && task.out32 != nullptr && task.out64 == nullptr;
   }
   // One field alone is not worth the turning around.

@@ -18,7 +18,7 @@ enum class FieldType { kFloat32, kFloat32Big, kFloat64, kFloat64Big };
 
 /// One level of one field.
 struct MapTask {
-  uint64_t level = 0;           ///< whose factors apply
+  uint64_t level = 0;           ///< whose factors apply; up to layers()
   const void* field = nullptr;  ///< all points of the source grid
   float* out32 = nullptr;       ///< cells() values, or null
   double* out64 = nullptr;      ///< the same without rounding, or null

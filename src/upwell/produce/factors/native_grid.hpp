@@ -18,11 +18,17 @@ struct NativeGrid {
   std::vector<std::vector<uint8_t>> wet;    ///< bits of each level: hFacC > 0
   std::vector<double> depth_bounds;         ///< two a level: metres, downwards negative, from DRF
   uint64_t points() const { return longitude.size(); }
+  /// Bits: water at any level.
+  std::vector<uint8_t> ever_wet() const;
 };
 
 /// Reads XC, YC, RAC, DXG, DYG, DRF and hFacC (.data, big endian, compact) below `directory`, a
 /// path or URL. A .meta beside a file says its precision and is checked; without any, all have that
 /// of XC. kInvalidData when sizes disagree; kNotFound names a file that is not there.
 Result<NativeGrid> read_native_grid(io::Session& session, const std::string& directory);
+/// The same of a netCDF file as ECCO has it: XC, YC, rA, dxG, dyG, drF, and hFacC or maskC.
+Result<NativeGrid> read_native_grid(const GridFile& file);
+/// XC_bnds and YC_bnds of such a file.
+Result<CellCorners> read_cell_corners(const GridFile& file, uint64_t n);
 
 }  // namespace upwell::produce

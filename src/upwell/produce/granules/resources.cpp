@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "produce/factors/edp_config.hpp"
 #include "produce/factors/read_edp.hpp"
 
 namespace upwell::produce {
@@ -17,6 +18,11 @@ SharedValues bounds_of(const std::vector<double>& numbers) {
 Result<Mapper> load_mapper(io::Session& session, const std::string& location) {
   if (location.ends_with(".npz")) {
     UPWELL_TRY(MappingFactors factors, MappingFactors::open(session, location));
+    return Mapper::make(std::move(factors), FieldOrder::kTiles);
+  }
+  const std::string own = location + (location.ends_with('/') ? "" : "/") + kFactorsFile;
+  if (session.stat(io::normal_url(own))) {
+    UPWELL_TRY(MappingFactors factors, MappingFactors::open(session, io::normal_url(own)));
     return Mapper::make(std::move(factors), FieldOrder::kTiles);
   }
   UPWELL_TRY(Bytes file, convert_edp_factors(session, location));
