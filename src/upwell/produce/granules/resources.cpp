@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "io/digest.hpp"
 #include "produce/factors/edp_config.hpp"
 #include "produce/factors/read_edp.hpp"
 
@@ -69,6 +70,13 @@ Shared<Config>::Made Resources::config(const std::string& location) {
 
 Shared<Mapper>::Made Resources::mapper(const std::string& factors_location) {
   return mappers_.get(factors_location, [&] { return load_mapper(session_, factors_location); });
+}
+
+Shared<std::string>::Made Resources::factors_digest(const std::string& factors_location) {
+  return factors_digests_.get(factors_location, [&]() -> Result<std::string> {
+    UPWELL_TRY(const std::shared_ptr<const Mapper> mapper, this->mapper(factors_location));
+    return io::hex_digest(io::DigestKind::kSha256, mapper->factors().file());
+  });
 }
 
 Shared<Frame>::Made Resources::native_frame(const std::string& grid, const std::string& metadata,

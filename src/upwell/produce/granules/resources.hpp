@@ -66,6 +66,7 @@ class Resources {
   Shared<std::vector<PodaacRow>>::Made podaac(const std::string& location, const std::string& file);
   Shared<Config>::Made config(const std::string& location);
   Shared<Mapper>::Made mapper(const std::string& factors_location);
+  Shared<std::string>::Made factors_digest(const std::string& factors_location);
   Shared<Frame>::Made native_frame(const std::string& grid, const std::string& metadata,
                                    bool is_3d);
   Shared<Frame>::Made latlon_frame(const std::string& grid, const std::string& factors,
@@ -82,6 +83,7 @@ class Resources {
   Shared<std::vector<PodaacRow>> podaac_;
   Shared<Config> configs_;
   Shared<Mapper> mappers_;
+  Shared<std::string> factors_digests_;
   Shared<Frame> frames_;
   Shared<Shape> chunks_;
 };

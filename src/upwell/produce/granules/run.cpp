@@ -212,16 +212,29 @@ class Runner {
     const Task& task = *listed.task;
     UPWELL_TRY(std::shared_ptr<const Metadata> metadata,
                resources_.metadata(task.metadata_loc.value_or("")));
-    UPWELL_TRY(std::shared_ptr<const ModelGrid> grid,
-               resources_.native_grid(task.grid_loc.value_or("")));
+    UPWELL_TRY(const std::string grid, grid_digest(task));
     UPWELL_TRY(SharedBytes text, session_.read_one(io::normal_url(config.name())));
     const std::string all = fmt::format(
         "{}\n{}\n{}\n{}\nprofile {} not finite {} snapshots {} compression {}\n{}\n{}", listed.text,
-        metadata->digest(), grid->digest, io::hex_digest(io::DigestKind::kSha256, text.span()),
+        metadata->digest(), grid, io::hex_digest(io::DigestKind::kSha256, text.span()),
         static_cast<int>(options.profile), static_cast<int>(options.not_finite),
         options.fix_snapshots, static_cast<int>(options_.compression),
         fmt::join(listed.keywords, ","), options_.created);
     return io::hex_digest(io::DigestKind::kSha256, as_bytes(all));
+  }
+
+  /// Of the grid, and of the factors of lat-lon granules.
+  Result<std::string> grid_digest(const Task& task) {
+    UPWELL_TRY(const GranuleName name, parse_granule_name(task.granule));
+    std::string factors;
+    if (name.grid == GridType::kLatLon) {
+      UPWELL_TRY(const std::shared_ptr<const std::string> digest,
+                 resources_.factors_digest(task.mapping_factors_loc.value_or("")));
+      factors = "\n" + *digest;
+    }
+    UPWELL_TRY(const std::shared_ptr<const ModelGrid> grid,
+               resources_.native_grid(task.grid_loc.value_or("")));
+    return grid->digest + factors;
   }
 
   bool keep(const std::string& target, const std::string& identity, TaskResult& result) {
