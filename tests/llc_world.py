@@ -162,6 +162,9 @@ class World:
             variable("EXFewind", "AIR > E", standard_name="eastward_wind", comments_1="", comments_2=""),
             variable("SSH", "OCEANS > SSH", comments_1="On the lat-lon grid.", comments_2="")])
         write("geometry_metadata_for_native_datasets", [])
+        write("variable_metadata_for_1D_datasets", [
+            variable("Pa_global", "AIR > P", standard_name="air_pressure_at_sea_level", comments_1="", comments_2=""),
+            variable("theta_mean", "OCEANS > TEMPERATURE")])
         time = [{"name": "time", "standard_name": "time", "long_name": "time", "units": "hours since 1992-01-01 12:00:00",
                  "axis": "T", "bounds": "time_bnds", "comment": "", "grid_dimension": "2D 3D"},
                 {"name": "time_bnds", "long_name": "bounds", "units": "hours since 1992-01-01 12:00:00"}]
@@ -174,6 +177,8 @@ class World:
         write("coordinate_metadata_for_latlon_datasets", time + [
             {"name": "latitude", "units": "degrees_north", "bounds": "latitude_bnds", "axis": "Y"},
             {"name": "latitude_bnds", "units": "degrees_north", "long_name": "edges"}])
+        write("coordinate_metadata_for_1D_datasets", time + [{"name": "Z", "units": "m", "positive": "up"}])
+        write("global_metadata_for_1D_datasets", [{"name": "comment", "type": "s", "value": "Series."}])
         write("global_metadata_for_all_datasets", [
             {"name": "Conventions", "type": "s", "value": "CF-1.8"}, {"name": "author", "type": "s", "value": "Nobody"},
             {"name": "keywords", "type": "s", "value": "MODELS > ALL"}, {"name": "title", "type": "s", "value": "TBD_DATASET"},
@@ -186,6 +191,8 @@ class World:
         (directory / "podaac.csv").write_text(
             "x,DATASET.LONG_NAME,DATASET.SHORT_NAME,DATASET.FILENAME,DATASET.PERSISTENT_ID\n"
             'a,"Sea level, ""monthly""",SSH_MONTHLY,SSH_mon_mean_1992-01_ECCO_V0_native_llc0006.nc,PODAAC-SSHM\n'
+            "c,Mixing,MIXING_TI,MIXING_ECCO_V0_native_llc0006.nc,PODAAC-MIX\n"
+            "d,Pressure,PRES_SNAP,GLOBAL_PRES_snap_ECCO_V0_1D.nc,PODAAC-PRES\n"
             "b,Snapshots,SSH_SNAP,SSH_snap_1992-01-01T000000_ECCO_V0_native_llc0006.nc,PODAAC-SNAP\n")
 
     def make_config(self, **changes):
@@ -245,6 +252,19 @@ class World:
                      dataprec=f"[ '{'float32' if kind == '>f4' else 'float64'}' ]", nrecords="[ 1 ]",
                      timeStepNumber=f"[ {step} ]", timeInterval=f"[ {3600.0} {3600.0 * step} ]", nFlds="[ 1 ]",
                      fldList=f"{{\n '{name:8s}'\n }}")
+        items.update(meta)
+        Path(f"{path}.meta").write_text("".join(f" {key} = {value};\n" for key, value in items.items()))
+        return [f"{path}.data", f"{path}.meta"]
+
+    def write_series(self, name, step, values, tag="mon_mean", kind=">f4", **meta):
+        """One value, or one a level, at one step."""
+        directory = self.root / f"raw/{name}_{tag}"
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{name}_{tag}.{step:010d}"
+        np.asarray(values).astype(kind).tofile(f"{path}.data")
+        items = dict(nDims="[ 3 ]", dimList=f"[ 1, 1, 1, 1, 1, 1, {np.size(values)}, 1, {np.size(values)} ]",
+                     dataprec=f"[ '{'float32' if kind == '>f4' else 'float64'}' ]", nrecords="[ 1 ]",
+                     timeStepNumber=f"[ {step} ]", timeInterval=f"[ {3600.0 * step} ]")
         items.update(meta)
         Path(f"{path}.meta").write_text("".join(f" {key} = {value};\n" for key, value in items.items()))
         return [f"{path}.data", f"{path}.meta"]

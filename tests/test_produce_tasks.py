@@ -306,7 +306,36 @@ def test_time_invariant_and_one_dimensional(model):
     assert (made["input_netcdf"], made["strip_attributes"]) == ("GRID.nc", "True") and "variables" not in made
     assert "OTHER.nc: no such file" in model.run("[0,'native','TI','OTHER.nc']", status=66).stderr
     model.put("Pa_global", "mon_mean", [732])
-    assert names(model.tasks("[0,'1d','AVG_MON','all']")) == ["GLOBAL_PRES_mon_mean_1992-01_ECCO_V4r4_1D.nc"]
+    assert names(model.tasks("[0,'1d','AVG_MON','all']")) == ["GLOBAL_PRES_mon_mean_ECCO_V4r4_1D.nc"]
+
+
+@pytest.mark.parametrize("dialect", ["2024", "2026"])
+def test_a_series_is_one_task_of_all_steps(model, dialect):
+    model.put("Pa_global", "mon_mean", MONTHS).put("Pa_global", "day_snap", [1, 2])
+    monthly, snapshots = model.tasks("[0,'1D','AVG_MON','all']\n[0,'1D','SNAP','all']", "--dialect", dialect)
+    folder = "results/V4r4/diags_monthly/Pa_global_mon_mean/Pa_global_mon_mean"
+    assert monthly["granule"] == "out/V4r4/1d/mon_mean/GLOBAL_PRES/GLOBAL_PRES_mon_mean_ECCO_V4r4_1D.nc"
+    assert snapshots["granule"] == "out/V4r4/1d/snap/GLOBAL_PRES/GLOBAL_PRES_snap_ECCO_V4r4_1D.nc"
+    assert monthly["variables"] == {"Pa_global": [[f"{folder}.{s:010}.data", f"{folder}.{s:010}.meta"] for s in MONTHS]}
+    about = monthly["dynamic_metadata"]
+    assert (about["time_coverage_start"], about["time_coverage_end"]) == ("1992-01-01T12:00:00", "1992-04-01T00:00:00")
+    assert "time_coverage_center" not in about and about["time_coverage_duration"] == "P1M"
+    report = model.place / "report.json"
+    assert len(model.tasks("[0,'1D','AVG_MON','1992-02/1992-03']", "--report", "report.json")[0]["variables"]["Pa_global"]) == 2
+    assert json.loads(report.read_text())["jobs"][0]["tasks"] == 1
+    assert "1992-04" in model.run("[0,'1D','AVG_MON','1992-03/1992-04']", status=66).stderr
+
+
+def test_a_series_in_a_netcdf_file(model):
+    (model.place / "GMSL.nc").touch()
+    task, = model.tasks("[0,'1D','AVG_MON','GMSL.nc']")
+    assert task["input_netcdf"] == "GMSL.nc" and task["strip_attributes"] == "True" and "variables" not in task
+    assert task["granule"].endswith("GLOBAL_PRES_mon_mean_ECCO_V4r4_1D.nc")
+    assert "time_coverage_start" not in task["dynamic_metadata"]
+    assert task["dynamic_metadata"]["time_long_name"] == "center time of averaging period"
+    assert "OTHER.nc: no such file" in model.run("[0,'1D','AVG_MON','OTHER.nc']", status=66).stderr
+    stderr = model.run("[0,'1D','TI','all']\n[0,'native','AVG_MON','GMSL.nc']", status=65).stderr
+    assert "jobs.txt:1:14: a 1D job is a series" in stderr and "jobs.txt:2:" in stderr
 
 
 # --- What is wrong or missing -----------------------------------------------------------------------------------------

@@ -107,8 +107,12 @@ class Check:
 
     def granule(self, kind, filename, month):
         label = f"llc{self.grid.n:04d}" if kind == "native" else f"{RESOLUTION:.0f}p00deg"
-        nc = netCDF4.Dataset(self.out / f"{VERSION}/{kind}/mon_mean/{filename}/"
-                             f"{filename}_mon_mean_{month}_ECCO_{VERSION}_{kind}_{label}.nc")
+        return self.open(self.out / f"{VERSION}/{kind}/mon_mean/{filename}/"
+                         f"{filename}_mon_mean_{month}_ECCO_{VERSION}_{kind}_{label}.nc")
+
+    @staticmethod
+    def open(path):
+        nc = netCDF4.Dataset(path)
         nc.set_auto_maskandscale(False)
         return nc
 
@@ -162,7 +166,23 @@ class Check:
             if not worst < 0.02:
                 self.faults.append(f"turned: {name} {month} is {worst:.3f} m/s away from the flow")
 
+    def check_invariant(self):
+        folder = self.out / VERSION / "native"
+        with self.open(folder / f"OCEAN_MIXING_ECCO_{VERSION}_native_llc{self.grid.n:04d}.nc") as nc:
+            wanted = self.expected.native("DIFFKR", make_model.mixing(self.grid))
+            self.compare("time-invariant: DIFFKR", nc["DIFFKR"][:], wanted)
+
+    def check_series(self):
+        folder = self.out / VERSION / "1d/mon_mean/GLOBAL_MEAN_SEA_LEVEL"
+        with self.open(folder / f"GLOBAL_MEAN_SEA_LEVEL_mon_mean_ECCO_{VERSION}_1D.nc") as nc:
+            wanted = np.float32([make_model.global_mean(self.grid, step) for step in STEPS])
+            self.compare("series: global_mean_sea_level", nc["global_mean_sea_level"][:], wanted)
+            ends = np.int32(list(STEPS))
+            self.compare("series: time_bnds", nc["time_bnds"][:], np.stack([np.int32([0, *ends[:-1]]), ends], -1))
+
     def run(self):
+        self.check_invariant()
+        self.check_series()
         for step, month in STEPS.items():
             raw = fields(self.grid, step)
             self.check_native(raw, month)

@@ -122,7 +122,7 @@ def fields(grid, step):
              "VVEL": grid.normal(grid.edges["north"] - grid.edges["south"])}
     out = {
         "SSH": (0.8 * np.cos(2 * lat) * np.sin(lon + step / 1000))[None],
-        "ETAN": (0.8 * np.cos(2 * lat) * np.sin(lon + step / 1000) - 0.05)[None],
+        "ETAN": (0.8 * np.cos(2 * lat) * np.sin(lon + step / 1000) + step / 1e5)[None],
         "THETA": 2 + 25 * np.cos(lat) ** 2 * np.exp(depth / 500) + np.sin(step / 1000),
         "SALT": 34.5 + np.cos(2 * lat) * np.exp(depth / 300) + 0 * lon,
         "WVELMASS": 1e-5 * np.sin(lon) * np.cos(lat) * np.exp(depth / 500),
@@ -135,6 +135,18 @@ def fields(grid, step):
     wet = {"UVEL": grid.hfac_w, "VVEL": grid.hfac_s}
     return {name: np.where(wet.get(name, grid.hfac_c)[:len(values)] > 0, values, 0).astype("f4")
             for name, values in out.items()}
+
+
+def global_mean(grid, step):
+    """Of sea level, over the ocean: a series has one value a step."""
+    area = np.where(grid.hfac_c[0] > 0, grid.area, 0)
+    return np.float32(np.sum(fields(grid, step)["ETAN"][0] * area) / area.sum())
+
+
+def mixing(grid):
+    """A parameter of the model, which does not change in time."""
+    depth = (grid.faces_z[:-1] + grid.faces_z[1:])[:, None, None, None] / 2
+    return np.where(grid.hfac_c > 0, 1e-5 * (1.5 + np.sin(np.radians(grid.lat))) - 1e-9 * depth, 0).astype("f4")
 
 
 # --- Files ----------------------------------------------------------------------------------------------------------------
@@ -151,7 +163,7 @@ def compact(tiles):
 def write_pair(stem, values, sizes, more=""):
     """STEM.data and STEM.meta of one record; sizes with that of the fastest dimension first."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    values.astype(">f4").tofile(f"{stem}.data")
+    np.asarray(values).astype(">f4").tofile(f"{stem}.data")
     dimensions = ",\n".join(f" {size:6d}, {1:5d}, {size:5d}" for size in sizes)
     Path(f"{stem}.meta").write_text(f" nDims = [ {len(sizes):3d} ];\n dimList = [\n{dimensions}\n ];\n dataprec = [ 'float32' ];\n"
                                     f" nrecords = [ {1:5d} ];\n{more}")
@@ -186,7 +198,10 @@ def write_output(grid, directory):
             write_pair(directory / f"diags_monthly/{name}_mon_mean/{name}_mon_mean.{step:010d}", compact(values), sizes,
                        f" timeStepNumber = [ {step:10d} ];\n timeInterval = [ {begin:19.12E} {3600.0 * step:19.12E} ];\n"
                        f" nFlds = [ {1:4d} ];\n fldList = {{\n '{name:8s}'\n }};\n")
+        write_pair(directory / f"diags_monthly/global_mean_sea_level_mon_mean/global_mean_sea_level_mon_mean.{step:010d}",
+                   global_mean(grid, step), [1, 1], f" timeStepNumber = [ {step:10d} ];\n")
         begin = 3600.0 * step
+    write_pair(directory / "DIFFKR", compact(mixing(grid)), [grid.n, 13 * grid.n, grid.levels])
 
 
 def metadata():
@@ -207,13 +222,18 @@ def metadata():
             {"name": "time_bnds", "long_name": "bounds of time", "units": hours}]
     return {
         "groupings_for_native_datasets": [level, water, grouping("velocity on the axes of the grid", "UVEL, VVEL, WVELMASS",
-                                                                 "OCEAN_VELOCITY", "3D", **rename)],
+                                                                 "OCEAN_VELOCITY", "3D", **rename),
+                                          {**grouping("mixing", "DIFFKR", "OCEAN_MIXING", "3D"), "frequency": "TI"}],
         "groupings_for_latlon_datasets": [
             {**level, "fields": "SSH"}, water,
             grouping("velocity", "EVEL, NVEL, WVELMASS", "OCEAN_VELOCITY", "3D", **rename,
                      field_components={"EVEL": vector, "NVEL": vector},
                      field_orientations={"EVEL": "zonal", "NVEL": "meridional"})],
+        "groupings_for_1D_datasets": [grouping("global mean sea level", "global_mean_sea_level", "GLOBAL_MEAN_SEA_LEVEL", "1D")],
+        "variable_metadata_for_1D_datasets": [
+            variable("global_mean_sea_level", "mean sea level", "m", "OCEANS > SEA SURFACE HEIGHT")],
         "variable_metadata": [
+            variable("DIFFKR", "vertical diffusivity", "m2 s-1", "OCEANS > MIXING"),
             variable("SSH", "dynamic sea surface height", "m", "OCEANS > SEA SURFACE HEIGHT"),
             variable("ETAN", "model sea level", "m", "OCEANS > SEA SURFACE HEIGHT"),
             variable("THETA", "potential temperature", "degree_C", "OCEANS > TEMPERATURE"),
@@ -225,6 +245,7 @@ def metadata():
             variable("EVEL", "velocity eastward", "m s-1", "OCEANS > CURRENTS", standard_name="eastward_sea_water_velocity"),
             variable("NVEL", "velocity northward", "m s-1", "OCEANS > CURRENTS", standard_name="northward_sea_water_velocity")],
         "time_coordinate_metadata": time,
+        "coordinate_metadata_for_1D_datasets": time,
         "coordinate_metadata_for_native_datasets": [
             *time, {"name": "XC", "bounds": "XC_bnds", "units": "degrees_east", "standard_name": "longitude"},
             {"name": "YC", "bounds": "YC_bnds", "units": "degrees_north", "standard_name": "latitude"},
@@ -236,6 +257,7 @@ def metadata():
         "global_metadata_for_all_datasets": [
             {"name": "Conventions", "type": "s", "value": "CF-1.8, ACDD-1.3"},
             {"name": "license", "type": "s", "value": "Public Domain"}, {"name": "keywords", "type": "s", "value": "MODELS"}],
+        "global_metadata_for_1D_datasets": [{"name": "comment", "type": "s", "value": "A series."}],
         "global_metadata_for_native_datasets": [{"name": "comment", "type": "s", "value": "On the tiles of the model."}],
         "global_metadata_for_latlon_datasets": [{"name": "comment", "type": "s", "value": "On latitude and longitude."}],
     }
@@ -268,6 +290,8 @@ JOBS = """# [groupings id, product type, frequency, time steps]
 [0, 'latlon', 'AVG_MON', 'all']
 [1, 'latlon', 'AVG_MON', '1992-01/1992-02']
 [2, 'latlon', 'AVG_MON', 'all']                  # velocity, turned east and north
+[3, 'native', 'TI', 'all']                       # mixing, which has no time
+[0, '1D', 'AVG_MON', 'all']                      # global mean sea level, one granule of all months
 """
 
 

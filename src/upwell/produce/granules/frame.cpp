@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "cube/cf.hpp"
 
@@ -134,7 +135,8 @@ void tidy_bounds(Frame& frame) {
   for (const Variable& parent : frame.before) {
     const auto name = text_attribute(parent.attributes, "bounds");
     if (!name) continue;
-    if (*name == frame.time_bounds.name) drop_shared_attributes(parent, frame.time_bounds);
+    if (frame.time_bounds && *name == frame.time_bounds->name)
+      drop_shared_attributes(parent, *frame.time_bounds);
     if (Variable* bounds = find_variable(frame.after, *name))
       drop_shared_attributes(parent, *bounds);
   }
@@ -148,18 +150,25 @@ std::string units_text(const std::string& units, const cf::DateTime& epoch) {
   return units.substr(0, units.find(" since ") + 7) + date;
 }
 
-Result<int64_t> encode_hours(const cf::TimeUnits& units, const std::optional<std::string>& text,
-                             const char* what) {
-  if (!text) return fail(Code::kInvalidData, std::string("the task has no ") + what);
-  auto span = cf::parse_time_span(*text, units.calendar);
-  if (!span) return fail(std::move(span).error().with(what));
-  UPWELL_TRY(double value, cf::encode_time(units, span->first));
-  return static_cast<int64_t>(std::nearbyint(value));
+/// In whole units since the epoch.
+Result<Values> encode_times(const std::vector<int64_t>& seconds, const cf::TimeUnits& units,
+                            Shape shape) {
+  UPWELL_TRY(const int64_t epoch, seconds_of(units.epoch));
+  const double unit_s = static_cast<double>(units.unit_ns) / 1e9;
+  std::vector<int64_t> numbers;
+  for (const int64_t second : seconds) {
+    const double number = std::nearbyint(static_cast<double>(second - epoch) / unit_s);
+    if (std::abs(number) > std::numeric_limits<int32_t>::max())
+      return fail(Code::kInvalidData,
+                  "a time of the granule does not fit into int32 " + units.text);
+    numbers.push_back(static_cast<int64_t>(number));
+  }
+  return integers(numbers, std::move(shape));
 }
 
 }  // namespace
 
-Frame native_frame(const ModelGrid& grid, const Metadata& metadata, bool is_3d) {
+Frame native_frame(const ModelGrid& grid, const Metadata& metadata, bool is_3d, TimeAxis time) {
   const FrameBuilder builder(GridType::kNative, metadata);
   Frame frame;
   std::vector<Variable>& before = frame.before;
@@ -173,7 +182,7 @@ Frame native_frame(const ModelGrid& grid, const Metadata& metadata, bool is_3d) 
   set_attribute(tile, "long_name", "index of llc grid tile");
   before.push_back(builder.make(
       "tile", {"tile"}, std::make_shared<const Values>(count_up(kLlcTiles)), std::move(tile)));
-  builder.add_time(frame);
+  if (time == TimeAxis::kOne) builder.add_time(frame);
   const std::vector<std::string> centres{"tile", "j", "i"}, corners{"tile", "j_g", "i_g"};
   before.push_back(builder.position("XC", centres, grid.xc));
   before.push_back(builder.position("YC", centres, grid.yc));
@@ -194,10 +203,10 @@ Frame native_frame(const ModelGrid& grid, const Metadata& metadata, bool is_3d) 
 }
 
 Frame latlon_frame(const LatLonCoordinates& grid, const LatLonBounds& bounds,
-                   const Metadata& metadata, bool is_3d) {
+                   const Metadata& metadata, bool is_3d, TimeAxis time) {
   const FrameBuilder builder(GridType::kLatLon, metadata);
   Frame frame;
-  builder.add_time(frame);
+  if (time == TimeAxis::kOne) builder.add_time(frame);
   if (is_3d) frame.before.push_back(builder.make("Z", {"Z"}, grid.z));
   frame.before.push_back(builder.make("latitude", {"latitude"}, grid.latitude));
   frame.before.push_back(builder.make("longitude", {"longitude"}, grid.longitude));
@@ -208,23 +217,31 @@ Frame latlon_frame(const LatLonCoordinates& grid, const LatLonBounds& bounds,
   return frame;
 }
 
-Result<> set_times(const DynamicMetadata& task, Frame& frame) {
-  Variable& time = frame.before[frame.time];
+Frame series_frame(SharedValues z, const Metadata& metadata) {
+  const FrameBuilder builder(GridType::k1D, metadata);
+  Frame frame;
+  builder.add_time(frame);
+  if (z) frame.before.push_back(builder.depth("Z", "Z", std::move(z)));
+  tidy_bounds(frame);
+  return frame;
+}
+
+Result<> set_times(const Times& times, const std::optional<std::string>& long_name, Frame& frame) {
+  Variable& time = frame.before[*frame.time];
   const auto said = text_attribute(time.attributes, "units");
   if (!said)
     return fail(Code::kInvalidData, "the metadata has no units of time (time_coordinate_metadata)");
   auto units = cf::parse_time_units(*said, "proleptic_gregorian");
   if (!units) return fail(std::move(units).error().with("units of time"));
-  UPWELL_TRY(int64_t center, encode_hours(*units, task.center, "time_coverage_center"));
-  UPWELL_TRY(int64_t start, encode_hours(*units, task.start, "time_coverage_start"));
-  UPWELL_TRY(int64_t end, encode_hours(*units, task.end, "time_coverage_end"));
-  for (int64_t value : {center, start, end}) {
-    if (value != static_cast<int32_t>(value))
-      return fail(Code::kInvalidData, "a time of the task does not fit into int32 " + *said);
+  const uint64_t count = times.centers.size();
+  UPWELL_TRY(time.values, encode_times(times.centers, *units, {count}));
+  if (times.bounds.empty()) {
+    frame.time_bounds.reset();
+    std::erase_if(time.attributes, [](const Attribute& a) { return a.name == "bounds"; });
+  } else {
+    UPWELL_TRY(frame.time_bounds->values, encode_times(times.bounds, *units, {count, 2}));
   }
-  time.values = integers({center}, {1});
-  frame.time_bounds.values = integers({start, end}, {1, 2});
-  if (task.time_long_name) set_attribute(time.attributes, "long_name", *task.time_long_name);
+  if (long_name) set_attribute(time.attributes, "long_name", *long_name);
   // xarray writes units, and the calendar with them, after all other attributes.
   std::erase_if(time.attributes, [](const Attribute& a) { return a.name == "units"; });
   set_attribute(time.attributes, "units", units_text(*said, units->epoch));

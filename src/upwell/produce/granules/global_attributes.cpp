@@ -15,14 +15,20 @@ Result<> copy_key(const Config& config, const char* key, const char* attribute,
   return {};
 }
 
-bool is_snapshot(const GranuleName& name) { return name.tag.ends_with("snap"); }
-
 Result<> add_times(const Task& task, const GranuleName& name, const GranuleOptions& options,
                    Attributes& attributes) {
   const DynamicMetadata& metadata = task.metadata;
-  if (!is_snapshot(name) || options.fix_snapshots) {
+  if (name.tag.empty()) {
+    std::erase_if(attributes, [](const Attribute& a) {
+      return a.name == "time_coverage_start" || a.name == "time_coverage_end";
+    });
+  } else if (!name.is_snapshot() || name.grid == GridType::k1D || options.fix_snapshots) {
     set_attribute(attributes, "time_coverage_start", metadata.start.value_or(""));
     set_attribute(attributes, "time_coverage_end", metadata.end.value_or(""));
+  }
+  if (!name.tag.empty()) {
+    set_attribute(attributes, "time_coverage_duration", metadata.duration.value_or(""));
+    set_attribute(attributes, "time_coverage_resolution", metadata.resolution.value_or(""));
   }
   for (const char* date :
        {"date_created", "date_modified", "date_metadata_modified", "date_issued"})
@@ -98,7 +104,7 @@ Result<> add_podaac(const std::string& location, GranuleName name, const Config&
   UPWELL_TRY(std::string file, config.text("podaac_metadata_filename"));
   UPWELL_TRY(std::shared_ptr<const std::vector<PodaacRow>> rows, resources.podaac(location, file));
   std::vector<const PodaacRow*> found = matching_rows(*rows, name);
-  if (found.empty() && is_snapshot(name) && options.fix_snapshots) {
+  if (found.empty() && name.is_snapshot() && options.fix_snapshots) {
     name.tag = "snap";
     found = matching_rows(*rows, name);
   }
@@ -122,14 +128,14 @@ void sort_by_name(Attributes& attributes) {
 
 }  // namespace
 
-Result<Attributes> global_attributes(const Task& task, const GranuleName& name,
+Result<Attributes> global_attributes(Attributes base, const Task& task, const GranuleName& name,
                                      const Config& config, const std::set<std::string>& keywords,
                                      const std::string& uuid, Resources& resources,
                                      const GranuleOptions& options,
                                      std::vector<std::string>& notes) {
   const std::string location = task.metadata_loc.value_or("");
   UPWELL_TRY(std::shared_ptr<const Metadata> metadata, resources.metadata(location));
-  Attributes attributes;
+  Attributes attributes = std::move(base);
   if (options.profile == Profile::k2026) {
     UPWELL_CHECK(copy_key(config, "doi_prefix", "metadata_link", attributes));
     UPWELL_CHECK(copy_key(config, "doi_prefix", "identifier_product_doi", attributes));
@@ -145,8 +151,6 @@ Result<Attributes> global_attributes(const Task& task, const GranuleName& name,
     set_attribute(attributes, "comment",
                   common ? *common + " " + *task.metadata.comment : *task.metadata.comment);
   }
-  set_attribute(attributes, "time_coverage_duration", task.metadata.duration.value_or(""));
-  set_attribute(attributes, "time_coverage_resolution", task.metadata.resolution.value_or(""));
   set_attribute(attributes, "product_name", name.file);
   UPWELL_TRY(std::string summary,
              config.text(options.profile == Profile::k2026 ? "project_summary" : "summary"));

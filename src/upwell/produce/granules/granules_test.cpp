@@ -36,6 +36,32 @@ TEST(Names, OfGranules) {
     EXPECT_FALSE(parse_granule_name(wrong)) << wrong;
 }
 
+TEST(Names, OfGranulesWithoutADate) {
+  auto invariant = parse_granule_name("x/OCEAN_3D_MIXING_COEFFS_ECCO_V4r4_native_llc0090.nc");
+  ASSERT_TRUE(invariant) << invariant.error().to_string();
+  EXPECT_EQ(invariant->prefix, "OCEAN_3D_MIXING_COEFFS");
+  EXPECT_EQ(invariant->tag + invariant->date, "");
+  EXPECT_EQ(invariant->label, "llc0090");
+  auto series = parse_granule_name("GLOBAL_MEAN_SEA_LEVEL_mon_mean_ECCO_V4r4_1D.nc");
+  ASSERT_TRUE(series) << series.error().to_string();
+  EXPECT_EQ(series->prefix, "GLOBAL_MEAN_SEA_LEVEL");
+  EXPECT_EQ(series->tag, "mon_mean");
+  EXPECT_EQ(series->date + series->label, "");
+  EXPECT_EQ(series->grid, GridType::k1D);
+  for (const char* wrong : {"SSH_mon_mean_ECCO_V4r4_native_llc0090.nc", "SSH_ECCO_V4r4_1D.nc",
+                            "SSH_ECCO_V4r4_native.nc", "_ECCO_V4r4_native_llc0090.nc",
+                            "SSH_mon_mean_1992_01_ECCO_V4r4_native_llc0090.nc"})
+    EXPECT_FALSE(parse_granule_name(wrong)) << wrong;
+}
+
+TEST(Names, OfInvariantFields) {
+  EXPECT_EQ(parse_invariant_name("raw/DIFFKR.data")->variable, "DIFFKR");
+  EXPECT_FALSE(parse_invariant_name("raw/DIFFKR.data")->step);
+  EXPECT_EQ(parse_invariant_name("DIFFKR.0000000012.meta")->step, 12);
+  for (const char* wrong : {"DIFFKR", ".data", "DIFFKR.x.data", "a.b.c.data"})
+    EXPECT_FALSE(parse_invariant_name(wrong)) << wrong;
+}
+
 TEST(Names, OfRawFiles) {
   auto name = parse_raw_name("results/ADVx_TH_mon_mean.0000000732.data");
   ASSERT_TRUE(name);
@@ -160,13 +186,15 @@ TEST(Raw, OneOfSeveralRecords) {
   Bytes data(2 * level_values(2) * 4);
   for (size_t i = 0; i < data.size() / 4; ++i) store_be(data.data() + 4 * i, static_cast<float>(i));
   const MdsPair pair{"SSH_mon_mean.0000000007.data", "SSH_mon_mean.0000000007.meta"};
-  auto raw = raw_field(meta, data, pair, 2, 1);
+  const std::vector<uint32_t> kOne{1}, kTwo{2};
+  auto raw = raw_field(meta, data, pair, *parse_raw_name(pair.data), 2, kOne);
   ASSERT_TRUE(raw) << raw.error().to_string();
   EXPECT_EQ(std::get<FieldValues<float>>(raw->field.values)[0], 52.0F);
   EXPECT_THAT(raw->interval, ElementsAre(0, 25200));
-  EXPECT_FALSE(raw_field(meta, data, pair, 3, 1));
-  EXPECT_FALSE(raw_field(meta, data, pair, 2, 2));
-  EXPECT_FALSE(raw_field(meta, ByteSpan(data).first(100), pair, 2, 1));
+  EXPECT_FALSE(raw_field(meta, data, pair, *parse_raw_name(pair.data), 3, kOne));
+  EXPECT_FALSE(raw_field(meta, data, pair, *parse_raw_name(pair.data), 2, kTwo));
+  EXPECT_FALSE(
+      raw_field(meta, ByteSpan(data).first(100), pair, *parse_raw_name(pair.data), 2, kOne));
 }
 
 TEST(MemoryGate, WhatIsTooLargeGoesAlone) {

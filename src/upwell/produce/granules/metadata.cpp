@@ -110,23 +110,33 @@ enum File {
   kVariables,
   kGeometryNative,
   kVariablesLatLon,
+  kVariables1D,
   kCoordinatesNative,
   kCoordinatesLatLon,
+  kCoordinates1D,
   kTime,
   kGlobalAll,
   kGlobalNative,
   kGlobalLatLon,
+  kGlobal1D,
   kFileKinds
 };
 constexpr std::array<const char*, kFileKinds> kFileNames{"variable_metadata",
                                                          "geometry_metadata_for_native_datasets",
                                                          "variable_metadata_for_latlon_datasets",
+                                                         "variable_metadata_for_1D_datasets",
                                                          "coordinate_metadata_for_native_datasets",
                                                          "coordinate_metadata_for_latlon_datasets",
+                                                         "coordinate_metadata_for_1D_datasets",
                                                          "time_coordinate_metadata",
                                                          "global_metadata_for_all_datasets",
                                                          "global_metadata_for_native_datasets",
-                                                         "global_metadata_for_latlon_datasets"};
+                                                         "global_metadata_for_latlon_datasets",
+                                                         "global_metadata_for_1D_datasets"};
+
+File of_grid(GridType grid, File native, File latlon, File series) {
+  return grid == GridType::kNative ? native : grid == GridType::kLatLon ? latlon : series;
+}
 
 Result<std::vector<Json>> parse_records(std::string_view text, const std::string& url) {
   try {
@@ -197,13 +207,14 @@ void Metadata::add_variable(const std::string& name, GridType grid, Attributes& 
   if (record == nullptr) record = find_record(records_->of[kGeometryNative], name);
   if (record != nullptr) add_variable_record(*record, attributes, keywords);
   if (grid == GridType::kNative) return;
-  record = find_record(records_->of[kVariablesLatLon], name);
+  record =
+      find_record(records_->of[of_grid(grid, kVariables, kVariablesLatLon, kVariables1D)], name);
   if (record != nullptr) add_variable_record(*record, attributes, keywords);
 }
 
 void Metadata::add_coordinate(const std::string& name, GridType grid, bool time,
                               Attributes& attributes) const {
-  const File kind = grid == GridType::kNative ? kCoordinatesNative : kCoordinatesLatLon;
+  const File kind = of_grid(grid, kCoordinatesNative, kCoordinatesLatLon, kCoordinates1D);
   for (const Json* record : {find_record(records_->of[kind], name),
                              time ? find_record(records_->of[kTime], name) : nullptr}) {
     if (record != nullptr) add_keys(*record, {"grid_dimension", "name"}, attributes);
@@ -213,7 +224,7 @@ void Metadata::add_coordinate(const std::string& name, GridType grid, bool time,
 void Metadata::add_global(GridType grid, const std::string& dimension,
                           Attributes& attributes) const {
   add_global_records(records_->of[kGlobalAll], dimension, attributes);
-  add_global_records(records_->of[grid == GridType::kNative ? kGlobalNative : kGlobalLatLon],
+  add_global_records(records_->of[of_grid(grid, kGlobalNative, kGlobalLatLon, kGlobal1D)],
                      dimension, attributes);
 }
 

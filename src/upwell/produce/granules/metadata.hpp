@@ -29,15 +29,15 @@ class Metadata {
   static Result<Metadata> load(io::Session& session, const std::string& location);
 
   /// Adds what the records say of a variable, keys in order of their names, and its GCMD keywords.
-  /// Lat-lon granules take the native record, then the lat-lon one over it.
+  /// Lat-lon granules and series take the native record, then their own over it.
   void add_variable(const std::string& name, GridType grid, Attributes& attributes,
                     std::set<std::string>& keywords) const;
   /// The same of a coordinate of such a granule; `time` says whether the records of
   /// time_coordinate_metadata count, too, which win.
   void add_coordinate(const std::string& name, GridType grid, bool time,
                       Attributes& attributes) const;
-  /// The global attributes of all datasets and of those on this grid. `dimension` is "2D" or "3D":
-  /// records that are for other ones are left out.
+  /// The global attributes of all datasets and of those on this grid. `dimension` is "1D", "2D" or
+  /// "3D": records that are for other ones are left out.
   void add_global(GridType grid, const std::string& dimension, Attributes& attributes) const;
 
   /// Adds the rows of a table in this location. kNotFound when it is not there; kInvalidData when

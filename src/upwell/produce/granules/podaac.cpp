@@ -96,15 +96,12 @@ Result<std::vector<PodaacRow>> Metadata::load_podaac(io::Session& session,
 
 std::vector<const PodaacRow*> matching_rows(const std::vector<PodaacRow>& rows,
                                             const GranuleName& name) {
-  const std::string begin = name.prefix + "_" + name.tag + "_";
-  const std::string end =
-      std::string(name.grid == GridType::kNative ? "_native_" : "_latlon_") + name.label + ".nc";
   std::vector<const PodaacRow*> found;
   for (const PodaacRow& row : rows) {
-    if (!row.file_name.starts_with(begin)) continue;
-    const size_t ecco = row.file_name.find("_ECCO_", begin.size());
-    if (ecco == std::string::npos) continue;
-    if (row.file_name.find(end, ecco + 6) != std::string::npos) found.push_back(&row);
+    const auto other = parse_granule_name(row.file_name);
+    if (other && other->prefix == name.prefix && other->tag == name.tag &&
+        other->grid == name.grid && other->label == name.label)
+      found.push_back(&row);
   }
   return found;
 }

@@ -4,31 +4,32 @@
 
 #include <algorithm>
 
-#include "format/mds/meta.hpp"
 #include "io/digest.hpp"
-#include "produce/granules/names.hpp"
 
 namespace upwell::produce {
 namespace {
 
 using format::mds::Meta;
 
-/// Whether the file holds whole compact levels of this grid.
-Result<> check_shape(const Meta& meta, uint32_t n, uint32_t levels) {
-  const uint64_t wanted[] = {n, uint64_t{kLlcTiles} * n, levels};
+/// How many levels the file has, which holds whole compact ones of this grid.
+Result<uint32_t> levels_of(const Meta& meta, uint32_t n, std::span<const uint32_t> choices) {
   const size_t rank = meta.dimensions.size();
-  bool fits = rank == 3 || (rank == 2 && levels == 1);
   std::vector<uint64_t> sizes;
-  for (size_t d = 0; d < rank; ++d) {
-    sizes.push_back(meta.dimensions[d].size);
-    fits = fits && d < 3 && meta.dimensions[d].whole() && meta.dimensions[d].size == wanted[d];
+  for (const format::mds::MetaDimension& dimension : meta.dimensions)
+    sizes.push_back(dimension.size);
+  for (const uint32_t levels : choices) {
+    const uint64_t wanted[] = {n, uint64_t{kLlcTiles} * n, levels};
+    bool fits = rank == 3 || (rank == 2 && levels == 1);
+    for (size_t d = 0; fits && d < rank; ++d)
+      fits = meta.dimensions[d].whole() && sizes[d] == wanted[d];
+    if (fits) return levels;
   }
-  if (fits) return {};
+  const uint64_t wanted[] = {n, uint64_t{kLlcTiles} * n, choices.back()};
   return fail(Code::kInvalidData,
               fmt::format("{}dimList has {}, where this variable on the grid has {}",
                           meta.at("dimList"), fmt::join(sizes, " x "),
-                          levels == 1 ? fmt::format("{} x {}", wanted[0], wanted[1])
-                                      : fmt::format("{}", fmt::join(wanted, " x "))));
+                          choices.back() == 1 ? fmt::format("{} x {}", wanted[0], wanted[1])
+                                              : fmt::format("{}", fmt::join(wanted, " x "))));
 }
 
 /// The record of a file that holds the variable; of several by fldList.
@@ -45,16 +46,16 @@ Result<uint64_t> record_of(const Meta& meta, const RawName& name) {
 }
 
 Result<> check_step(const Meta& meta, const RawName& name) {
-  if (!meta.step || *meta.step == name.step) return {};
+  if (!meta.step || !name.step || *meta.step == *name.step) return {};
   return fail(Code::kInvalidData,
               fmt::format("{}timeStepNumber is {}, where the file's name says {}",
-                          meta.at("timeStepNumber"), *meta.step, name.step));
+                          meta.at("timeStepNumber"), *meta.step, *name.step));
 }
 
 }  // namespace
 
-Result<RawField> read_raw_field(io::Session& session, const MdsPair& pair, uint32_t n,
-                                uint32_t levels) {
+Result<RawField> read_raw_field(io::Session& session, const MdsPair& pair, const RawName& name,
+                                uint32_t n, std::span<const uint32_t> levels) {
   const std::vector<io::ReadRequest> requests{{io::normal_url(pair.meta), {}},
                                               {io::normal_url(pair.data), {}}};
   std::vector<Result<SharedBytes>> answers = session.read(requests);
@@ -62,7 +63,7 @@ Result<RawField> read_raw_field(io::Session& session, const MdsPair& pair, uint3
     if (!answer) return fail(std::move(answer).error());
   }
   UPWELL_TRY(RawField raw,
-             raw_field(as_text(answers[0]->span()), answers[1]->span(), pair, n, levels));
+             raw_field(as_text(answers[0]->span()), answers[1]->span(), pair, name, n, levels));
   for (size_t i = 0; i < requests.size(); ++i) {
     UPWELL_TRY(io::ObjectInfo info, session.stat(requests[i].url));
     raw.files.push_back({requests[i].url, info.size, info.mtime_ns, info.etag,
@@ -72,23 +73,29 @@ Result<RawField> read_raw_field(io::Session& session, const MdsPair& pair, uint3
 }
 
 Result<RawField> raw_field(std::string_view meta_text, ByteSpan data, const MdsPair& pair,
-                           uint32_t n, uint32_t levels) {
-  UPWELL_TRY(RawName name, parse_raw_name(pair.data));
-  const auto with_meta = [&](Error error) { return fail(std::move(error).with(pair.meta)); };
+                           const RawName& name, uint32_t n, std::span<const uint32_t> levels) {
   auto meta = format::mds::parse_meta(meta_text);
-  if (!meta) return with_meta(std::move(meta).error());
-  if (auto shape = check_shape(*meta, n, levels); !shape) return with_meta(shape.error());
-  if (auto step = check_step(*meta, name); !step) return with_meta(step.error());
-  auto record = record_of(*meta, name);
-  if (!record) return with_meta(std::move(record).error());
-  if (data.size() != meta->data_bytes()) {
-    return fail(Code::kInvalidData, fmt::format("{}: {} bytes, where {} says {}", pair.data,
-                                                data.size(), pair.meta, meta->data_bytes()));
-  }
-  const uint64_t size = meta->record_elements() * meta->item_size;
-  auto field = field_from_compact(data.subspan(*record * size, size), n, levels, meta->item_size);
+  if (!meta) return fail(std::move(meta).error().with(pair.meta));
+  auto count = levels_of(*meta, n, levels);
+  if (!count) return fail(std::move(count).error().with(pair.meta));
+  UPWELL_TRY(const ByteSpan record, raw_record(*meta, data, pair, name));
+  auto field = field_from_compact(record, n, *count, meta->item_size);
   if (!field) return fail(std::move(field).error().with(pair.data));
   return RawField{std::move(*field), meta->interval, {}};
+}
+
+Result<ByteSpan> raw_record(const Meta& meta, ByteSpan data, const MdsPair& pair,
+                            const RawName& name) {
+  const auto with_meta = [&](Error error) { return fail(std::move(error).with(pair.meta)); };
+  if (auto step = check_step(meta, name); !step) return with_meta(step.error());
+  auto record = record_of(meta, name);
+  if (!record) return with_meta(std::move(record).error());
+  if (data.size() != meta.data_bytes()) {
+    return fail(Code::kInvalidData, fmt::format("{}: {} bytes, where {} says {}", pair.data,
+                                                data.size(), pair.meta, meta.data_bytes()));
+  }
+  const uint64_t size = meta.record_elements() * meta.item_size;
+  return data.subspan(*record * size, size);
 }
 
 }  // namespace upwell::produce

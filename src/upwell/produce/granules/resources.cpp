@@ -80,18 +80,21 @@ Shared<std::string>::Made Resources::factors_digest(const std::string& factors_l
 }
 
 Shared<Frame>::Made Resources::native_frame(const std::string& grid, const std::string& metadata,
-                                            bool is_3d) {
-  const std::string key = fmt::format("{}\n{}\n{}", grid, metadata, is_3d);
+                                            bool is_3d, TimeAxis time) {
+  const std::string key =
+      fmt::format("{}\n{}\n{} {}", grid, metadata, is_3d, static_cast<int>(time));
   return frames_.get(key, [&]() -> Result<Frame> {
     UPWELL_TRY(std::shared_ptr<const ModelGrid> native, native_grid(grid));
     UPWELL_TRY(std::shared_ptr<const Metadata> records, this->metadata(metadata));
-    return produce::native_frame(*native, *records, is_3d);
+    return produce::native_frame(*native, *records, is_3d, time);
   });
 }
 
 Shared<Frame>::Made Resources::latlon_frame(const std::string& grid, const std::string& factors,
-                                            const std::string& metadata, bool is_3d) {
-  const std::string key = fmt::format("{}\n{}\n{}\n{}", grid, factors, metadata, is_3d);
+                                            const std::string& metadata, bool is_3d,
+                                            TimeAxis time) {
+  const std::string key =
+      fmt::format("{}\n{}\n{}\n{} {}", grid, factors, metadata, is_3d, static_cast<int>(time));
   return frames_.get(key, [&]() -> Result<Frame> {
     UPWELL_TRY(const GridPlace place, places_.find(grid));
     UPWELL_TRY(std::optional<LatLonCoordinates> said, load_latlon_coordinates(session_, place));
@@ -108,7 +111,7 @@ Shared<Frame>::Made Resources::latlon_frame(const std::string& grid, const std::
       return fail(Code::kInvalidData,
                   fmt::format("{}: the factors are for another grid than {} of {}", factors,
                               said ? "the *latlon*.nc" : "the model's", grid));
-    return produce::latlon_frame(coordinates, bounds, *records, is_3d);
+    return produce::latlon_frame(coordinates, bounds, *records, is_3d, time);
   });
 }
 

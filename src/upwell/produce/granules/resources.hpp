@@ -67,10 +67,10 @@ class Resources {
   Shared<Config>::Made config(const std::string& location);
   Shared<Mapper>::Made mapper(const std::string& factors_location);
   Shared<std::string>::Made factors_digest(const std::string& factors_location);
-  Shared<Frame>::Made native_frame(const std::string& grid, const std::string& metadata,
-                                   bool is_3d);
+  Shared<Frame>::Made native_frame(const std::string& grid, const std::string& metadata, bool is_3d,
+                                   TimeAxis time);
   Shared<Frame>::Made latlon_frame(const std::string& grid, const std::string& factors,
-                                   const std::string& metadata, bool is_3d);
+                                   const std::string& metadata, bool is_3d, TimeAxis time);
   /// As netCDF-C chooses them.
   Shared<Shape>::Made chunk_shape(const Shape& shape, size_t element_size);
 

@@ -164,8 +164,6 @@ class Runner {
 
   Result<> make(const Listed& listed, TaskResult& result) {
     const Task& task = *listed.task;
-    if (task.input_netcdf)
-      return fail(Code::kUnsupported, "time-invariant tasks (input_netcdf) are not made yet");
     UPWELL_TRY(std::string cfg, config_location(task));
     UPWELL_TRY(std::shared_ptr<const Config> config, resources_.config(cfg));
     const GranuleOptions options = granule_options(task);
@@ -223,7 +221,7 @@ class Runner {
     return io::hex_digest(io::DigestKind::kSha256, as_bytes(all));
   }
 
-  /// Of the grid, and of the factors of lat-lon granules.
+  /// Of the grid, and of the factors of lat-lon granules. Series may do without.
   Result<std::string> grid_digest(const Task& task) {
     UPWELL_TRY(const GranuleName name, parse_granule_name(task.granule));
     std::string factors;
@@ -232,9 +230,12 @@ class Runner {
                  resources_.factors_digest(task.mapping_factors_loc.value_or("")));
       factors = "\n" + *digest;
     }
-    UPWELL_TRY(const std::shared_ptr<const ModelGrid> grid,
-               resources_.native_grid(task.grid_loc.value_or("")));
-    return grid->digest + factors;
+    if (task.metadata.dimension == "1D" && !task.grid_loc) return std::string();
+    auto grid = resources_.native_grid(task.grid_loc.value_or(""));
+    if (grid) return (*grid)->digest + factors;
+    if (task.metadata.dimension == "1D" && grid.error().code == Code::kNotFound)
+      return std::string();
+    return fail(std::move(grid).error());
   }
 
   bool keep(const std::string& target, const std::string& identity, TaskResult& result) {
@@ -253,6 +254,13 @@ class Runner {
   /// About what is in memory at once: a raw field and its tiles (of a vector, two and what becomes
   /// of them), the values of one variable, and what is encoded of all.
   Result<uint64_t> memory_of(const Task& task) {
+    if (task.input_netcdf) {
+      // The variables one by one as double precision, and what is encoded of all.
+      constexpr uint64_t kAsRead = 12;
+      UPWELL_TRY(const io::ObjectInfo info, session_.stat(io::normal_url(*task.input_netcdf)));
+      return info.size * kAsRead;
+    }
+    if (task.metadata.dimension == "1D") return uint64_t{16} << 20;
     UPWELL_TRY(std::shared_ptr<const ModelGrid> grid,
                resources_.native_grid(task.grid_loc.value_or("")));
     const uint64_t levels = task.metadata.dimension == "3D" ? grid->levels : 1;
@@ -283,6 +291,11 @@ class Runner {
     const Task& task = *listed.task;
     UPWELL_TRY(GranuleName name, parse_granule_name(task.granule));
     std::string kind = fmt::format("{} {}", static_cast<int>(name.grid), task.metadata.dimension);
+    if (task.input_netcdf) {
+      kind += " " + *task.input_netcdf;
+      UPWELL_TRY(io::ObjectInfo info, session_.stat(io::normal_url(*task.input_netcdf)));
+      result.input_bytes += info.size;
+    }
     for (const TaskVariable& variable : task.variables) {
       kind += " " + variable.name;
       for (const MdsPair& pair : variable.components) {

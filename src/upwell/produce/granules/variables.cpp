@@ -13,7 +13,7 @@ namespace {
 
 /// Names the pair of axes on which a variable lies horizontally.
 std::vector<std::string> native_dimensions(const Staggering& where) {
-  std::vector<std::string> dimensions{"time"};
+  std::vector<std::string> dimensions;
   if (where.vertical != Vertical::kNone) dimensions.emplace_back(dimension_of(where.vertical));
   dimensions.emplace_back("tile");
   dimensions.emplace_back(where.point == Point::kSouth ? "j_g" : "j");
@@ -24,8 +24,10 @@ std::vector<std::string> native_dimensions(const Staggering& where) {
 /// "tile 3, j 12, i 0"
 std::string place_text(uint64_t index, const std::vector<std::string>& names, const Shape& shape) {
   std::string text;
-  for (size_t d = shape.size(); d-- > 1; index /= shape[d])
+  for (size_t d = shape.size(); d-- > 0; index /= shape[d]) {
+    if (names[d] == "time") continue;
     text = fmt::format("{} {}{}", names[d], index % shape[d], text.empty() ? "" : ", " + text);
+  }
   return text;
 }
 
@@ -55,19 +57,32 @@ Result<VariableMaker> VariableMaker::create(const Task& task, const VariableForm
   return maker;
 }
 
+Result<RawName> VariableMaker::name_of(const MdsPair& pair) const {
+  return form_.timed ? parse_raw_name(pair.data) : parse_invariant_name(pair.data);
+}
+
 Result<VariableMaker::Source> VariableMaker::read(const MdsPair& pair) {
-  UPWELL_TRY(RawName name, parse_raw_name(pair.data));
-  const auto where = diagnostics_->find(name.variable);
-  if (where == diagnostics_->end()) {
+  UPWELL_TRY(const RawName name, name_of(pair));
+  const auto found = diagnostics_->find(name.variable);
+  const bool known = found != diagnostics_->end();
+  if (!known && form_.timed) {
     return fail(Code::kNotFound, pair.data + ": " + name.variable +
                                      " is not in the grid's available_diagnostics.log, or on axes "
                                      "that granules do not have");
   }
-  const uint32_t levels = where->second.vertical == Vertical::kNone ? 1 : grid_->levels;
-  UPWELL_TRY(RawField raw, read_raw_field(resources_->session(), pair, grid_->n, levels));
-  UPWELL_CHECK(check_interval(pair, raw.interval));
+  Staggering where = known ? found->second : Staggering{};
+  std::vector<uint32_t> levels{1, grid_->levels};
+  if (known) levels = {where.vertical == Vertical::kNone ? 1 : grid_->levels};
+  UPWELL_TRY(RawField raw, read_raw_field(resources_->session(), pair, name, grid_->n, levels));
+  if (!known) {
+    // Parameters of the model are no diagnostics; xmitgcm too takes them to lie there.
+    if (raw.field.levels > 1) where.vertical = Vertical::kCentres;
+    notes_.push_back(name.variable +
+                     " is not in available_diagnostics.log: taken to lie at the centres of cells");
+  }
+  if (form_.timed) UPWELL_CHECK(check_interval(pair, raw.interval));
   files_.insert(files_.end(), raw.files.begin(), raw.files.end());
-  return Source{std::make_shared<const Field>(std::move(raw.field)), where->second};
+  return Source{std::make_shared<const Field>(std::move(raw.field)), where};
 }
 
 /// The .meta says when its averages end, which the task knows from the step alone.
@@ -111,7 +126,7 @@ Result<VariableMaker::Source> VariableMaker::turned(const TaskVariable& variable
     for (const VectorField& vector : task_->metadata.field_components) {
       const std::string* first =
           vector.name == variable.name ? find_pair(vector.components, "y") : nullptr;
-      UPWELL_TRY(RawName name, parse_raw_name(variable.components[0].data));
+      UPWELL_TRY(const RawName name, name_of(variable.components[0]));
       if (first != nullptr && *first == name.variable) std::swap(x, y);
     }
     const bool centres = x.where.point == Point::kCentre && y.where.point == Point::kCentre;
@@ -196,10 +211,14 @@ Result<ValueRange> VariableMaker::fill_values(const Source& source, Out* out) co
 Result<> VariableMaker::form_shape(const Source& source, MadeVariable& made, Shape& shape) const {
   made.is_3d = source.where.vertical != Vertical::kNone;
   std::vector<std::string>& dimensions = made.variable.dimensions;
-  shape = {1};
+  if (form_.timed) {
+    dimensions = {"time"};
+    shape = {1};
+  }
   if (made.is_3d) shape.push_back(grid_->levels);
   if (form_.grid == GridType::kNative) {
-    dimensions = native_dimensions(source.where);
+    const std::vector<std::string> own = native_dimensions(source.where);
+    dimensions.insert(dimensions.end(), own.begin(), own.end());
     shape.insert(shape.end(), {kLlcTiles, grid_->n, grid_->n});
     if (made.is_3d && !form_.is_3d)
       return fail(Code::kInvalidData, "it has depths in a granule that is 2D");
@@ -208,7 +227,6 @@ Result<> VariableMaker::form_shape(const Source& source, MadeVariable& made, Sha
   if (made.is_3d != form_.is_3d)
     return fail(Code::kInvalidData, made.is_3d ? "it has depths in a granule that is 2D"
                                                : "it has no depths in a granule that is 3D");
-  dimensions = {"time"};
   if (made.is_3d) dimensions.emplace_back("Z");
   dimensions.insert(dimensions.end(), {"latitude", "longitude"});
   const FactorsHead& head = mapper_->factors().head();

@@ -18,10 +18,11 @@ struct MadeVariable {
 struct VariableForm {
   GridType grid = GridType::kNative;
   bool is_3d = false;         ///< the granule, as the task says
+  bool timed = true;          ///< false: time-invariant
   uint32_t element_size = 4;  ///< 4: float32, 8: float64
   int level = 5;              ///< of deflate, as the file names it
   NotFinite not_finite = NotFinite::kFail;
-  int64_t end_s = 0;  ///< of the period, in seconds since the model's start
+  int64_t end_s = 0;  ///< of the period, in seconds since the model's start; where timed
 };
 
 /// Makes the variables of one task, one after the other, so that only one is in memory beside what
@@ -32,8 +33,9 @@ class VariableMaker {
                                       Resources& resources, ChunkEncoder& encoder);
   /// Errors name the variable and its file.
   Result<MadeVariable> make(size_t index);
-  /// What has been read so far.
+  /// What has been read so far, and what a user should know of it.
   const std::vector<FileRecord>& files() const { return files_; }
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   VariableMaker(const Task& task, const VariableForm& form, Resources& resources,
@@ -44,6 +46,7 @@ class VariableMaker {
     std::shared_ptr<const Field> field;
     Staggering where;
   };
+  Result<RawName> name_of(const MdsPair& pair) const;
   Result<Source> read(const MdsPair& pair);
   Result<Source> source_of(const TaskVariable& variable);
   Result<Source> turned(const TaskVariable& variable);
@@ -71,6 +74,7 @@ class VariableMaker {
   std::shared_ptr<const Field> east_, north_;
   Vertical vector_vertical_ = Vertical::kNone;
   std::vector<FileRecord> files_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace upwell::produce

@@ -29,14 +29,17 @@ std::optional<size_t> index_of(const PythonValue& value, const std::array<std::s
 
 std::optional<LiteralError> read_times(const PythonValue& value, Job& job) {
   const bool netcdf = value.kind == PythonValue::Kind::kText && value.text.ends_with(".nc");
-  if (job.frequency == Frequency::kTimeInvariant && netcdf) {
+  const bool invariant = job.frequency == Frequency::kTimeInvariant;
+  if (invariant && job.type == ProductType::k1D)
+    return LiteralError{value.column, "a 1D job is a series in time, and never time-invariant"};
+  if (netcdf && (invariant || job.type == ProductType::k1D)) {
     job.input_netcdf = value.text;
     job.times.all = true;
     return {};
   }
   TimeSelectionResult times = parse_time_selection(value);
   if (times.error) return times.error;
-  if (job.frequency == Frequency::kTimeInvariant && !times.selection.all)
+  if (invariant && !times.selection.all)
     return LiteralError{value.column,
                         "the last field of a time-invariant job is 'all' or a file NAME.nc"};
   job.times = std::move(times.selection);

@@ -27,13 +27,14 @@ struct Job {
   ProductType type = ProductType::kNative;
   Frequency frequency = Frequency::kMonthly;
   TimeSelection times;
-  std::string input_netcdf;  ///< of a time-invariant job whose fields are in this file
+  std::string input_netcdf;  ///< of a time-invariant or 1D job whose fields are in this file
 };
 
 /// Blank lines and comments are skipped; every other line must be a job. kInvalidData names each
 /// that is not, as "FILE:LINE:COLUMN: why", all in one message. `name`: of the file. Case does not
 /// matter in product type and frequency. The frequency is one of SNAP, AVG_DAY, AVG_MON, and TI (or
-/// TIME-INVARIANT), whose fourth field is 'all' or the netCDF file that has the fields.
+/// TIME-INVARIANT), whose fourth field is 'all' or the netCDF file that has the fields; that of a
+/// 1D job may be such a file, too.
 Result<std::vector<Job>> parse_job_file(std::string_view text, const std::string& name);
 
 }  // namespace upwell::produce

@@ -71,7 +71,7 @@ class TaskReader {
     task.input_netcdf = text(json, "input_netcdf");
     task.strip_attributes = task.input_netcdf && truth(json, "strip_attributes");
     if (auto it = json.find("variables"); it != json.end()) {
-      read_variables(*it, task.variables);
+      read_variables(*it, is_series(json), task.variables);
     } else if (!task.input_netcdf) {
       wrong("neither 'variables' nor 'input_netcdf'");
     }
@@ -111,12 +111,20 @@ class TaskReader {
     wrong(fmt::format("'{}' is neither true nor false", key));
     return false;
   }
-  void read_variables(const Json& json, std::vector<TaskVariable>& variables) {
+  static bool is_series(const Json& task) {
+    const auto metadata = task.find("dynamic_metadata");
+    return metadata != task.end() && metadata->is_object() &&
+           metadata->value("dimension", Json()) == "1D";
+  }
+  void read_variables(const Json& json, bool series, std::vector<TaskVariable>& variables) {
     if (!json.is_object()) return wrong("'variables' is not an object");
     for (const auto& [name, components] : json.items()) {
       TaskVariable variable{name, {}};
-      const bool list = components.is_array() && (components.size() == 1 || components.size() == 2);
-      if (!list) return wrong("'variables': " + name + " is not a list of one or two pairs");
+      const bool list =
+          components.is_array() && !components.empty() && (series || components.size() <= 2);
+      if (!list)
+        return wrong("'variables': " + name + " is not a list of one" +
+                     (series ? " pair a step" : " or two pairs"));
       for (const Json& pair : components) {
         if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string())
           return wrong("'variables': " + name + " has something that is no pair of files");

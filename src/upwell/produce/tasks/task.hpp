@@ -24,12 +24,14 @@ struct MdsPair {
 };
 
 struct TaskVariable {
-  std::string name;                 ///< in the granule
-  std::vector<MdsPair> components;  ///< one, or the x and the y component of a vector
+  std::string name;  ///< in the granule
+  /// One, or the x and the y component of a vector; of a 1D task one a step.
+  std::vector<MdsPair> components;
   bool operator==(const TaskVariable&) const = default;
 };
 
-/// Times are "YYYY-MM-DDThh:mm:ss"; of a time-invariant task there are none.
+/// Times are "YYYY-MM-DDThh:mm:ss"; of a time-invariant task there are none, and of a 1D task start
+/// and end are those of the whole series.
 struct DynamicMetadata {
   std::string name, dimension;
   std::optional<std::string> start, end, center;  ///< time_coverage_start, …

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <unordered_map>
 
 #include "produce/config.hpp"
@@ -123,7 +124,8 @@ class TaskMaker {
     const std::string& type = to_string(job.type);
     std::string name = plan.grouping->filename;
     const std::string tag = granule_tag(plan);
-    if (!tag.empty()) name += "_" + tag + "_" + date(plan, step);
+    if (!tag.empty()) name += "_" + tag;
+    if (!tag.empty() && job.type != ProductType::k1D) name += "_" + date(plan, step);
     name += "_ECCO_" + settings_.version + "_" + type;
     const std::string& label = settings_.labels.at(job.type);
     if (!label.empty()) name += "_" + label;
@@ -134,28 +136,31 @@ class TaskMaker {
                 {settings_.version, lower_case(type), tag, plan.grouping->filename, name});
   }
 
-  Result<Task> task(const PlannedJob& plan, const PlannedStep& step) const {
+  /// Of one step of the plan; of a series, of all of them.
+  Result<Task> task(const PlannedJob& plan, std::span<const PlannedStep> steps) const {
     Task task;
-    task.granule = granule(plan, step);
+    task.granule = granule(plan, steps.front());
     if (!plan.job->input_netcdf.empty()) {
       task.input_netcdf = plan.job->input_netcdf;
       task.strip_attributes = true;
     } else {
-      add_variables(plan, step, task);
+      add_variables(plan, steps, task);
     }
     task.cfg_loc = options_.cfg_loc;
     task.grid_loc = options_.grid_loc;
     task.mapping_factors_loc = options_.mapping_factors_loc;
     task.metadata_loc = options_.metadata_loc;
-    UPWELL_TRY(task.metadata, metadata(plan, step));
+    UPWELL_TRY(task.metadata, metadata(plan, steps));
     return task;
   }
 
  private:
-  /// In names and directories of granules: the files' tag, but snapshots of 2026 are "snap".
+  /// In names and directories of granules: the files' tag, but snapshots of 2026, and series of
+  /// snapshots as PO.DAAC has them, are "snap".
   std::string granule_tag(const PlannedJob& plan) const {
     const bool snapshot = plan.job->frequency == Frequency::kSnapshot;
-    return snapshot && options_.dialect == Dialect::k2026 ? "snap" : plan.tag;
+    const bool series = plan.job->type == ProductType::k1D;
+    return snapshot && (series || options_.dialect == Dialect::k2026) ? "snap" : plan.tag;
   }
 
   std::string date(const PlannedJob& plan, const PlannedStep& step) const {
@@ -181,22 +186,26 @@ class TaskMaker {
     return "";
   }
 
-  void add_variables(const PlannedJob& plan, const PlannedStep& step, Task& task) const {
+  void add_variables(const PlannedJob& plan, std::span<const PlannedStep> steps, Task& task) const {
     for (const GroupingField& field : plan.grouping->fields) {
       TaskVariable variable{field.name, {}};
-      for (const std::string& source : field.sources) {
-        const std::string stem = stem_of(source, plan.tag);
-        const SourceFiles* files = files_of(index_.files(stem), step.step);
-        if (files == nullptr || !files->data || !files->meta) break;
-        variable.components.push_back(
-            {index_.path(stem, *files, false), index_.path(stem, *files, true)});
+      for (const PlannedStep& step : steps) {
+        std::vector<MdsPair> pairs;
+        for (const std::string& source : field.sources) {
+          const std::string stem = stem_of(source, plan.tag);
+          const SourceFiles* files = files_of(index_.files(stem), step.step);
+          if (files == nullptr || !files->data || !files->meta) break;
+          pairs.push_back({index_.path(stem, *files, false), index_.path(stem, *files, true)});
+        }
+        if (pairs.size() == field.sources.size())
+          variable.components.insert(variable.components.end(), pairs.begin(), pairs.end());
       }
-      if (variable.components.size() == field.sources.size())
-        task.variables.push_back(std::move(variable));
+      if (!variable.components.empty()) task.variables.push_back(std::move(variable));
     }
   }
 
-  Result<DynamicMetadata> metadata(const PlannedJob& plan, const PlannedStep& step) const {
+  Result<DynamicMetadata> metadata(const PlannedJob& plan,
+                                   std::span<const PlannedStep> steps) const {
     const Grouping& grouping = *plan.grouping;
     DynamicMetadata metadata;
     metadata.name = grouping.name;
@@ -205,10 +214,15 @@ class TaskMaker {
     metadata.field_components = grouping.field_components;
     metadata.field_orientations = grouping.field_orientations;
     const Frequency frequency = plan.job->frequency;
+    const bool in_file = !plan.job->input_netcdf.empty();
+    if (frequency != Frequency::kTimeInvariant && !in_file) {
+      UPWELL_TRY(metadata.start, format_time(steps.front().coverage.start));
+      UPWELL_TRY(metadata.end, format_time(steps.back().coverage.end));
+      if (plan.job->type != ProductType::k1D) {
+        UPWELL_TRY(metadata.center, format_time(steps.front().coverage.center));
+      }
+    }
     if (frequency != Frequency::kTimeInvariant) {
-      UPWELL_TRY(metadata.start, format_time(step.coverage.start));
-      UPWELL_TRY(metadata.end, format_time(step.coverage.end));
-      UPWELL_TRY(metadata.center, format_time(step.coverage.center));
       metadata.time_long_name =
           frequency == Frequency::kSnapshot ? "snapshot time" : "center time of averaging period";
     }
@@ -235,6 +249,16 @@ class TaskMaker {
   const SourceIndex& index_;
 };
 
+/// What each task of a plan is made of: a step, or of a series all of them.
+std::vector<std::span<const PlannedStep>> parts_of(const PlannedJob& plan) {
+  const std::span<const PlannedStep> all(plan.steps);
+  std::vector<std::span<const PlannedStep>> parts;
+  const size_t each = plan.job->type == ProductType::k1D ? all.size() : 1;
+  for (size_t first = 0; first < all.size(); first += each)
+    parts.push_back(all.subspan(first, each));
+  return parts;
+}
+
 /// Two tasks must not write one granule.
 Result<> check_unique(const std::vector<PlannedJob>& plans, const TaskMaker& maker,
                       const std::string& jobfile) {
@@ -244,7 +268,8 @@ Result<> check_unique(const std::vector<PlannedJob>& plans, const TaskMaker& mak
   };
   std::unordered_map<std::string, Origin> seen;
   for (const PlannedJob& plan : plans) {
-    for (const PlannedStep& step : plan.steps) {
+    for (const std::span<const PlannedStep> part : parts_of(plan)) {
+      const PlannedStep& step = part.front();
       std::string granule = maker.granule(plan, step);
       auto [other, fresh] = seen.try_emplace(std::move(granule), Origin{plan.job->line, step.step});
       if (fresh) continue;
@@ -317,7 +342,7 @@ Result<std::vector<PlannedJob>> plan_jobs(io::Session& session, const std::vecto
       return fail(std::move(plan).error().with(
           fmt::format("{}:{}: {}", options.jobfile, job.line, grouping.filename)));
     UPWELL_CHECK(check_input(session, job, own));
-    own.tasks = plan->steps.size();
+    own.tasks = parts_of(*plan).size();
     report.tasks += own.tasks;
     plans.push_back(std::move(*plan));
   }
@@ -355,8 +380,8 @@ Result<> make_list(io::Session& session, const TaskListOptions& options,
     if (steps.empty()) continue;
     report.jobs[k].first = maker.granule(plans[k], steps.front());
     report.jobs[k].last = maker.granule(plans[k], steps.back());
-    for (const PlannedStep& step : steps) {
-      UPWELL_TRY(const Task task, maker.task(plans[k], step));
+    for (const std::span<const PlannedStep> part : parts_of(plans[k])) {
+      UPWELL_TRY(const Task task, maker.task(plans[k], part));
       UPWELL_CHECK(write(task));
     }
   }

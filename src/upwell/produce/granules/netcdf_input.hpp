@@ -1,0 +1,40 @@
+#pragma once
+// The netCDF file from which a granule is made: of time-invariant fields, or of a series.
+
+#include <string>
+#include <vector>
+
+#include "cube/dataset.hpp"
+#include "io/session.hpp"
+#include "produce/granules/receipt.hpp"
+
+namespace upwell::produce {
+
+class NetcdfInput {
+ public:
+  /// kInvalidData: a file with groups, or of which something could not be read.
+  static Result<NetcdfInput> open(io::Session& session, const std::string& location);
+
+  /// Variables that are neither a dimension's coordinate nor named by another as its coordinates or
+  /// bounds, in the order of the file.
+  const std::vector<const Array*>& variables() const { return variables_; }
+  const Array* find(const std::string& name) const { return dataset_->root.find_array(name); }
+  const Attributes& attributes() const { return dataset_->root.attributes; }
+
+  /// As CF says: unpacked, NaN where a value is missing. kUnsupported: no numbers.
+  Result<std::vector<double>> numbers(const Array& array) const;
+  /// What is still true of decoded values, without the names of coordinates.
+  static Attributes described(const Array& array);
+
+  const std::string& url() const { return url_; }
+  /// Reads all of it.
+  Result<FileRecord> record() const;
+
+ private:
+  io::Session* session_ = nullptr;
+  std::string url_;
+  std::shared_ptr<const Dataset> dataset_;
+  std::vector<const Array*> variables_;
+};
+
+}  // namespace upwell::produce
