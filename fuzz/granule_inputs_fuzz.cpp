@@ -26,5 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (auto name = parse_raw_name(text)) {
     if (name->variable.size() > size) __builtin_trap();
   }
+  if (auto name = parse_invariant_name(text)) {
+    if (name->variable.size() > size) __builtin_trap();
+  }
   return 0;
 }
