@@ -266,3 +266,12 @@ def test_a_time_invariant_task_that_is_broken(world, damage, status, message):
     report = produce(world.root, [bad, world.task()], config=world.config, status=status)
     assert report["made"] == 1 and re.search(message, report["stderr"]), report["stderr"]
     assert not Path(bad["granule"]).exists()
+
+
+def test_neither_is_in_a_reference_set(world):
+    """A dataset of one granule needs none."""
+    series = series_task(world, {"Pa_global": [world.write_series("Pa_global", step, 1.0) for step in MONTHS]})
+    invariant = invariant_task(world)
+    invariant["variables"] = {"DIFFKR": [write_invariant(world, "DIFFKR", world.make_field("DIFFKR", world.levels))]}
+    produce(world.root, [series, invariant, world.task()], "--references", str(world.root / "cubes"), config=world.config)
+    assert [path.name for path in (world.root / "cubes").iterdir()] == ["SSH_mon_mean_ECCO_V0_native_llc0006.json"]

@@ -19,6 +19,7 @@ constexpr double kShareOfTime = 0.1;
 /// The granule's name without its date: what all granules of a dataset share.
 std::string dataset_of(const GranuleName& name) {
   std::string text = name.file.substr(0, name.file.rfind('.'));
+  if (name.date.empty()) return text;
   const std::string date = "_" + name.date;
   const size_t at = text.find(date, name.prefix.size() + name.tag.size());
   return at == std::string::npos ? text : text.erase(at, date.size());
