@@ -40,9 +40,9 @@ struct StoreManifest {
   std::vector<std::string> loaded;   ///< paths of arrays whose values are in the store
   std::vector<std::string> decoded;  ///< paths of arrays that hold decoded values
   std::string locations;             ///< locations_member
-  std::optional<format::MdsOptions> mds;  ///< of StoreRecord
-  Group root;                             ///< arrays without segments
-  std::vector<StorePart> parts;           ///< in order along the concat dimension
+  std::optional<format::MdsOptions> mds;   ///< of StoreRecord
+  Group root;                              ///< arrays without segments
+  std::vector<StorePart> parts;            ///< in order along the concat dimension
   std::vector<SupersededPart> superseded;  ///< in object stores
   std::string etag;                        ///< of the object that it was read from
 
