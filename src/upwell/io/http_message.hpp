@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.hpp"
 #include "io/byte_store.hpp"
@@ -23,6 +25,8 @@ struct ResponseHead {
   std::string retry_after;
   std::string bucket_region;  ///< x-amz-bucket-region, of S3
   std::optional<int64_t> date_unix_s;
+  /// Fields whose names begin with "cmr-", of NASA's catalogue; names in lower case.
+  std::vector<std::pair<std::string, std::string>> cmr;
 
   /// Takes one header line, with or without its line end. A status line begins a new response.
   void take_line(std::string_view line);
