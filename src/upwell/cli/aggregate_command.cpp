@@ -352,7 +352,7 @@ void add_aggregate_command(Program& program) {
       kAggregateFooter, [args](Context& context) { return run_aggregate(*args, context); });
   app->add_option("SOURCE", args->sources,
                   "A cube (reference set, .upwell, Zarr store), or granules to join: paths, URLs, "
-                  "patterns, directories, @list.txt")
+                  "patterns, directories, @list.txt, @- for a list on standard input")
       ->required();
   app->add_option("--reduce", args->reduce,
                   "What to do, over which dimensions: time:mean, lat,lon:max")

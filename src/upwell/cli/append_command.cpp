@@ -84,7 +84,8 @@ void add_append_command(Program& program) {
          "-o")
       ->required();
   app->add_option("GRANULE", args->sources,
-                  "Granules: paths, URLs, patterns, directories, prefixes, @list.txt");
+                  "Granules: paths, URLs, patterns, directories, prefixes, @list.txt, @- for a "
+                  "list on standard input");
   app->add_option("-o,--output", args->options.output,
                   "Write the result as a set of its own and leave OUT as it is: NAME.json, or "
                   "NAME.parq for Parquet; may be an s3:// URL")

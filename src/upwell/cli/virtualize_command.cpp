@@ -100,7 +100,7 @@ void add_virtualize_command(Program& program) {
   app->add_option(
          "SOURCE", args->sources,
          "Granules, Zarr stores or reference sets: paths, URLs, patterns, directories, prefixes "
-         "that end in '/', @list.txt")
+         "that end in '/', @list.txt, @- for a list on standard input")
       ->required();
   app->add_option(
          "-o,--output", args->output,

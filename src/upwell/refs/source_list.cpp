@@ -4,7 +4,9 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdio>
 #include <filesystem>
 #include <unordered_set>
 
@@ -176,12 +178,19 @@ Result<> add_s3_glob(io::Session& session, const std::string& pattern,
 
 Result<> add_source(io::Session& session, const std::string& source, int depth, Found& out);
 
-Result<> add_list(io::Session& session, const std::string& list, int depth, Found& out) {
-  if (depth >= kMaxListDepth)
-    return fail(Code::kInvalidArgument, "@" + list + ": lists name lists too deeply");
-  const std::string url = io::normal_url(list);
-  UPWELL_TRY(SharedBytes bytes, session.read_one(url));
-  std::string_view text = as_text(bytes.span());
+/// Standard input to its end.
+Result<std::string> read_standard_input() {
+  std::string text;
+  std::array<char, 1 << 16> piece{};
+  while (const size_t n = std::fread(piece.data(), 1, piece.size(), stdin))
+    text.append(piece.data(), n);
+  if (std::ferror(stdin) != 0) return fail(Code::kNotFound, "standard input cannot be read");
+  return text;
+}
+
+/// `base`: URL of the list, which relative paths are relative to.
+Result<> add_lines(io::Session& session, const std::string& base, std::string_view text, int depth,
+                   Found& out) {
   while (!text.empty()) {
     size_t end = std::min(text.find('\n'), text.size());
     std::string line(text.substr(0, end));
@@ -190,10 +199,22 @@ Result<> add_list(io::Session& session, const std::string& list, int depth, Foun
     line.erase(line.find_last_not_of(" \t\r") + 1);
     if (line.empty() || line[0] == '#') continue;
     bool nested = line[0] == '@';
-    std::string resolved = io::resolve_url(url, nested ? line.substr(1) : line);
+    std::string resolved = io::resolve_url(base, nested ? line.substr(1) : line);
     UPWELL_CHECK(add_source(session, nested ? "@" + resolved : resolved, depth + 1, out));
   }
   return {};
+}
+
+Result<> add_list(io::Session& session, const std::string& list, int depth, Found& out) {
+  if (depth >= kMaxListDepth)
+    return fail(Code::kInvalidArgument, "@" + list + ": lists name lists too deeply");
+  const std::string url = io::normal_url(list);
+  if (list == "-") {
+    UPWELL_TRY(const std::string text, read_standard_input());
+    return add_lines(session, url, text, depth, out);
+  }
+  UPWELL_TRY(SharedBytes bytes, session.read_one(url));
+  return add_lines(session, url, as_text(bytes.span()), depth, out);
 }
 
 Result<> add_source(io::Session& session, const std::string& source, int depth, Found& out) {

@@ -10,7 +10,8 @@
 namespace upwell::refs {
 
 /// Expands each source, in order: "@list.txt" to the lines of that file (empty lines and lines that
-/// start with '#' do not count; relative paths are relative to the list), a glob pattern that the
+/// start with '#' do not count; relative paths are relative to the list), "@-" to those of standard
+/// input, a glob pattern that the
 /// shell left alone to its matches, a directory (or a URL prefix that ends in '/' and can be
 /// listed) to the files below it. Matches of one source are sorted; plain paths become absolute; an
 /// object named twice is kept once. A directory that is itself a dataset (it holds .zmetadata,
