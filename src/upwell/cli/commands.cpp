@@ -12,7 +12,8 @@ struct Command {
   std::string_view name;
   void (*add)(Program&);
 };
-constexpr std::array<Command, 10> kCommands{{
+constexpr std::array<Command, 11> kCommands{{
+    {"search", add_search_command},
     {"info", add_info_command},
     {"read", add_read_command},
     {"aggregate", add_aggregate_command},
