@@ -21,7 +21,7 @@ constexpr std::array kParameters{
     CmrParameter{"--collection-version", "version", Kind::kText, Scope::kSelect, kOne, "VERSION",
                  "Its version, as text: 006 is not 6"},
     CmrParameter{"--provider", "provider", Kind::kText, Scope::kSelect, kMany, "PROVIDER",
-                 "POCLOUD, NSIDC_CPRD, LPCLOUD, GES_DISC, ..."},
+                 "POCLOUD, NSIDC_CPRD, LPCLOUD, GES_DISC and others"},
     CmrParameter{"--concept-id", "concept_id", Kind::kConcept, Scope::kSelect, kMany, "ID",
                  "C1234-PROVIDER names a collection, G1234-PROVIDER a granule"},
     CmrParameter{"--doi", "doi", Kind::kText, Scope::kSelect, kOne, "DOI",

@@ -190,10 +190,11 @@ Result<> write_collection(SearchOutput& output, SearchForm form, const access::C
     UPWELL_TRY(const std::string line, access::one_line(text));
     return output.line(line);
   }
-  if (form == SearchForm::kTable)
-    return output.line(fmt::format("{:<24}  {}  {}  {} granules  {}", c.concept_id, c.short_name,
-                                   c.version, c.granules ? std::to_string(*c.granules) : "?",
-                                   c.title));
+  if (form == SearchForm::kTable) {
+    const std::string count = c.granules ? fmt::format("{} granules  ", *c.granules) : "";
+    return output.line(
+        fmt::format("{:<24}  {}  {}  {}{}", c.concept_id, c.short_name, c.version, count, c.title));
+  }
   Json json{{"concept_id", c.concept_id},
             {"short_name", c.short_name},
             {"version", c.version},
