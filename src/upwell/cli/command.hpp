@@ -79,6 +79,7 @@ class Program {
 
 // One per command, in x_command.cpp.
 void add_search_command(Program& program);
+void add_download_command(Program& program);
 void add_info_command(Program& program);
 void add_read_command(Program& program);
 void add_aggregate_command(Program& program);

@@ -12,8 +12,9 @@ struct Command {
   std::string_view name;
   void (*add)(Program&);
 };
-constexpr std::array<Command, 11> kCommands{{
+constexpr std::array<Command, 12> kCommands{{
     {"search", add_search_command},
+    {"download", add_download_command},
     {"info", add_info_command},
     {"read", add_read_command},
     {"aggregate", add_aggregate_command},

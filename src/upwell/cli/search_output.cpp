@@ -121,7 +121,6 @@ Result<SearchOutput> SearchOutput::open(const std::string& path) {
 Result<> SearchOutput::line(std::string_view text) {
   pending_ += text;
   pending_ += '\n';
-  // Whoever reads standard output may want the first lines at once: after each page, see flush.
   return pending_.size() < kPiece ? Result<>() : flush();
 }
 

@@ -1,0 +1,268 @@
+#include "access/search_download.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <unordered_map>
+
+#include "access/umm_records.hpp"
+#include "base/files.hpp"
+#include "base/parallel.hpp"
+#include "io/digest.hpp"
+
+namespace upwell::access {
+namespace {
+
+namespace files = std::filesystem;
+
+/// One batch: requests of this size, so many at once.
+constexpr uint64_t kDownloadPiece = 4 << 20;
+constexpr size_t kDownloadPieces = 4;
+
+tl::unexpected<Error> cannot_store(const files::path& path) {
+  return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(errno));
+}
+
+std::optional<io::DigestKind> digest_kind(const std::string& algorithm) {
+  if (algorithm == "MD5") return io::DigestKind::kMd5;
+  if (algorithm == "SHA-1" || algorithm == "SHA1") return io::DigestKind::kSha1;
+  if (algorithm == "SHA-256" || algorithm == "SHA256") return io::DigestKind::kSha256;
+  return {};
+}
+
+bool has_checksum(const DownloadItem& item) {
+  return !item.checksum.empty() && digest_kind(item.checksum_algorithm);
+}
+
+/// The digest of a whole file, through the page cache.
+Result<std::string> file_digest(const files::path& path, io::DigestKind kind) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail(Code::kNotFound, path.string() + ": " + std::strerror(errno));
+  struct stat state{};
+  const bool known = ::fstat(fd, &state) == 0;
+  const auto size = static_cast<size_t>(known ? state.st_size : 0);
+  void* begin = size > 0 ? ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0) : nullptr;
+  ::close(fd);
+  if (!known || begin == MAP_FAILED)
+    return fail(Code::kNotFound, path.string() + " cannot be read back");
+  if (begin != nullptr) ::madvise(begin, size, MADV_SEQUENTIAL);
+  std::string digest = io::hex_digest(kind, {static_cast<const uint8_t*>(begin), size});
+  if (begin != nullptr) ::munmap(begin, size);
+  return digest;
+}
+
+Result<> check_digest(const files::path& path, const DownloadItem& item) {
+  UPWELL_TRY(const std::string digest, file_digest(path, *digest_kind(item.checksum_algorithm)));
+  if (digest == item.checksum) return {};
+  return fail(Code::kInvalidData, item.name + ": its " + item.checksum_algorithm + " is " + digest +
+                                      ", not " + item.checksum + " as recorded");
+}
+
+/// A file that grows where it broke off, beside the one that it becomes.
+class PartFile {
+ public:
+  PartFile(const files::path& target, std::string state)
+      : path_(target.parent_path() / ("." + target.filename().string() + ".part")),
+        state_path_(path_.string() + ".state"),
+        state_(std::move(state)) {}
+  ~PartFile() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
+
+  /// How much of it is there already: of the same state of the object, or `whatever` was there.
+  Result<uint64_t> open(bool whatever, uint64_t most);
+  Result<> append(ByteSpan bytes);
+  Result<> restart();
+  Result<> become(const files::path& target);
+  void discard() const {
+    ::unlink(path_.c_str());
+    ::unlink(state_path_.c_str());
+  }
+  const files::path& path() const { return path_; }
+
+ private:
+  files::path path_, state_path_;
+  std::string state_;
+  int fd_ = -1;
+};
+
+std::string small_file(const files::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  std::string text(4096, '\0');
+  const ssize_t n = ::read(fd, text.data(), text.size());
+  ::close(fd);
+  text.resize(n > 0 ? static_cast<size_t>(n) : 0);
+  return text;
+}
+
+Result<uint64_t> PartFile::open(bool whatever, uint64_t most) {
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (fd_ < 0) return cannot_store(path_);
+  const bool same = !state_.empty() && small_file(state_path_) == state_;
+  const off_t size = ::lseek(fd_, 0, SEEK_END);
+  if (size > 0 && static_cast<uint64_t>(size) <= most && (same || whatever))
+    return static_cast<uint64_t>(size);
+  UPWELL_CHECK(restart());
+  return 0;
+}
+
+Result<> PartFile::restart() {
+  if (::ftruncate(fd_, 0) != 0 || ::lseek(fd_, 0, SEEK_SET) != 0) return cannot_store(path_);
+  return write_file_atomically(state_path_, as_bytes(state_));
+}
+
+Result<> PartFile::append(ByteSpan bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return cannot_store(path_);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Result<> PartFile::become(const files::path& target) {
+  if (::fsync(fd_) != 0) return cannot_store(path_);
+  if (::rename(path_.c_str(), target.c_str()) != 0) return cannot_store(target);
+  ::unlink(state_path_.c_str());
+  return {};
+}
+
+/// One file.
+struct Download {
+  io::Session& session;
+  const DownloadItem& item;
+  const DownloadOptions& options;
+  DownloadResult result;
+
+  Result<> run();
+  Result<bool> is_present();
+  Result<> fetch(io::ByteStore& store, PartFile& part, uint64_t from, uint64_t size);
+};
+
+Result<bool> Download::is_present() {
+  std::error_code error;
+  const uint64_t size = files::file_size(result.path, error);
+  if (error || options.again) return false;
+  if (item.size && *item.size != size) return false;
+  if (has_checksum(item)) {
+    result.verified = check_digest(result.path, item).has_value();
+    return result.verified;
+  }
+  if (item.size) return true;
+  UPWELL_TRY(const io::ObjectInfo info, session.stat(item.url));
+  return info.size == size;
+}
+
+Result<> Download::fetch(io::ByteStore& store, PartFile& part, uint64_t from, uint64_t size) {
+  while (from < size) {
+    std::vector<io::ReadRequest> requests;
+    uint64_t to = from;
+    while (to < size && requests.size() < kDownloadPieces) {
+      const uint64_t length = std::min(kDownloadPiece, size - to);
+      requests.push_back({item.url, {to, length}});
+      to += length;
+    }
+    for (auto& piece : store.read(requests)) {
+      if (!piece) return fail(std::move(piece).error());
+      UPWELL_CHECK(part.append(piece->span()));
+      result.bytes += piece->size();
+    }
+    from = to;
+  }
+  return {};
+}
+
+Result<> Download::run() {
+  UPWELL_TRY(const bool present, is_present());
+  if (present) {
+    result.how = DownloadResult::How::kPresent;
+    return {};
+  }
+  UPWELL_TRY(const auto store, session.store(item.url));
+  UPWELL_TRY(const io::ObjectInfo info, store->stat(item.url));
+  if (item.size && *item.size != info.size)
+    return fail(Code::kInvalidData, item.url + ": has " + std::to_string(info.size) +
+                                        " bytes, not " + std::to_string(*item.size) +
+                                        " as recorded");
+  std::string state;
+  if (!info.etag.empty() || info.mtime_ns)
+    state = std::to_string(info.size) + " " + info.etag + " " +
+            std::to_string(info.mtime_ns.value_or(0)) + "\n";
+  PartFile part(result.path, std::move(state));
+  UPWELL_TRY(const uint64_t from, part.open(has_checksum(item), info.size));
+  UPWELL_CHECK(fetch(*store, part, from, info.size));
+  if (has_checksum(item)) {
+    auto right = check_digest(part.path(), item);
+    if (!right && from > 0) {  // what was there before may be of another state
+      UPWELL_CHECK(part.restart());
+      UPWELL_CHECK(fetch(*store, part, 0, info.size));
+      right = check_digest(part.path(), item);
+    }
+    if (!right) {
+      part.discard();
+      return right;
+    }
+    result.verified = true;
+  }
+  UPWELL_CHECK(part.become(result.path));
+  result.how = from > 0 ? DownloadResult::How::kResumed : DownloadResult::How::kFetched;
+  return {};
+}
+
+}  // namespace
+
+Result<DownloadItem> download_item(const std::string& url) {
+  DownloadItem item{.url = url, .name = url_basename(url)};
+  const std::string scheme = io::scheme_of(url);
+  if (scheme != "https" && scheme != "http" && scheme != "s3")
+    return fail(Code::kInvalidArgument, url + ": only https and s3 URLs are downloaded");
+  if (item.name.empty() || item.name == "." || item.name == "..")
+    return fail(Code::kInvalidArgument, url + ": does not end in the name of a file");
+  return item;
+}
+
+Result<DownloadItem> download_item(const GranuleFile& file, bool prefer_s3) {
+  const bool s3 = file.https.empty() || (prefer_s3 && !file.s3.empty());
+  UPWELL_TRY(DownloadItem item, download_item(s3 ? file.s3 : file.https));
+  if (file.size_is_exact) item.size = file.size;
+  item.checksum_algorithm = file.checksum_algorithm;
+  item.checksum = file.checksum;
+  return item;
+}
+
+Result<std::vector<DownloadResult>> download(io::Session& session,
+                                             const std::vector<DownloadItem>& items,
+                                             const DownloadOptions& options,
+                                             const std::function<void(size_t)>& done) {
+  std::unordered_map<std::string, const DownloadItem*> names;
+  for (const DownloadItem& item : items) {
+    const auto [known, is_new] = names.try_emplace(item.name, &item);
+    if (!is_new)
+      return fail(Code::kInvalidArgument, "two files would have the name " + item.name + ": " +
+                                              known->second->url + " and " + item.url);
+  }
+  std::error_code error;
+  files::create_directories(options.directory, error);
+  if (error) return fail(Code::kCannotWrite, options.directory.string() + ": " + error.message());
+  std::vector<DownloadResult> results(items.size());
+  UPWELL_CHECK(blocking_for(items.size(), options.files_at_once, [&](size_t i) -> Result<> {
+    Download one{session, items[i], options, {}};
+    one.result.path = options.directory / items[i].name;
+    if (auto run = one.run(); !run) one.result.error = std::move(run).error();
+    results[i] = std::move(one.result);
+    done(i);
+    return {};
+  }));
+  return results;
+}
+
+}  // namespace upwell::access

@@ -1,0 +1,200 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "access/search_download.hpp"
+#include "base/progress.hpp"
+#include "cli/command.hpp"
+
+namespace upwell::cli {
+namespace {
+
+using How = access::DownloadResult::How;
+
+constexpr const char* kDownloadFooter =
+    "Examples:\n"
+    "  upwell search --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2013-12 --format json |\n"
+    "      upwell download @- -d december/\n"
+    "  upwell download https://host/a.nc https://host/b.nc\n"
+    "  upwell download @urls.txt -d data/ --files-at-once 8\n"
+    "\n"
+    "Lists have a URL in a line, or a granule as `upwell search --format json` writes it: then "
+    "sizes and\n"
+    "checksums are compared. What is there and right is left alone; what broke off is gone on "
+    "with. A file\n"
+    "has its name when all of it is there. Files that fail are listed at the end, and the others "
+    "come all\n"
+    "the same; the exit status is 75 when running it again may help.";
+
+struct DownloadArguments {
+  std::vector<std::string> sources;
+  access::DownloadOptions options;
+  bool as_json = false;
+};
+
+Result<std::string> list_text(io::Session& session, const std::string& name) {
+  if (name != "-") {
+    UPWELL_TRY(const SharedBytes bytes, session.read_one(io::normal_url(name)));
+    return std::string(as_text(bytes.span()));
+  }
+  std::string text;
+  std::array<char, 1 << 16> piece{};
+  while (const size_t n = std::fread(piece.data(), 1, piece.size(), stdin))
+    text.append(piece.data(), n);
+  return text;
+}
+
+std::string text_member(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+/// The data files of a line of `search --format json`.
+Result<> add_granule(const std::string& line, bool prefer_s3,
+                     std::vector<access::DownloadItem>& out) {
+  const auto json = nlohmann::json::parse(line, nullptr, false);
+  const auto data = json.is_object() ? json.find("data") : json.end();
+  if (!json.is_object() || data == json.end() || !data->is_array())
+    return fail(Code::kInvalidData,
+                "not a granule of `upwell search --format json`: " + line.substr(0, 80));
+  for (const auto& entry : *data) {
+    if (!entry.is_object()) continue;
+    access::GranuleFile file;
+    file.https = text_member(entry, "https");
+    file.s3 = text_member(entry, "s3");
+    if (const auto size = entry.find("size"); size != entry.end() && size->is_number_unsigned()) {
+      file.size = size->get<uint64_t>();
+      file.size_is_exact = true;
+    }
+    if (const auto sum = entry.find("checksum"); sum != entry.end() && sum->is_object()) {
+      file.checksum_algorithm = text_member(*sum, "algorithm");
+      file.checksum = text_member(*sum, "value");
+    }
+    UPWELL_TRY(access::DownloadItem item, access::download_item(file, prefer_s3));
+    out.push_back(std::move(item));
+  }
+  return {};
+}
+
+Result<std::vector<access::DownloadItem>> items_of(const DownloadArguments& args,
+                                                   Context& context) {
+  const bool prefer_s3 = context.options().prefer == "s3";
+  std::vector<access::DownloadItem> items;
+  for (const std::string& source : args.sources) {
+    if (!source.starts_with('@')) {
+      UPWELL_TRY(access::DownloadItem item, access::download_item(source));
+      items.push_back(std::move(item));
+      continue;
+    }
+    UPWELL_TRY(const std::string text, list_text(context.session(), source.substr(1)));
+    for (size_t at = 0; at < text.size();) {
+      const size_t end = std::min(text.find('\n', at), text.size());
+      std::string line = text.substr(at, end - at);
+      at = end + 1;
+      line.erase(0, line.find_first_not_of(" \t"));
+      line.erase(line.find_last_not_of(" \t\r") + 1);
+      if (line.empty() || line[0] == '#') continue;
+      if (line[0] == '{') {
+        UPWELL_CHECK(add_granule(line, prefer_s3, items));
+      } else {
+        UPWELL_TRY(access::DownloadItem item, access::download_item(line));
+        items.push_back(std::move(item));
+      }
+    }
+  }
+  if (items.empty()) return fail(Code::kInvalidArgument, "nothing to download");
+  return items;
+}
+
+const char* word_of(How how) {
+  switch (how) {
+    case How::kFetched:
+      return "fetched";
+    case How::kResumed:
+      return "resumed";
+    case How::kPresent:
+      return "present";
+    default:
+      return "failed";
+  }
+}
+
+void print_results(const std::vector<access::DownloadItem>& items,
+                   const std::vector<access::DownloadResult>& results) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    const access::DownloadResult& r = results[i];
+    nlohmann::ordered_json line{{"url", items[i].url},
+                                {"path", r.path.string()},
+                                {"status", word_of(r.how)},
+                                {"bytes", r.bytes},
+                                {"verified", r.verified}};
+    if (r.error) line["error"] = r.error->to_string();
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+}
+
+/// The failures in a list, and one status for all.
+Result<> verdict_on(const std::vector<access::DownloadResult>& results) {
+  std::string list;
+  Code code = Code::kUnavailable;
+  size_t failed = 0;
+  for (const access::DownloadResult& r : results) {
+    if (!r.error) continue;
+    ++failed;
+    list += "\n  " + r.error->to_string();
+    constexpr int kTryAgain = 75;
+    if (exit_status(r.error->code) != kTryAgain && exit_status(code) == kTryAgain)
+      code = r.error->code;
+  }
+  if (failed == 0) return {};
+  return fail(code, fmt::format("{} of {} files failed:{}", failed, results.size(), list));
+}
+
+Result<> run_download(const DownloadArguments& args, Context& context) {
+  UPWELL_TRY(const std::vector<access::DownloadItem> items, items_of(args, context));
+  std::vector<access::DownloadResult> results;
+  {
+    Progress progress("downloading", "files", items.size(), context.progress_style());
+    UPWELL_TRY(results, access::download(context.session(), items, args.options,
+                                         [&](size_t) { progress.advance(); }));
+  }
+  if (args.as_json) print_results(items, results);
+  const auto count = [&](How how) {
+    return std::count_if(results.begin(), results.end(),
+                         [how](const access::DownloadResult& r) { return r.how == how; });
+  };
+  const auto verified = std::count_if(results.begin(), results.end(),
+                                      [](const access::DownloadResult& r) { return r.verified; });
+  if (!context.options().quiet)
+    fmt::print(stderr, "{} fetched, {} resumed, {} there already; {} verified by checksum\n",
+               count(How::kFetched), count(How::kResumed), count(How::kPresent), verified);
+  return verdict_on(results);
+}
+
+}  // namespace
+
+void add_download_command(Program& program) {
+  auto args = std::make_shared<DownloadArguments>();
+  CLI::App* app = program.add(
+      "download", "Copy granules: resumed, compared with their checksums, whole or not there",
+      kDownloadFooter, [args](Context& context) { return run_download(*args, context); });
+  app->add_option("SOURCE", args->sources,
+                  "URLs, @list.txt, @- for a list on standard input; lines of `upwell search "
+                  "--format json` bring sizes and checksums")
+      ->required();
+  app->add_option("-d,--directory", args->options.directory, "Where they go")
+      ->capture_default_str()
+      ->type_name("DIR");
+  app->add_option("--files-at-once", args->options.files_at_once, "Files that are fetched together")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app->add_flag("--again", args->options.again, "Fetch what is there already, too");
+  app->add_flag("--json", args->as_json, "A line of JSON for each file");
+}
+
+}  // namespace upwell::cli

@@ -1,0 +1,171 @@
+"""upwell download: whole files with the right checksums or none, gone on with where they broke off."""
+
+import hashlib
+import http.server
+import json
+import os
+import re
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+from cmr_server import granule, serving_catalogue
+from http_servers import serving_with
+from test_virtualize import UPWELL
+
+MEGABYTE = 1 << 20
+
+
+class Objects(http.server.BaseHTTPRequestHandler):
+    """Ranges of `server.objects`; `server.fault(name, first byte)` gives a status in place of an answer."""
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.answer(False)
+
+    def do_GET(self):
+        self.answer(True)
+
+    def answer(self, with_body):
+        name = self.path.rsplit("/", 1)[-1]
+        data = self.server.objects.get(name)
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        first = int(span[1]) if span else 0
+        fault = 404 if data is None else self.server.fault(name, first)
+        if fault:
+            self.send_response(fault)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        part = data[first:int(span[2]) + 1 if span[2] else None] if span else data
+        self.send_response(206 if span else 200)
+        if span:
+            self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("ETag", '"' + hashlib.md5(data).hexdigest() + '"')
+        self.end_headers()
+        if with_body:
+            self.server.sent += len(part)
+            self.wfile.write(part)
+
+
+@contextmanager
+def serving_objects(objects, fault=lambda name, first: None):
+    with serving_with(Objects, objects=objects, fault=fault, sent=0) as server:
+        yield server
+
+
+def download(*arguments, status=0, text=None):
+    run = subprocess.run([UPWELL, "download", *map(str, arguments)], capture_output=True, text=True, timeout=120, input=text)
+    assert run.returncode == status, f"status {run.returncode}\n{run.stdout}\n{run.stderr}"
+    return run
+
+
+def granule_line(server, name, data, checksum=None):
+    """As `upwell search --format json` writes it."""
+    md5 = checksum or hashlib.md5(data).hexdigest()
+    return json.dumps({"name": name, "data": [{"name": name, "https": f"{server.url}/{name}", "size": len(data),
+                                               "checksum": {"algorithm": "MD5", "value": md5}}]})
+
+
+def test_files_come_whole_and_are_left_alone_when_they_are_right(tmp_path):
+    objects = {f"g{n}.nc": os.urandom(5 * MEGABYTE + n) for n in range(6)} | {"empty.nc": b""}
+    with serving_objects(objects) as server:
+        lines = "\n".join(granule_line(server, name, data) for name, data in objects.items())
+        first = [json.loads(line) for line in download("@-", "-d", tmp_path / "out", "--json", text=lines).stdout.splitlines()]
+        assert {r["status"] for r in first} == {"fetched"} and all(r["verified"] for r in first)
+        assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == objects
+        sent = server.sent
+        again = download("@-", "-d", tmp_path / "out", "--json", text=lines)
+        assert {json.loads(line)["status"] for line in again.stdout.splitlines()} == {"present"} and server.sent == sent
+        # One that was damaged is fetched again; without a checksum the length decides.
+        (tmp_path / "out/g1.nc").write_bytes(objects["g1.nc"][:-1] + b"?")
+        again = download("@-", "-d", tmp_path / "out", "--json", text=lines)
+        assert sum(json.loads(line)["status"] == "fetched" for line in again.stdout.splitlines()) == 1
+        assert (tmp_path / "out/g1.nc").read_bytes() == objects["g1.nc"]
+        (tmp_path / "out/g2.nc").write_bytes(b"short")
+        download(f"{server.url}/g2.nc", "-d", tmp_path / "out")
+        assert (tmp_path / "out/g2.nc").read_bytes() == objects["g2.nc"]
+
+
+def test_what_broke_off_is_gone_on_with(tmp_path):
+    data = os.urandom(40 * MEGABYTE)
+    broken = [True]
+
+    def fault(name, first):
+        return 503 if broken[0] and first >= 20 * MEGABYTE else None
+
+    with serving_objects({"big.nc": data}, fault) as server:
+        url = f"{server.url}/big.nc"
+        assert "503" in download(url, "-d", tmp_path, "--retries", 0, status=75).stderr
+        assert not (tmp_path / "big.nc").exists()
+        broken[0], server.sent = False, 0
+        run = download(url, "-d", tmp_path, "--json")
+        result = json.loads(run.stdout)
+        assert result["status"] == "resumed" and 16 * MEGABYTE <= result["bytes"] < len(data)
+        assert server.sent == result["bytes"]
+        assert (tmp_path / "big.nc").read_bytes() == data and [p.name for p in tmp_path.iterdir()] == ["big.nc"]
+
+
+def test_a_part_of_another_state_is_not_gone_on_with(tmp_path):
+    old, new = os.urandom(30 * MEGABYTE), os.urandom(30 * MEGABYTE)
+    objects, broken = {"x.nc": old}, [True]
+    with serving_objects(objects, lambda name, first: 503 if broken[0] and first >= 20 * MEGABYTE else None) as server:
+        download(f"{server.url}/x.nc", "-d", tmp_path, "--retries", 0, status=75)
+        objects["x.nc"], broken[0] = new, False
+        download(f"{server.url}/x.nc", "-d", tmp_path)
+        assert (tmp_path / "x.nc").read_bytes() == new
+
+
+def test_wrong_bytes_are_thrown_away(tmp_path):
+    data = os.urandom(MEGABYTE)
+    (tmp_path / "x.nc").write_bytes(b"before")
+    with serving_objects({"x.nc": data}) as server:
+        run = download("@-", "-d", tmp_path, text=granule_line(server, "x.nc", data, "0" * 32), status=65)
+        assert "its MD5 is " + hashlib.md5(data).hexdigest() in run.stderr
+        assert (tmp_path / "x.nc").read_bytes() == b"before" and [p.name for p in tmp_path.iterdir()] == ["x.nc"]
+        run = download("@-", "-d", tmp_path, text=granule_line(server, "x.nc", data + b"more"), status=65)
+        assert "as recorded" in run.stderr
+
+
+def test_one_that_fails_does_not_stop_the_others(tmp_path):
+    objects = {f"g{n}.nc": os.urandom(1000) for n in range(5)}
+    with serving_objects(objects, lambda name, first: 403 if name == "g2.nc" else None) as server:
+        urls = [f"{server.url}/g{n}.nc" for n in (0, 2, 3, 9)]
+        run = download(*urls, "-d", tmp_path, status=77)
+        assert "2 of 4 files failed" in run.stderr and "g2.nc" in run.stderr and "g9.nc" in run.stderr
+        assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == ["g0.nc", "g3.nc"]
+
+
+@pytest.mark.parametrize("sources, said", [
+    (("https://h/a/x.nc", "https://h/b/x.nc"), "two files would have the name x.nc"),
+    (("https://h/a/",), "does not end in the name of a file"),
+    (("/local/x.nc",), "only https and s3 URLs"),
+])
+def test_what_cannot_be_downloaded_is_said_first(tmp_path, sources, said):
+    assert said in download(*sources, "-d", tmp_path, status=64).stderr
+
+
+def test_what_is_found_is_downloaded(tmp_path):
+    """Sizes and checksums come from the catalogue, through a pipe."""
+    objects = {granule(n)["umm"]["GranuleUR"] + ".nc": os.urandom(1000 + n) for n in range(3)}
+
+    def make(number):
+        made = granule(number, base=server.url)
+        for entry in made["umm"]["DataGranule"]["ArchiveAndDistributionInformation"]:
+            if entry["Name"] in objects:
+                data = objects[entry["Name"]]
+                entry |= {"SizeInBytes": len(data), "Checksum": {"Algorithm": "MD5", "Value": hashlib.md5(data).hexdigest()}}
+        return made
+
+    with serving_objects(objects) as server, serving_catalogue(count=3, make=make) as catalogue:
+        command = f"{UPWELL} search --short-name MUR --format json | {UPWELL} download @- -d {tmp_path}"
+        run = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=120,
+                             env={**os.environ, "CMR_HOST": catalogue.url})
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.splitlines()[-1] == "3 fetched, 0 resumed, 0 there already; 3 verified by checksum"
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == objects
