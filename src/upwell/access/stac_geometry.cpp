@@ -90,18 +90,20 @@ void add_polygon(const Polygon& polygon, std::vector<Polygon>& out) {
     shift(rings.back(), 360 * std::round(apart / 360));
   }
   const auto [west, east] = extent_of(rings[0]);
-  const double first = std::floor((west + 180) / 360), last = std::ceil((east - 180) / 360);
-  constexpr double kMostTurns = 4;
-  for (double turn = first; turn <= std::min(last, first + kMostTurns); ++turn) {
+  // Longitudes are degrees of places, unrolled: an int holds the turns of any page.
+  const auto first = static_cast<int>(std::floor((west + 180) / 360));
+  const auto last = static_cast<int>(std::ceil((east - 180) / 360));
+  constexpr int kMostTurns = 4;
+  for (int turn = first; turn <= std::min(last, first + kMostTurns); ++turn) {
+    const double edge = 360.0 * turn;
     Polygon part;
     for (Ring ring : rings) {
       const auto [ring_west, ring_east] = extent_of(ring);
-      if (ring_west < -180 + 360 * turn) ring = clipped(ring, -180 + 360 * turn, true);
-      if (!ring.empty() && ring_east > 180 + 360 * turn)
-        ring = clipped(ring, 180 + 360 * turn, false);
+      if (ring_west < edge - 180) ring = clipped(ring, edge - 180, true);
+      if (!ring.empty() && ring_east > edge + 180) ring = clipped(ring, edge + 180, false);
       if (ring.empty() && part.empty()) break;
       if (ring.empty()) continue;
-      shift(ring, -360 * turn);
+      shift(ring, -edge);
       run(ring, part.empty());
       part.push_back(std::move(ring));
     }
@@ -109,17 +111,26 @@ void add_polygon(const Polygon& polygon, std::vector<Polygon>& out) {
   }
 }
 
+/// Longitudes of some archives run from 0 to 360.
+double wrapped(double longitude) {
+  if (longitude > 180) return longitude - 360;
+  return longitude < -180 ? longitude + 360 : longitude;
+}
+
 void add_rectangle(const Rectangle& r, std::vector<Polygon>& out) {
   const auto add = [&](double west, double east) {
     out.push_back(
         {{{west, r.south}, {east, r.south}, {east, r.north}, {west, r.north}, {west, r.south}}});
   };
-  if (r.west <= r.east) return add(r.west, r.east);
-  if (r.west < 180) add(r.west, 180);
-  if (r.east > -180) add(-180, r.east);
+  if (r.east - r.west >= 360) return add(-180, 180);
+  const double west = wrapped(r.west), east = wrapped(r.east);
+  if (west <= east) return add(west, east);
+  if (west < 180) add(west, 180);
+  if (east > -180) add(-180, east);
 }
 
-void add_line(const std::vector<Position>& line, std::vector<std::vector<Position>>& out) {
+void add_line(std::vector<Position> line, std::vector<std::vector<Position>>& out) {
+  for (Position& p : line) p.longitude = wrapped(p.longitude);
   out.push_back({line.front()});
   for (size_t i = 1; i < line.size(); ++i) {
     const Position &a = line[i - 1], &b = line[i];
@@ -183,6 +194,7 @@ GeoShape shape_of(const Footprint& footprint) {
   if (shape.polygons.empty())
     for (const auto& line : footprint.lines) add_line(line, shape.lines);
   if (shape.polygons.empty() && shape.lines.empty()) shape.points = footprint.points;
+  for (Position& p : shape.points) p.longitude = wrapped(p.longitude);
   shape.bounds = bounds_of(shape);
   return shape;
 }

@@ -203,6 +203,19 @@ TEST(Geometry, GlobalGridsOfTwoRectanglesGoAllAround) {
   EXPECT_EQ(shape.bounds->east, 180);
 }
 
+TEST(Geometry, LongitudesTo360AreWrapped) {
+  Footprint all, part;
+  all.rectangles = {{0, -10, 360, 10}};
+  EXPECT_EQ(shape_of(all).polygons.size(), 1u);
+  EXPECT_EQ(shape_of(all).bounds->west, -180);
+  part.rectangles = {{170, -10, 190, 10}};
+  EXPECT_DOUBLE_EQ(area_of(shape_of(part)), 400);
+  EXPECT_EQ(shape_of(part).bounds->east, -170);
+  Footprint ring;
+  ring.polygons = {{{{200, 0}, {220, 0}, {220, 10}, {200, 10}, {200, 0}}}};
+  EXPECT_EQ(shape_of(ring).bounds->west, -160);
+}
+
 TEST(Geometry, PolygonsAreCutAndTurned) {
   Footprint footprint;  // clockwise, across 180
   footprint.polygons = {{{{170, 0}, {170, 10}, {-170, 10}, {-170, 0}, {170, 0}}}};
