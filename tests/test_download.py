@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -169,3 +170,13 @@ def test_what_is_found_is_downloaded(tmp_path):
     assert run.returncode == 0, run.stderr
     assert run.stderr.splitlines()[-1] == "3 fetched, 0 resumed, 0 there already; 3 verified by checksum"
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == objects
+
+
+def test_two_processes_do_not_write_one_file(tmp_path):
+    data = os.urandom(30 * MEGABYTE)
+    with serving_objects({"x.nc": data}, lambda name, first: time.sleep(0.3)) as server:
+        command = [UPWELL, "download", f"{server.url}/x.nc", "-d", str(tmp_path)]
+        runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        ends = sorted((run.wait(timeout=60), run.stderr.read()) for run in runs)
+    assert [status for status, _ in ends] == [0, 75] and "another process is fetching it" in ends[1][1]
+    assert (tmp_path / "x.nc").read_bytes() == data

@@ -1,6 +1,7 @@
 #include "access/search_download.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -88,6 +89,7 @@ class PartFile {
   const files::path& path() const { return path_; }
 
  private:
+  Result<> take();
   files::path path_, state_path_;
   std::string state_;
   int fd_ = -1;
@@ -103,9 +105,24 @@ std::string small_file(const files::path& path) {
   return text;
 }
 
+/// Alone: another process that has it is told by kUnavailable.
+Result<> PartFile::take() {
+  while (true) {
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd_ < 0) return cannot_store(path_);
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0)
+      return fail(Code::kUnavailable, path_.string() + ": another process is fetching it");
+    struct stat ours{}, there{};
+    const bool same = ::fstat(fd_, &ours) == 0 && ::stat(path_.c_str(), &there) == 0 &&
+                      ours.st_ino == there.st_ino;
+    if (same) return {};
+    ::close(fd_);  // it was finished, and renamed, since it was opened
+    fd_ = -1;
+  }
+}
+
 Result<uint64_t> PartFile::open(bool whatever, uint64_t most) {
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-  if (fd_ < 0) return cannot_store(path_);
+  UPWELL_CHECK(take());
   const bool same = !state_.empty() && small_file(state_path_) == state_;
   const off_t size = ::lseek(fd_, 0, SEEK_END);
   if (size > 0 && static_cast<uint64_t>(size) <= most && (same || whatever))
