@@ -451,9 +451,6 @@ void HttpEngine::Impl::configure(Transfer& t) {
   if (!e.range.empty()) set(CURLOPT_RANGE, e.range.c_str());
   // A range of an encoded body would be a range of something else.
   t.headers = curl_slist_append(t.headers, "Accept-Encoding: identity");
-  if (!e.authorization.empty()) {
-    t.headers = curl_slist_append(t.headers, ("Authorization: " + e.authorization).c_str());
-  }
   for (const std::string& header : e.headers) {
     t.headers = curl_slist_append(t.headers, header.c_str());
   }

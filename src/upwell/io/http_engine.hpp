@@ -60,7 +60,6 @@ struct Exchange {
   std::string range;                 ///< "0-99", "100-"; empty: none
   /// Addresses that may be connected to; null: all. Behind a proxy they are not seen.
   ReachPtr reach;
-  std::string authorization;  ///< value of the header; empty: none
   /// So many further connections to this host are likely to be wanted next: their handshakes may
   /// pass while this exchange is under way. Without effect where connections carry many at once.
   size_t spares = 0;

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "io/first_seen.hpp"
 #include "io/http_engine.hpp"
@@ -49,11 +50,17 @@ struct HttpJob {
   int attempt = 1;
   int redirects = 0;
   int again = 0;
-  size_t spares = 0;                  // see Exchange
-  LineSample line;                    // over the steps of a redirect
-  const HttpRequest* call = nullptr;  // of kCall
-  HttpRequest sent;                   // of a dialect, without its body
-  HttpAnswer answer;                  // of kCall
+  size_t spares = 0;                       // see Exchange
+  LineSample line;                         // over the steps of a redirect
+  const HttpRequest* call = nullptr;       // of kCall
+  HttpRequest sent;                        // of a dialect, without its body
+  HttpAnswer answer;                       // of kCall
+  std::vector<std::string> login_headers;  // of the last attempt
+  bool leads = false;                      // others wait to hear where the object lies
+  bool kept = false;                       // `current` is where an earlier redirect led
+  bool asked_anew = false;                 // after such a place refused
+  bool has_waited = false;                 // for a leader
+  bool login_may_help = false;             // against the error
   Countdown* countdown = nullptr;
   bool past_end = false;  // 416 without the object's size
   SharedBytes bytes;
@@ -65,6 +72,16 @@ struct HttpJob {
     return ask == Ask::kProbe || ask == Ask::kFront ||
            (ask == Ask::kRange && (range.offset > 0 || range.length != kToEnd));
   }
+  /// Whoever follows still does.
+  void begin_anew() {
+    current = url;
+    attempt = 1;
+    redirects = again = 0;
+    kept = asked_anew = has_waited = login_may_help = false;
+    error.reset();
+  }
+  /// The attempt went where a redirect leads.
+  bool led() const { return current != url; }
   std::string range_header() const {
     if (ask == Ask::kProbe) return "0-0";
     if (!ranged()) return {};

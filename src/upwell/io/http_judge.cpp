@@ -79,7 +79,15 @@ Verdict Judge::decide() {
   }
   const int status = r.head.status;
   if (auto verdict = explain()) return *verdict;
-  if (is_redirect_status(status) && !r.redirect_url.empty()) return {Verdict::kRedirect, {}};
+  if (options.login) {
+    auto error = options.login->take(job.current, r.head, r.redirect_url, r.body);
+    if (error) {
+      job.login_may_help = error->code == Code::kUnauthenticated;
+      return done_with(job, error->code, error->message);
+    }
+  }
+  const bool redirected = is_redirect_status(status) && !r.redirect_url.empty();
+  if (redirected && job.ask != Ask::kCall) return {Verdict::kRedirect, {}};
   if (is_transient_status(status)) {
     return retry_with(job, Code::kUnavailable, status_text(status),
                       parse_retry_after(r.head.retry_after, std::time(nullptr)));
@@ -109,13 +117,17 @@ std::optional<Verdict> Judge::explain() {
 
 Verdict Judge::call() {
   const ResponseHead& head = r.head;
-  if (head.status < 200 || head.status >= 300)
+  job.answer.head = head;
+  job.answer.redirect = r.redirect_url;
+  if (is_redirect_status(head.status) && !r.redirect_url.empty()) return {};
+  if (head.status < 200 || head.status >= 300) {
+    job.answer.body = std::move(r.body);
     return done_with(job, code_of_status(head.status), status_text(head.status));
+  }
   if (r.end == Response::End::kTooLong)
     return done_with(job, Code::kResourceExhausted, "the answer is too long");
   if (head.content_length && *head.content_length != r.body.size())
     return retry_with(job, Code::kUnavailable, short_body(r.body.size(), *head.content_length));
-  job.answer.head = head;
   job.answer.body = std::move(r.body);
   return {};
 }

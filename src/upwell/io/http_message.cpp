@@ -55,6 +55,10 @@ void ResponseHead::take_line(std::string_view line) {
   if (name == "retry-after") retry_after = value;
   if (name == "x-amz-bucket-region") bucket_region = value;
   if (name.starts_with("cmr-")) cmr.emplace_back(name, value);
+  if (name == "cache-control")
+    cache_control += (cache_control.empty() ? "" : ",") + lower_case(value);
+  if (name == "expires") expires = value;
+  if (name == "set-cookie") cookies.emplace_back(value);
   if (name == "date") {
     time_t date = curl_getdate(std::string(value).c_str(), nullptr);
     if (date >= 0) date_unix_s = int64_t{date};

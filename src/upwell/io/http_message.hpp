@@ -24,6 +24,9 @@ struct ResponseHead {
   std::string last_modified;
   std::string retry_after;
   std::string bucket_region;  ///< x-amz-bucket-region, of S3
+  std::string cache_control;  ///< lower case
+  std::string expires;
+  std::vector<std::string> cookies;  ///< values of Set-Cookie
   std::optional<int64_t> date_unix_s;
   /// Fields whose names begin with "cmr-", of NASA's catalogue; names in lower case.
   std::vector<std::pair<std::string, std::string>> cmr;

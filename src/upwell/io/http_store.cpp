@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <ctime>
+#include <map>
 #include <random>
 
 #include "io/http_engine.hpp"
 #include "io/http_job.hpp"
 #include "io/http_message.hpp"
+#include "io/kept_redirects.hpp"
 #include "io/line_cost.hpp"
 #include "io/ranges.hpp"
 #include "io/session.hpp"
@@ -18,6 +21,9 @@ namespace {
 
 /// How often a dialect may ask for the same again at once.
 constexpr int kMaxAgain = 3;
+/// How often refused requests are sent again with other credentials: those that others have got in
+/// the meantime, a newer token, then a cookie.
+constexpr int kMaxLogins = 3;
 /// Connections that are opened while the first answer of an object is under way: the second step of
 /// a walk goes to a dozen places, and the chunks of a selection come in parts.
 constexpr size_t kFirstSpares = 23;
@@ -30,6 +36,7 @@ struct HttpStore::Impl {
   HttpOptions options;
   FirstSeen first_seen;
   LineBook lines;
+  KeptRedirects kept_redirects;
   std::atomic<uint64_t> requests{0}, retries{0}, bytes{0};
   std::mt19937_64 random{std::random_device{}()};  // of the engine's thread
   std::unique_ptr<HttpEngine> engine;              // last: its thread uses the others
@@ -45,33 +52,133 @@ struct HttpStore::Impl {
             .worth_caching = true};
   }
   void learn(HttpJob& job, const Response& response);
+  /// Until all are done, those that need other credentials with these.
   void run(std::span<HttpJob> jobs);
+  void run_all(std::span<HttpJob* const> jobs);
+  std::vector<HttpJob*> renew_logins(std::span<HttpJob* const> jobs);
+  /// Sends those that can be sent, parks those that wait for a redirect, and ends the others.
+  void start(std::span<HttpJob* const> jobs, double delay_s = 0);
+  bool has_to_wait(HttpJob& job);
   /// Null, and job.error, when the dialect cannot make it.
   std::unique_ptr<Exchange> exchange_for(HttpJob& job, double delay_s);
+  void release_followers(HttpJob& job);
+  void end(HttpJob& job);
   bool prepare(HttpJob& job, Exchange& exchange);
   /// False, and job.error, when the URL lies beyond its reach.
   bool set_reach(HttpJob& job, Exchange& exchange) const;
   void on_response(HttpJob& job, Response response);
-  bool redirect(HttpJob& job, const std::string& target);
+  bool redirect(HttpJob& job, const Response& response);
+  bool keep(HttpJob& job, const Response& response);
+  bool no_longer_there(HttpJob& job, int status);
   bool retry_later(HttpJob& job, std::optional<double> retry_after, double& delay_s);
 };
 
 void HttpStore::Impl::run(std::span<HttpJob> jobs) {
+  std::vector<HttpJob*> todo;
+  for (HttpJob& job : jobs) todo.push_back(&job);
+  if (!options.login) return run_all(todo);
+  std::string last;
+  for (const HttpJob& job : jobs) {
+    if (const std::string origin = origin_of(job.url); origin != last) {
+      if (options.login->covers(job.url)) options.login->prepare(job.url);
+      last = origin;
+    }
+  }
+  run_all(todo);
+  for (int k = 0; k < kMaxLogins; ++k) {
+    todo = renew_logins(todo);
+    run_all(todo);
+  }
+}
+
+/// Those of the jobs for which there are other credentials than those that were refused.
+std::vector<HttpJob*> HttpStore::Impl::renew_logins(std::span<HttpJob* const> jobs) {
+  std::vector<HttpJob*> again;
+  std::map<std::pair<std::string, std::vector<std::string>>, Result<>> renewed;
+  for (HttpJob* job : jobs) {
+    if (!job->error || !job->login_may_help) continue;
+    const auto [it, first] = renewed.try_emplace({origin_of(job->current), job->login_headers});
+    if (first) it->second = options.login->renew(job->current, job->login_headers);
+    if (it->second) {
+      again.push_back(job);
+    } else {
+      job->error = job->failed(it->second.error().code, it->second.error().message);
+    }
+  }
+  return again;
+}
+
+void HttpStore::Impl::run_all(std::span<HttpJob* const> jobs) {
   if (jobs.empty()) return;
   Countdown countdown(jobs.size());
+  for (HttpJob* job : jobs) {
+    job->countdown = &countdown;
+    job->begin_anew();
+  }
+  start(jobs);
+  countdown.wait();
+}
+
+void HttpStore::Impl::start(std::span<HttpJob* const> jobs, double delay_s) {
   std::vector<std::unique_ptr<Exchange>> exchanges;
-  exchanges.reserve(jobs.size());
-  for (HttpJob& job : jobs) {
-    job.current = job.url;
-    job.countdown = &countdown;
-    if (auto exchange = exchange_for(job, 0)) {
+  std::vector<HttpJob*> ended;
+  for (HttpJob* job : jobs) {
+    if (has_to_wait(*job)) continue;
+    if (auto exchange = exchange_for(*job, delay_s)) {
       exchanges.push_back(std::move(exchange));
     } else {
-      countdown.one_done();
+      ended.push_back(job);
     }
   }
   engine->submit(std::move(exchanges));
-  countdown.wait();
+  // Last: whoever waits for a job may be gone once it has ended.
+  for (HttpJob* job : ended) end(*job);
+}
+
+/// Whether another job is on the way to find out where this one's object lies. If that is known, it
+/// goes there at once.
+bool HttpStore::Impl::has_to_wait(HttpJob& job) {
+  if (options.dialect || job.led() || job.ask == Ask::kCall || job.ask == Ask::kHead) return false;
+  const bool covered = options.login && options.login->covers(job.url);
+  const bool expected = kept_redirects.expects_redirect(origin_of(job.url), covered);
+  switch (kept_redirects.turn(job, expected && !job.has_waited, job.current)) {
+    case KeptRedirects::Turn::kWait:
+      return true;
+    case KeptRedirects::Turn::kLead:
+      job.leads = true;
+      return false;
+    case KeptRedirects::Turn::kFollow:
+      job.kept = true;
+      return false;
+    default:
+      return false;
+  }
+}
+
+/// What followed the leader goes where it was led, or fails as it did.
+void HttpStore::Impl::release_followers(HttpJob& job) {
+  if (!job.leads) return;
+  job.leads = false;
+  // A range past the end says nothing about other ranges, nor another reach about this one.
+  const bool fails = job.error && job.error->code != Code::kInvalidData;
+  std::vector<HttpJob*> going;
+  for (HttpJob* follower : kept_redirects.release(job.url)) {
+    follower->has_waited = true;
+    if (!fails || follower->reach != job.reach) {
+      going.push_back(follower);
+      continue;
+    }
+    follower->error = job.error;
+    follower->login_headers = job.login_headers;
+    follower->login_may_help = job.login_may_help;
+    follower->countdown->one_done();
+  }
+  start(going);
+}
+
+void HttpStore::Impl::end(HttpJob& job) {
+  release_followers(job);
+  job.countdown->one_done();
 }
 
 std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double delay_s) {
@@ -80,10 +187,14 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
   e->url = job.current;
   e->method = job.ask == Ask::kHead ? "HEAD" : "GET";
   e->range = job.range_header();
-  e->spares = job.spares;
+  // The ranges go to where the redirect leads.
+  e->spares = job.leads ? 0 : job.spares;
   if ((options.dialect || job.call != nullptr) && !prepare(job, *e)) return nullptr;
   if (!options.dialect && !set_reach(job, *e)) return nullptr;
-  if (options.authorize) e->authorization = options.authorize(origin_of(job.current));
+  if (options.login && job.ask != Ask::kCall) {
+    job.login_headers = options.login->headers(job.current);
+    e->headers.insert(e->headers.end(), job.login_headers.begin(), job.login_headers.end());
+  }
   if (delay_s > 0) {
     e->not_before = EngineClock::now() + std::chrono::duration_cast<EngineClock::duration>(
                                              std::chrono::duration<double>(delay_s));
@@ -95,8 +206,8 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
 
 bool HttpStore::Impl::set_reach(HttpJob& job, Exchange& exchange) const {
   exchange.reach = job.reach;
-  const bool led = job.redirects > 0 && host_of(job.current) != host_of(job.url);
-  if (!exchange.reach && led) exchange.reach = options.redirects;
+  if (!exchange.reach && host_of(job.current) != host_of(job.url))
+    exchange.reach = options.redirects;
   if (!exchange.reach) return true;
   // The engine sees addresses, but not behind a proxy.
   auto allowed = exchange.reach->check_url(job.current);
@@ -139,7 +250,7 @@ void HttpStore::Impl::on_response(HttpJob& job, Response response) {
   double delay_s = 0;
   bool again = false;
   if (verdict.next == Verdict::kRedirect) {
-    again = redirect(job, response.redirect_url);
+    again = redirect(job, response);
   } else if (verdict.next == Verdict::kProbe) {
     job.ask = Ask::kProbe;
     job.current = job.url;
@@ -149,12 +260,27 @@ void HttpStore::Impl::on_response(HttpJob& job, Response response) {
     again = ++job.again <= kMaxAgain;
   } else if (verdict.next == Verdict::kRetry) {
     again = retry_later(job, verdict.retry_after, delay_s);
+  } else if (job.error && no_longer_there(job, response.head.status)) {
+    again = true;
+  } else if (!job.error && job.leads) {
+    kept_redirects.note_direct(origin_of(job.url));
   }
-  if (!again) return job.countdown->one_done();
-  std::vector<std::unique_ptr<Exchange>> next;
-  next.push_back(exchange_for(job, delay_s));
-  if (!next.front()) return job.countdown->one_done();
-  engine->submit(std::move(next));
+  if (!again) return end(job);
+  HttpJob* const next = &job;
+  start({&next, 1}, delay_s);
+}
+
+/// A kept redirect, or a signed URL, that is refused may only be too old: the object's own server
+/// is asked again, once.
+bool HttpStore::Impl::no_longer_there(HttpJob& job, int status) {
+  const bool refused =
+      status == 400 || status == 401 || status == 403 || status == 404 || status == 410;
+  if (!refused || job.asked_anew || !job.led()) return false;
+  if (!job.kept && !is_signed_url(job.current)) return false;
+  kept_redirects.forget(job.url, job.current);
+  job.begin_anew();
+  job.asked_anew = true;
+  return true;
 }
 
 /// The way to an object includes what redirects.
@@ -170,7 +296,8 @@ void HttpStore::Impl::learn(HttpJob& job, const Response& response) {
   lines.add(origin_of(job.url), usual_line(), job.line);
 }
 
-bool HttpStore::Impl::redirect(HttpJob& job, const std::string& target) {
+bool HttpStore::Impl::redirect(HttpJob& job, const Response& response) {
+  const std::string& target = response.redirect_url;
   std::string scheme = scheme_of(target);
   if (++job.redirects > options.max_redirects) {
     job.error = job.failed(Code::kInvalidData, "redirected more than " +
@@ -185,7 +312,22 @@ bool HttpStore::Impl::redirect(HttpJob& job, const std::string& target) {
                                                    "from http");
     return false;
   }
+  const bool kept = job.ask != Ask::kHead && keep(job, response);
   job.current = target;
+  if (kept) release_followers(job);
+  return true;
+}
+
+/// Signatures of GET do not hold for HEAD, nor the other way round.
+bool HttpStore::Impl::keep(HttpJob& job, const Response& response) {
+  if (job.redirects > 1 || job.current != job.url) return false;
+  const int status = response.head.status;
+  if (status != 302 && status != 303 && status != 307) return false;
+  const auto life =
+      redirect_life(response.head, response.redirect_url, int64_t{std::time(nullptr)});
+  if (!life) return false;
+  kept_redirects.keep(job.url, response.redirect_url, *life);
+  job.line = {};  // the way is long only once
   return true;
 }
 
@@ -232,7 +374,10 @@ StoreTraits HttpStore::traits_for(const std::string& url) const {
 Result<ObjectInfo> HttpStore::stat(const std::string& url, const ReachPtr& reach) {
   HttpJob job;
   job.reach = reach;
-  job.ask = Ask::kHead;
+  const bool covered = impl_->options.login && impl_->options.login->covers(url);
+  const bool redirects = impl_->kept_redirects.expects_redirect(origin_of(url), covered);
+  // What is found out with GET holds for reading, too.
+  job.ask = redirects && !impl_->options.dialect ? Ask::kProbe : Ask::kHead;
   job.url = url;
   impl_->run({&job, 1});
   if (job.error) return fail(std::move(*job.error));

@@ -1,7 +1,6 @@
 #pragma once
 // Objects behind http and https.
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +8,7 @@
 
 #include "io/byte_store.hpp"
 #include "io/first_seen.hpp"
+#include "io/http_login.hpp"
 #include "io/http_message.hpp"
 
 namespace upwell::io {
@@ -47,11 +47,12 @@ class HttpDialect {
                                              ByteSpan body) = 0;
 };
 
-/// The answer to one request; head and body only without an error.
+/// The answer to one request. With an error head and body are there as far as the server gave them.
 struct HttpAnswer {
   ResponseHead head;
   Bytes body;
-  int attempts = 1;  ///< more than one: an earlier one may have reached the server
+  std::string redirect;  ///< where a redirect leads, absolute; it is not followed
+  int attempts = 1;      ///< more than one: an earlier one may have reached the server
   std::optional<Error> error;
 };
 
@@ -67,10 +68,8 @@ struct HttpOptions {
   uint64_t max_body = 4ULL << 30;  ///< of one response
   /// Where a server ignores Range: how much of an object is read for the sake of a part of it.
   uint64_t max_unranged_body = 8 << 20;
-  std::string ca_file;  ///< of trusted certificates; empty: the system's
-  /// Value of the Authorization header for an origin ("https://host", "http://host:8080"); empty:
-  /// none. Asked anew for each step of a redirect, so that no credential goes to another origin.
-  std::function<std::string(const std::string& origin)> authorize;
+  std::string ca_file;               ///< of trusted certificates; empty: the system's
+  std::shared_ptr<HttpLogin> login;  ///< null: nobody is known to any server
   /// Where a redirect may lead that follows a request without a reach; null: anywhere.
   ReachPtr redirects;
   std::shared_ptr<HttpDialect> dialect;  ///< null: plain HTTP
@@ -79,7 +78,8 @@ struct HttpOptions {
 /// Range requests (RFC 9110 section 14) over HTTP/1.1 and HTTP/2, many at once. Retries what is
 /// transient: 408, 429, 500, 502, 503, 504, lost connections, short bodies, stalls. A change of
 /// ETag, Last-Modified or length of an object is kChanged. Answers that are not the range asked for
-/// are errors, never data.
+/// are errors, never data. A redirect that says how long it holds (kept_redirects.hpp) is followed
+/// once and remembered for so long, and until the place that it led to refuses.
 class HttpStore : public ByteStore {
  public:
   explicit HttpStore(HttpOptions options = {});
@@ -95,7 +95,8 @@ class HttpStore : public ByteStore {
   /// no more is read than was asked for.
   Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {}) override;
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
-  /// Sends requests as they are, all at once, retried like reads; any 2xx is success. For dialects.
+  /// Sends requests as they are, all at once, retried like reads; any 2xx is success, and a
+  /// redirect that a dialect does not explain. For dialects and logins.
   std::vector<HttpAnswer> call(const std::vector<HttpRequest>& requests);
   /// kUnsupported: HTTP has no listing.
   Result<std::vector<std::string>> list(const std::string& prefix) override;

@@ -284,28 +284,6 @@ TEST(HttpStore, RedirectsLeadNowhereElse) {
   }
 }
 
-TEST(HttpStore, AuthorizationStaysWithItsHost) {
-  RawServer other([](const SeenRequest& r, size_t) { return good_range(r); });
-  HttpOptions options = quick();
-  std::string home;
-  options.authorize = [&](const std::string& origin) {
-    return origin + "/" == home ? "Bearer secret" : "";
-  };
-  RawServer server([&](const SeenRequest&, size_t) {
-    return RawAnswer{http_answer(307, "Location: " + other.url() + "data/a.nc\r\n", ""), 0, true};
-  });
-  home = server.url();
-  HttpStore store(options);
-  std::string with_user = "http://me:word@" + server.url().substr(7) + "b.nc";
-  for (const std::string& url : {server.url() + "a.nc", with_user}) {
-    auto result = read_one(store, url, {4, 8});
-    ASSERT_TRUE(result) << result.error().to_string();
-  }
-  EXPECT_EQ(server.seen().at(0).header("authorization"), "bearer secret");
-  ASSERT_EQ(other.seen().size(), 2u);
-  for (const SeenRequest& r : other.seen()) EXPECT_EQ(r.header("authorization"), "");
-}
-
 TEST(HttpStore, RefusalsAreMapped) {
   struct Row {
     int status;

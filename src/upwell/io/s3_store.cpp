@@ -18,7 +18,7 @@ S3Options with_clock(S3Options options) {
 
 HttpOptions with_dialect(HttpOptions http, std::shared_ptr<S3Dialect> dialect) {
   http.dialect = std::move(dialect);
-  http.authorize = nullptr;
+  http.login = nullptr;
   return http;
 }
 

@@ -125,6 +125,8 @@ HttpOptions Session::Impl::http_options() const {
   http.attempts = options.attempts;
   http.parallelism_per_host = options.parallelism_per_host;
   http.redirects = Reach::of_redirects(options.reach);
+  http.login = options.login;
+  http.ca_file = options.ca_file;
   return http;
 }
 
@@ -133,6 +135,8 @@ Result<std::shared_ptr<ByteStore>> Session::Impl::make_s3_store() const {
   s3.http = http_options();
   s3.requester_pays = options.s3.requester_pays;
   UPWELL_TRY(s3.configuration, s3_configuration(options.s3, process_environment()));
+  if (options.s3_credentials && !options.s3.anonymous)
+    s3.configuration.credentials = options.s3_credentials;
   s3_host = host_of(s3.configuration.endpoint);
   return std::make_shared<S3Store>(std::move(s3));
 }

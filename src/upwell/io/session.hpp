@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/byte_store.hpp"
+#include "io/http_login.hpp"
 #include "io/index_cache.hpp"
 #include "io/s3_credentials.hpp"
 
@@ -26,6 +27,10 @@ struct SessionOptions {
   int attempts = 5;  ///< of one request, with exponential back-off, jitter, and Retry-After
   size_t parallelism_per_host = 64;
   S3Settings s3 = {};
+  /// Of S3, in place of what the environment and profiles say; null: those.
+  S3CredentialsProvider s3_credentials = {};
+  std::shared_ptr<HttpLogin> login = {};  ///< of servers behind http and https; null: none
+  std::string ca_file = {};               ///< of trusted certificates; empty: the system's
   ReachOptions reach = {};
   /// "s3" or "https": which to read where an object lies at both; empty: as the set that names it.
   std::string prefer_scheme = {};
