@@ -145,6 +145,19 @@ TEST(KeptRedirects, ThatNeverHoldAreAnError) {
   EXPECT_EQ(g.door.seen().size(), 2u);
 }
 
+TEST(KeptRedirects, SignaturesThatNeverHoldAreAnErrorForAllThatWait) {
+  Gateway g;
+  g.expect_ranges(1);
+  g.life = "Cache-Control: no-store\r\n";
+  g.refused = 1000;
+  const std::vector<ReadRequest> requests(10, ReadRequest{g.door.url() + "b", {0, 3}});
+  for (const auto& answer : g.store.read(requests)) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(to_string(answer.error().code), to_string(Code::kPermissionDenied));
+  }
+  EXPECT_EQ(g.door.seen().size(), 3u);
+}
+
 TEST(KeptRedirects, WithoutALifeAreFollowedEveryTime) {
   Gateway g;
   g.life = "Cache-Control: no-store\r\n";

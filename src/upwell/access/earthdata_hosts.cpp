@@ -1,0 +1,73 @@
+#include "access/earthdata_hosts.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "io/kept_redirects.hpp"
+#include "io/reach.hpp"
+#include "io/session.hpp"
+#include "io/url.hpp"
+
+namespace upwell::access {
+namespace {
+
+/// Of NASA's data centres: domains of the cloud archives, of older servers, and ASF's, which has
+/// hosts of its own.
+constexpr std::string_view kDataHosts[] = {
+    ".earthdata.nasa.gov",     ".earthdatacloud.nasa.gov", ".eosdis.nasa.gov",
+    "cumulus.asf.alaska.edu",  "datapool.asf.alaska.edu",  "nisar.asf.earthdatacloud.nasa.gov",
+    "sentinel1.asf.alaska.edu"};
+
+std::string lower_name(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return text;
+}
+
+/// `name`: "host", "host:port" or ".domain"; `authority`: "host[:port]".
+bool names_host(std::string_view name, std::string_view authority) {
+  const std::string_view host = authority.substr(0, authority.find(':'));
+  if (name.starts_with('.')) return host.size() > name.size() && host.ends_with(name);
+  return name.find(':') == name.npos ? host == name : authority == name;
+}
+
+}  // namespace
+
+EarthdataHosts::EarthdataHosts(const std::string& login_host, const std::vector<std::string>& added,
+                               bool plain_loopback)
+    : names_(std::begin(kDataHosts), std::end(kDataHosts)), plain_loopback_(plain_loopback) {
+  const std::string name = login_host.substr(0, login_host.find(':'));
+  const bool plain =
+      plain_loopback && io::literal_address_class(name) == io::AddressClass::kLoopback;
+  login_origin_ = io::origin_of((plain ? "http://" : "https://") + login_host + "/");
+  const size_t urs = ("." + name).find(".urs.");
+  if (urs != std::string::npos) names_.push_back(lower_name(name.substr(urs + 3)));
+  for (const std::string& host : added) names_.push_back(lower_name(host));
+}
+
+bool EarthdataHosts::is_login(const std::string& url) const {
+  return io::origin_of(url) == login_origin_;
+}
+
+bool EarthdataHosts::may_carry_credentials(const std::string& url) const {
+  if (io::is_signed_url(url)) return false;
+  const std::string scheme = io::scheme_of(url);
+  if (scheme == "https") return true;
+  return plain_loopback_ && scheme == "http" &&
+         io::literal_address_class(io::host_of(url)) == io::AddressClass::kLoopback;
+}
+
+bool EarthdataHosts::covers(const std::string& url) const {
+  if (!may_carry_credentials(url) || is_login(url)) return false;
+  const std::string origin = io::origin_of(url);
+  const std::string authority = origin.substr(origin.find("://") + 3);
+  // What is no name in every reading of the URL is none that is known.
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == ':';
+  };
+  if (!std::all_of(authority.begin(), authority.end(), plain)) return false;
+  return std::any_of(names_.begin(), names_.end(),
+                     [&](const std::string& name) { return names_host(name, authority); });
+}
+
+}  // namespace upwell::access
