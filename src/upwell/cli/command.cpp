@@ -14,7 +14,9 @@
 #include <new>
 #include <nlohmann/json.hpp>
 #include <system_error>
+#include <utility>
 
+#include "access/s3_keys.hpp"
 #include "base/machine.hpp"
 
 namespace upwell::cli {
@@ -88,8 +90,29 @@ Result<> run_guarded(const std::function<Result<>(Context&)>& body, Context& con
 
 namespace {
 
-io::SessionOptions session_options(const CommonOptions& options) {
+/// Of trusted certificates, as curl and OpenSSL are told; libcurl reads neither.
+std::string trusted_certificates() {
+  const io::Environment env = io::process_environment();
+  const std::string named = env("CURL_CA_BUNDLE");
+  return named.empty() ? env("SSL_CERT_FILE") : named;
+}
+
+std::shared_ptr<access::EarthdataLogin> login_for(access::EarthdataOptions options, bool quiet) {
+  options.ca_file = trusted_certificates();
+  if (!quiet)
+    options.warn = [said = std::string()](const std::string& text) mutable {
+      if (text != std::exchange(said, text)) fmt::print(stderr, "warning: {}\n", text);
+    };
+  return std::make_shared<access::EarthdataLogin>(std::move(options));
+}
+
+io::SessionOptions session_options(const CommonOptions& options,
+                                   const std::shared_ptr<access::EarthdataLogin>& login) {
   io::SessionOptions session;
+  session.ca_file = trusted_certificates();
+  session.login = login;
+  if (!options.s3_credentials.empty())
+    session.s3_credentials = access::earthdata_s3_keys(login, options.s3_credentials);
   session.disk_cache = options.cache_dir;
   session.cache_bytes = options.cache_bytes;
   if (options.index_cache.empty()) {
@@ -108,11 +131,17 @@ io::SessionOptions session_options(const CommonOptions& options) {
 }  // namespace
 
 Context::Context(const CommonOptions& options)
-    : options_(options), session_(std::make_unique<io::Session>(session_options(options))) {}
+    : options_(options),
+      login_(login_for(options.earthdata, options.quiet)),
+      session_(std::make_unique<io::Session>(session_options(options, login_))) {}
+
+std::shared_ptr<access::EarthdataLogin> Context::new_login(access::EarthdataOptions options) const {
+  return login_for(std::move(options), options_.quiet);
+}
 
 std::shared_ptr<io::Session> Context::new_session(size_t share) const {
   constexpr uint64_t kMemoryCache = 256 << 20;
-  io::SessionOptions session = session_options(options_);
+  io::SessionOptions session = session_options(options_, login_);
   // A disk cache is shared anyhow.
   if (session.disk_cache.empty())
     session.cache_bytes = (session.cache_bytes > 0 ? session.cache_bytes : kMemoryCache) / share;
@@ -137,6 +166,46 @@ void Context::print_notes(const std::string& source, const Dataset& dataset) con
   if (options_.quiet) return;
   for (const std::string& note : dataset.notes) fmt::print(stderr, "{}: {}\n", source, note);
 }
+
+namespace {
+
+void add_earthdata_options(CLI::App& command, CommonOptions& common) {
+  const char* group = "NASA Earthdata (who asks, see `upwell login --help` and docs/guide/nasa.md)";
+  access::EarthdataOptions& earthdata = common.earthdata;
+  command
+      .add_option(
+          "--earthdata-host", earthdata.host,
+          "Earthdata Login's host: PROD, UAT or HOST[:PORT]. Default: $EARTHDATA_HOST, else "
+          "urs.earthdata.nasa.gov")
+      ->type_name("HOST")
+      ->group(group);
+  command
+      .add_option("--earthdata-token-file", earthdata.token_file,
+                  "Holds a token; read again when that has expired")
+      ->type_name("FILE")
+      ->group(group);
+  command
+      .add_option("--earthdata-token-command", earthdata.token_command,
+                  "Prints a token (aws ssm get-parameter ...); run again when that has expired")
+      ->type_name("COMMAND")
+      ->group(group);
+  command
+      .add_option(
+          "--earthdata-data-host", earthdata.data_hosts,
+          "Send the token to this host, too; .DOMAIN: to those below. NASA's are known. May "
+          "be repeated")
+      ->type_name("HOST")
+      ->allow_extra_args(false)
+      ->group(group);
+  command
+      .add_option("--s3-credentials-endpoint", common.s3_credentials,
+                  "Sign S3 requests with keys from this URL of a data centre "
+                  "(https://.../s3credentials), which hold inside of us-west-2")
+      ->type_name("URL")
+      ->group(group);
+}
+
+}  // namespace
 
 struct Program::Impl {
   CLI::App app{"Turns Earth-science granules into one cloud-native cube, without copying.",
@@ -259,6 +328,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str()
       ->group(common_group);
+  add_earthdata_options(*command, common);
   const char* references = "References (what a reference set may lead to; see docs/guide/read.md)";
   command
       ->add_option("--allow-host", common.reach.hosts,

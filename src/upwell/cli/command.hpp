@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "access/earthdata.hpp"
 #include "base/progress.hpp"
 #include "base/result.hpp"
 #include "io/session.hpp"
@@ -28,6 +29,8 @@ struct CommonOptions {
   int retries = 4;
   bool ignore_changes = false;  ///< read granules that changed since their set was made
   io::S3Settings s3;
+  access::EarthdataOptions earthdata;
+  std::string s3_credentials;  ///< URL that gives Earthdata's S3 keys; empty: not asked
   io::ReachOptions reach;
   std::string prefer;            ///< "s3", "https" or empty
   std::string sidecar = "auto";  ///< "auto", "always" or "never"
@@ -39,6 +42,10 @@ class Context {
  public:
   explicit Context(const CommonOptions& options);
   io::Session& session() { return *session_; }
+  /// Of all sessions.
+  access::EarthdataLogin& login() { return *login_; }
+  /// Another one, of which the sessions know nothing.
+  std::shared_ptr<access::EarthdataLogin> new_login(access::EarthdataOptions options) const;
   /// Another session with the same options, which has seen nothing yet. `share`: how many such
   /// there may be, that together keep no more blocks in memory than one.
   std::shared_ptr<io::Session> new_session(size_t share) const;
@@ -51,6 +58,7 @@ class Context {
 
  private:
   CommonOptions options_;
+  std::shared_ptr<access::EarthdataLogin> login_;
   std::unique_ptr<io::Session> session_;
 };
 
@@ -90,6 +98,7 @@ void add_compare_command(Program& program);
 void add_doctor_command(Program& program);
 void add_serve_command(Program& program);
 void add_produce_commands(Program& program);
+void add_login_command(Program& program);
 
 /// Everything above in one call, for main. Started by the name of a program of EDP, such as
 /// edp_create_job_task_list, it is the command that takes that program's options.
