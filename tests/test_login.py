@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import select
+import signal
 import ssl
 import stat
 import subprocess
@@ -255,6 +256,8 @@ def test_who_is_asked_on_a_terminal_is_not_shown_the_password(earthdata, tmp_pat
                 break
             if answers and seen.endswith(answers[0][0]):
                 os.write(terminal, answers.pop(0)[1])
+        else:
+            os.kill(pid, signal.SIGKILL)
     finally:
         _, status = os.waitpid(pid, 0)
         os.close(terminal)

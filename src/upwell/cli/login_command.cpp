@@ -43,8 +43,8 @@ std::optional<std::string> ask_secret(const std::string& question) {
   if (::tcgetattr(STDIN_FILENO, &usual) != 0) return {};
   termios silent = usual;
   silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-  fmt::print(stderr, "{}", question);
   if (::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) != 0) return {};
+  fmt::print(stderr, "{}", question);  // only now: what was typed before is thrown away
   std::string answer;
   const bool read = static_cast<bool>(std::getline(std::cin, answer));
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
