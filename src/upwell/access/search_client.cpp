@@ -101,6 +101,7 @@ SearchClient::SearchClient(SearchClientOptions options) : impl_(std::make_unique
   io::HttpOptions http;
   http.attempts = impl_->options.attempts;
   http.stall_timeout_s = impl_->options.stall_timeout_s;
+  http.ca_file = impl_->options.ca_file;
   http.dialect = std::make_shared<CatalogueDialect>();
   impl_->http = std::make_shared<io::HttpStore>(std::move(http));
 }

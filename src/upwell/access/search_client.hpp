@@ -23,6 +23,7 @@ struct SearchClientOptions {
   int attempts = 5;
   /// No byte for so long: failed. The Common Metadata Repository thinks for up to 180 s.
   double stall_timeout_s = 190;
+  std::string ca_file = {};  ///< of trusted certificates; empty: the system's
 };
 
 /// One request; header names in lower case.

@@ -88,14 +88,13 @@ Result<> run_guarded(const std::function<Result<>(Context&)>& body, Context& con
 
 }  // namespace
 
-namespace {
-
-/// Of trusted certificates, as curl and OpenSSL are told; libcurl reads neither.
 std::string trusted_certificates() {
   const io::Environment env = io::process_environment();
   const std::string named = env("CURL_CA_BUNDLE");
   return named.empty() ? env("SSL_CERT_FILE") : named;
 }
+
+namespace {
 
 std::shared_ptr<access::EarthdataLogin> login_for(access::EarthdataOptions options, bool quiet) {
   options.ca_file = trusted_certificates();

@@ -37,6 +37,10 @@ struct CommonOptions {
   format::MdsOptions mds;
 };
 
+/// The file of trusted certificates that CURL_CA_BUNDLE or SSL_CERT_FILE names, as for curl and
+/// OpenSSL (libcurl reads neither); empty: the system's.
+std::string trusted_certificates();
+
 /// Passed to the body of a command.
 class Context {
  public:

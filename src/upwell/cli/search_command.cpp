@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <memory>
 #include <string_view>
 
@@ -58,7 +57,7 @@ constexpr const char* kSearchFooter =
     "before anything is sent. Lines come as pages arrive; memory stays the same however many "
     "there\n"
     "are. When fewer come than the catalogue counts, that is said and the exit status is 75.\n"
-    "Searching needs no login; with EARTHDATA_TOKEN what only you may see is found as well.";
+    "Searching needs no login; with one (upwell login) what only you may see is found as well.";
 
 /// What both catalogues need.
 struct SearchRun {
@@ -120,9 +119,12 @@ access::SearchClientOptions client_options(const SearchRun& run, const std::stri
   options.attempts = common.retries + 1;
   options.stall_timeout_s = std::max(options.stall_timeout_s, common.timeout_s);
   options.token_origin = origin;
-  options.token = [] {
-    const char* token = std::getenv("EARTHDATA_TOKEN");
-    return std::string(token ? token : "");
+  options.ca_file = trusted_certificates();
+  options.token = [&login = run.context.login()]() -> std::string {
+    auto token = login.token();
+    if (token) return *token;
+    fmt::print(stderr, "warning: {}; searching without a login\n", token.error().to_string());
+    return {};
   };
   options.warn = [](const std::string& text) { fmt::print(stderr, "warning: {}\n", text); };
   return options;
