@@ -338,25 +338,26 @@ TEST(Recorded, EveryPageIsReadItemByItem) {
     if (expected["items"][0]["meta"].value("concept-type", "") != "granule") continue;
     ++pages;
     size_t n = 0;
-    auto read = read_granule_page(to_bytes(text), [&](Granule g, std::string_view raw) -> Result<> {
-      const json& item = expected["items"][n++];
-      EXPECT_EQ(json::parse(raw), item);
-      EXPECT_EQ(g.concept_id, item["meta"]["concept-id"]);
-      EXPECT_EQ(g.name, item["umm"]["GranuleUR"]);
-      EXPECT_FALSE(g.begin.empty()) << g.name;
-      const auto files = data_files(g, {});
-      without_data += files.empty();
-      std::set<std::string> names;
-      for (const GranuleFile* file : files) {
-        EXPECT_FALSE(file->https.empty() && file->s3.empty());
-        names.insert(file->name);
-      }
-      EXPECT_EQ(names.size(), files.size()) << g.name;
-      auto stac = stac_item(g, "https://cmr.earthdata.nasa.gov/search");
-      EXPECT_TRUE(stac && json::accept(*stac)) << g.name;
-      ++granules;
-      return {};
-    });
+    auto read =
+        read_granule_page(to_bytes(text), [&](const Granule& g, std::string_view raw) -> Result<> {
+          const json& item = expected["items"][n++];
+          EXPECT_EQ(json::parse(raw), item);
+          EXPECT_EQ(g.concept_id, item["meta"]["concept-id"].get<std::string>());
+          EXPECT_EQ(g.name, item["umm"]["GranuleUR"].get<std::string>());
+          EXPECT_FALSE(g.begin.empty()) << g.name;
+          const auto files = data_files(g, {});
+          without_data += files.empty();
+          std::set<std::string> names;
+          for (const GranuleFile* file : files) {
+            EXPECT_FALSE(file->https.empty() && file->s3.empty());
+            names.insert(file->name);
+          }
+          EXPECT_EQ(names.size(), files.size()) << g.name;
+          auto stac = stac_item(g, "https://cmr.earthdata.nasa.gov/search");
+          EXPECT_TRUE(stac && json::accept(*stac)) << g.name;
+          ++granules;
+          return {};
+        });
     ASSERT_TRUE(read) << entry.path() << ": " << read.error().to_string();
     EXPECT_EQ(n, expected["items"].size());
   }

@@ -46,10 +46,10 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 std::optional<int64_t> step_of(std::string_view rest) {
   const std::vector<std::string_view> parts = split(rest, '.');
   if (parts.size() != 2 || parts[0].empty()) return {};
+  const std::string_view digits = parts[0];
   int64_t step = 0;
-  const char* end = parts[0].data() + parts[0].size();
-  const auto [at, error] = std::from_chars(parts[0].data(), end, step);
-  if (error != std::errc{} || at != end) return {};
+  const auto [at, error] = std::from_chars(digits.begin(), digits.end(), step);
+  if (error != std::errc{} || at != digits.end()) return {};
   return step;
 }
 

@@ -1,6 +1,8 @@
 #include "refs/compare/tally.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -39,7 +41,8 @@ double distance(T x, T y) {
 
 template <typename T>
 bool same_bits(T x, T y) {
-  return std::memcmp(&x, &y, sizeof(T)) == 0;
+  using Bytes = std::array<uint8_t, sizeof(T)>;
+  return std::bit_cast<Bytes>(x) == std::bit_cast<Bytes>(y);
 }
 
 template <typename T>
