@@ -403,6 +403,15 @@ def test_trees(trees):
     assert run(a, b, "--only", "*.txt", status=1)["only_in_first"] == []
 
 
+def test_trees_by_relative_paths(trees, monkeypatch):
+    monkeypatch.chdir(trees[0].parent)
+    assert [pair["name"] for pair in run("a", "b/")["pairs"]] == ["README.txt", "deep/two.nc", "one.nc"]
+
+
+def test_nothing_to_compare_is_an_error(trees):
+    assert "--only" in run(*trees, "--only", "*.nope", status=64)
+
+
 def test_trees_with_stores_in_them(tmp_path):
     for tree in "ab":
         (tmp_path / tree).mkdir()

@@ -34,7 +34,8 @@ Result<Side> list_side(io::Session& session, const std::string& source,
   Side side{source, false, {}};
   std::vector<std::string> foreign;
   UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, {source}, foreign));
-  urls.insert(urls.end(), foreign.begin(), foreign.end());  // compared byte by byte
+  for (const std::string& file : foreign)  // compared byte by byte
+    urls.push_back(io::normal_url(file));
   std::string prefix = io::normal_url(source);
   if (!prefix.ends_with('/')) prefix += '/';
   side.tree = std::all_of(urls.begin(), urls.end(), [&](const std::string& url) {
@@ -183,6 +184,10 @@ Result<> compare(io::Session& session, const std::string& first, const std::stri
   }
   for (const auto& [path, url] : theirs.urls)
     if (!ours.urls.contains(path)) report.only_in_second.push_back(path);
+  if (report.pairs.empty() && report.only_in_first.empty() && report.only_in_second.empty())
+    return fail(Code::kInvalidArgument,
+                fmt::format("no file below {} or {} is to be compared{}", first, second,
+                            options.only.empty() ? "" : "; see --only"));
   const size_t threads = options.threads > 0 ? options.threads : core_count();
   const size_t outer = std::clamp<size_t>(report.pairs.size(), 1, threads);
   const size_t inner = std::max<size_t>(threads / outer, 1);
