@@ -1,6 +1,7 @@
 #include "refs/store/arrow.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -8,7 +9,9 @@ namespace upwell::refs::arrow {
 namespace {
 
 std::filesystem::path scratch(const char* name) {
-  std::filesystem::path path = std::filesystem::path(testing::TempDir()) / name;
+  // Tests run at the same time, each in a process of its own.
+  const std::string own = name + std::to_string(::getpid());
+  std::filesystem::path path = std::filesystem::path(testing::TempDir()) / own;
   std::filesystem::remove(path);
   return path;
 }
