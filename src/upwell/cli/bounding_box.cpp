@@ -16,17 +16,21 @@
 namespace upwell::cli {
 namespace {
 
-/// Longitudes that differ by rounding are one: 265.07 is -94.93.
-constexpr double kRounding = 1e-9;
+bool is_single(const DataType& type) { return type == DataType::floating(4); }
+
+/// Degrees that differ by rounding are one: 265.07 is -94.93, and 9.85 is the float32 next to it.
+/// Near 360 two neighbours in float32 are 3e-5 apart.
+double rounding_of(const DataType& type) { return is_single(type) ? 2e-5 : 1e-9; }
 
 /// How far a longitude is shifted to lie in the 360 degrees from west on.
-double shift_to(double west, double longitude) {
-  return -360 * std::floor((longitude - west + kRounding) / 360);
+double shift_to(double west, double longitude, double rounding) {
+  return -360 * std::floor((longitude - west + rounding) / 360);
 }
 
-bool is_within(const BoundingBox& box, double longitude) {
+bool is_within(const BoundingBox& box, double longitude, double rounding) {
   const double width = box.east >= box.west ? box.east - box.west : box.east - box.west + 360;
-  return width >= 360 || longitude + shift_to(box.west, longitude) - box.west <= width + kRounding;
+  return width >= 360 ||
+         longitude + shift_to(box.west, longitude, rounding) - box.west <= width + rounding;
 }
 
 Result<Values> decoded_values(io::Session& session, const Dataset& dataset, const Array& array) {
@@ -38,15 +42,16 @@ Result<Values> decoded_values(io::Session& session, const Dataset& dataset, cons
 Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
                                const std::string& dimension, const Array& coordinate,
                                const std::string& range,
-                               const std::function<bool(double)>& inside) {
+                               const std::function<bool(double, double)>& inside) {
   UPWELL_TRY(const Values values, decoded_values(session, dataset, coordinate));
+  const double rounding = rounding_of(values.type);
   uint64_t first = 0, count = 0;
   double low = INFINITY, high = -INFINITY;
   for (uint64_t i = 0; i < values.count(); ++i) {
     const double v = values.number(i);
     low = std::min(low, v);
     high = std::max(high, v);
-    if (!inside(v)) continue;
+    if (!inside(v, rounding)) continue;
     if (count == 0) first = i;
     if (i != first + count)
       return fail(
@@ -74,13 +79,16 @@ struct Wrap {
 std::optional<Wrap> wrap_of(const Values& longitudes, const BoundingBox& box) {
   const uint64_t n = longitudes.count();
   const auto at = [&](uint64_t i) { return longitudes.number(i); };
-  if (n < 3 || !is_within(box, at(0)) || !is_within(box, at(n - 1))) return {};
+  const auto is_in = [&](uint64_t i) {
+    return is_within(box, at(i), rounding_of(longitudes.type));
+  };
+  if (n < 3 || !is_in(0) || !is_in(n - 1)) return {};
   Wrap wrap{n, n, 0, 0};
-  while (wrap.end < n && is_within(box, at(wrap.end))) ++wrap.end;
-  while (wrap.begin > wrap.end && is_within(box, at(wrap.begin - 1))) --wrap.begin;
+  while (wrap.end < n && is_in(wrap.end)) ++wrap.end;
+  while (wrap.begin > wrap.end && is_in(wrap.begin - 1)) --wrap.begin;
   if (wrap.end == n) return {};
   for (uint64_t i = wrap.end; i < wrap.begin; ++i)
-    if (is_within(box, at(i))) return {};
+    if (is_in(i)) return {};
   const bool rises = at(n - 1) > at(0);
   double longest = 0;
   for (uint64_t i = 1; i < n; ++i) {
@@ -153,11 +161,13 @@ Result<> count_from(io::Session& session, Dataset& dataset, const std::string& p
   Array& longitude = *array_at(dataset.root, path);
   UPWELL_TRY(const Values now, decoded_values(session, dataset, longitude));
   Values shifted{DataType::floating(8), now.shape, Bytes(now.count() * sizeof(double)), {}};
-  const auto put = [](Values& values, size_t i, double v) {
+  const bool single = is_single(now.type);  // stays so
+  const auto put = [single](Values& values, size_t i, double v) {
+    if (single) v = static_cast<float>(v);
     std::memcpy(values.data.data() + i * sizeof(v), &v, sizeof(v));
   };
   for (size_t i = 0; i < now.count(); ++i)
-    put(shifted, i, now.number(i) + shift_to(west, now.number(i)));
+    put(shifted, i, now.number(i) + shift_to(west, now.number(i), rounding_of(now.type)));
   const auto name = text_attribute(longitude.attributes, "bounds");
   const NamedArray bounds = name ? find_named(dataset, path, *name) : NamedArray{};
   if (bounds.array != nullptr && bounds.array->type.is_number() &&
@@ -224,8 +234,10 @@ Result<BoundingBox> parse_bounding_box(const std::string& text) {
 Result<std::vector<AxisRequest>> select_box(io::Session& session, const Dataset& dataset,
                                             const std::string& path, const Array& array,
                                             const BoundingBox& box) {
-  auto in_longitudes = [&](double v) { return is_within(box, v); };
-  auto in_latitudes = [&](double v) { return v >= box.south && v <= box.north; };
+  auto in_longitudes = [&](double v, double rounding) { return is_within(box, v, rounding); };
+  auto in_latitudes = [&](double v, double rounding) {
+    return v >= box.south - rounding && v <= box.north + rounding;
+  };
   std::vector<AxisRequest> requests;
   for (const bool longitude : {true, false}) {
     const std::string range = longitude ? fmt::format("{} to {}", box.west, box.east)
@@ -238,8 +250,8 @@ Result<std::vector<AxisRequest>> select_box(io::Session& session, const Dataset&
         continue;
       UPWELL_TRY(requests.emplace_back(),
                  choose_run(session, dataset, dimension, *coordinate, range,
-                            longitude ? std::function<bool(double)>(in_longitudes)
-                                      : std::function<bool(double)>(in_latitudes)));
+                            longitude ? std::function<bool(double, double)>(in_longitudes)
+                                      : std::function<bool(double, double)>(in_latitudes)));
     }
     if (requests.size() == before)
       return fail(

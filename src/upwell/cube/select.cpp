@@ -130,28 +130,31 @@ Result<AxisChoice> choose_nearest(const AxisRequest& request, const std::vector<
   return bad_axis(request, "no such value: " + extent_text(values, units) + hint);
 }
 
-Result<double> parse_label(const AxisRequest& request, const std::string& text) {
+/// In the type of the coordinate: 9.85 is the float32 next to it, where values are such.
+Result<double> parse_label(const AxisRequest& request, const std::string& text,
+                           const Array& coordinate) {
   double value = 0;
   auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (status != std::errc() || end != text.data() + text.size())
     return bad_axis(request, fmt::format("'{}' is not a number", text));
-  return value;
+  const DataType type = cf::decoded_type(cf::decoding_of(coordinate), memory_type(coordinate.type));
+  return type == DataType::floating(4) ? static_cast<float>(value) : value;
 }
 
 Result<AxisChoice> choose_by_number(const AxisRequest& request, const std::vector<double>& values,
                                     bool nearest, const Array& coordinate) {
   std::vector<std::string> parts = split(request.text, ':');
   if (parts.size() == 1) {
-    UPWELL_TRY(double wanted, parse_label(request, parts[0]));
+    UPWELL_TRY(double wanted, parse_label(request, parts[0], coordinate));
     return choose_nearest(request, values, wanted, nearest, coordinate);
   }
   if (parts.size() != 2) return bad_axis(request, "write low:high");
   double low = -INFINITY, high = INFINITY;
   if (!parts[0].empty()) {
-    UPWELL_TRY(low, parse_label(request, parts[0]));
+    UPWELL_TRY(low, parse_label(request, parts[0], coordinate));
   }
   if (!parts[1].empty()) {
-    UPWELL_TRY(high, parse_label(request, parts[1]));
+    UPWELL_TRY(high, parse_label(request, parts[1], coordinate));
   }
   if (low > high) std::swap(low, high);  // a descending coordinate may be written the way it runs
   UPWELL_TRY(AxisChoice choice, choose_between(request, values, low, high));
