@@ -274,3 +274,16 @@ def test_what_is_read_is_never_replaced(grid, tmp_path):
     run = upwell("read", store, "sst", "--isel", "time=0", "-o", store / "part-1/notes.csv", status=64)
     assert "is a file of the set that is read" in run.stderr
     assert (store / "part-1/notes.csv").read_text() == "kept"
+
+
+def test_valid_ranges_of_unsigned_numbers_mask_nothing(tmp_path):
+    """They are of signed numbers, as stored; beside decoded ones a reader that masks by them would hide everything."""
+    with netCDF4.Dataset(tmp_path / "in.nc", "w") as f:
+        f.createDimension("x", 4)
+        v = f.createVariable("v", "i1", ("x",))
+        v.setncatts({"_Unsigned": "true", "valid_range": np.array([10, -56], "i1")})
+        v.set_auto_maskandscale(False)
+        v[:] = np.array([10, 100, -60, -57], "i1")
+    upwell("read", tmp_path / "in.nc", "v", "-o", tmp_path / "out.nc")
+    with netCDF4.Dataset(tmp_path / "out.nc") as f:
+        assert np.ma.count(f["v"][:]) == 4 and f["v"][:].tolist() == [10, 100, 196, 199]

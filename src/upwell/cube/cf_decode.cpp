@@ -181,8 +181,13 @@ Attributes decoded_attributes(const Attributes& attributes, const Decoding& deco
   for (const Attribute& a : attributes) {
     bool used = a.name == "scale_factor" || a.name == "add_offset" || a.name == "_Unsigned";
     used = used || (decoding.to_float && (a.name == "_FillValue" || a.name == "missing_value"));
-    used = used || (decoding.scale_factor &&
+    // They speak of numbers as they are stored.
+    const bool renumbered = decoding.scale_factor || decoding.add_offset ||
+                            decoding.unsigned_integers || decoding.signed_integers;
+    used = used || (renumbered &&
                     (a.name == "valid_min" || a.name == "valid_max" || a.name == "valid_range"));
+    used = used || ((decoding.unsigned_integers || decoding.signed_integers) &&
+                    (a.name == "flag_values" || a.name == "flag_masks"));
     if (!used) kept.push_back(a);
   }
   return kept;
