@@ -82,6 +82,20 @@ Result<> check_prefixes(const ReferenceOutputOptions& options, const GranuleTabl
   return {};
 }
 
+/// A set from the network may lead to the network alone.
+void warn_of_local_granules(const ReferenceOutputOptions& options, const GranuleTable& granules,
+                            VirtualizeReport& report) {
+  if (io::scheme_of(report.output) == "file") return;
+  for (uint32_t i = 0; i < granules.size(); ++i) {
+    const std::string url = output_url(options, granules.at(i).url);
+    if (io::scheme_of(url) != "file") continue;
+    report.combine.warnings.push_back(
+        url + " lies on this machine, where readers of " + report.output +
+        " will not look: copy the granules and say where they lie with --url-prefix");
+    return;
+  }
+}
+
 /// Nothing that is not a reference set is replaced, above all no granule.
 Result<> check_local_output(const std::filesystem::path& output,
                             const std::vector<std::string>& urls) {
@@ -373,6 +387,7 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     plan.combine.keep_segments = own;
     UPWELL_TRY(Dataset cube, combine_sources(session, urls, plan, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
+    warn_of_local_granules(options.output, *cube.granules, report);
     const StoreRecord record = record_of(report.combine, options.output, options.mds);
     if (own) return write_own_form(session, output, cube, record, options.output, before, report);
     form.record = record_json(record);
