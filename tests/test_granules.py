@@ -225,6 +225,39 @@ def test_what_is_made_is_kept(world):
     assert [granule["outcome"] for granule in again["granules"]][0] == "kept" and again["granules"][1]["outcome"] != "kept"
 
 
+@pytest.mark.parametrize("change", ["available_diagnostics.log", "GRID_GEOMETRY_latlon.nc", "podaac.csv"])
+def test_what_hangs_on_other_files_is_made_again(world, change):
+    task = world.task(kind="native" if change == "podaac.csv" else "latlon")
+    produce(world.root, [task], config=world.config)
+    if change == "podaac.csv":
+        path = next(world.root.rglob(change))
+        text = path.read_text()
+        path.write_text(text.replace("monthly", "weekly"))
+        assert path.read_text() != text
+    elif change == "GRID_GEOMETRY_latlon.nc":
+        with netCDF4.Dataset(next(world.root.rglob(change)), "a") as nc:
+            nc["latitude"][0] = nc["latitude"][0] + 0.5
+    else:
+        path = next(world.root.rglob(change))
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(line for line in lines if "|SALT" not in line) + "\n")
+        assert path.read_text().splitlines() != lines
+    assert produce(world.root, [task], config=world.config)["made"] == 1
+
+
+def test_factors_of_a_grid_with_other_water_are_refused(world):
+    task = world.task(kind="latlon")
+    with netCDF4.Dataset(next(world.root.rglob("*native*.nc")), "a") as nc:
+        mask = nc["maskC"][:]
+        at = np.argwhere(np.asarray(mask[0]) == 0)[0]
+        mask[(0, *at)] = 1
+        nc["maskC"][:] = mask
+    report = produce(world.root, [task, world.task()], config=world.config, status=65)
+    where = "tile {}, j {}, i {}".format(*at)
+    assert "another grid" in report["granules"][0]["error"]["message"] and where in report["granules"][0]["error"]["message"]
+    assert report["made"] == 1 and not Path(task["granule"]).exists()
+
+
 def test_reproducible(world):
     tasks = [world.task(), world.task("VELOCITY", {"EVEL": ["UVEL", "VVEL"]}, "latlon", "3D")]
     sums = []
@@ -248,6 +281,15 @@ def test_checksums_and_report(world):
     for program in ("sha256sum", "md5sum"):
         sidecar = task["granule"] + "." + program.removesuffix("sum")
         subprocess.run([program, "-c", sidecar], cwd=world.root / "out", check=True, capture_output=True)
+    # A sidecar is that of its granule, whatever was asked of the runs between.
+    world.make_config(history="Made again")
+    produce(world.root, [task], "--checksum", "md5", config=world.config)
+    assert not Path(task["granule"] + ".sha256").exists()
+    Path(task["granule"] + ".md5").write_text("0" * 32 + f"  {Path(task['granule']).name}\n")
+    assert produce(world.root, [task], "--checksum", "sha256", "--checksum", "md5", config=world.config)["kept"] == 1
+    for program in ("sha256sum", "md5sum"):
+        subprocess.run([program, "-c", task["granule"] + "." + program.removesuffix("sum")], cwd=world.root / "out", check=True, capture_output=True)
+    report = produce(world.root, [task], "--no-resume", config=world.config)
     granule = report["granules"][0]
     assert granule["sha256"] == hashlib.sha256(Path(task["granule"]).read_bytes()).hexdigest()
     assert granule["output_bytes"] == os.path.getsize(task["granule"]) and granule["outcome"] == "made"

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -62,16 +63,50 @@ Result<FileRecord> write_through(io::Session& session, const std::string& url,
   return record;
 }
 
+std::string checksum_line(const std::string& sum, const std::string& url) {
+  return fmt::format("{}  {}\n", sum, url.substr(url.rfind('/') + 1));
+}
+
+/// Of a granule that is about to be replaced.
+Result<> remove_checksums(io::Session& session, const std::string& url,
+                          const std::vector<std::string>& but) {
+  for (const std::string name : {"md5", "sha256"}) {
+    const std::string sidecar = url + "." + name;
+    session.forget(sidecar);
+    if (std::find(but.begin(), but.end(), name) != but.end() || !session.stat(sidecar)) continue;
+    UPWELL_CHECK(session.remove(sidecar));
+  }
+  return {};
+}
+
 }  // namespace
+
+Result<> keep_checksums(io::Session& session, const FileRecord& granule,
+                        const std::vector<std::string>& checksums) {
+  for (const std::string& name : checksums) {
+    std::string sum = granule.sha256;
+    if (name == "md5") {
+      UPWELL_TRY(const SharedBytes bytes, session.read_one(granule.url));
+      sum = io::hex_digest(io::DigestKind::kMd5, bytes.span());
+    }
+    const std::string line = checksum_line(sum, granule.url);
+    const auto there = session.read_one(granule.url + "." + name);
+    if (there && as_text(there->span()) == line) continue;
+    UPWELL_CHECK(session.put(granule.url + "." + name, as_bytes(line)));
+  }
+  return {};
+}
 
 Result<FileRecord> write_granule(io::Session& session, const std::string& url,
                                  const format::netcdf4::File& file,
                                  const std::vector<std::string>& checksums) {
   UPWELL_CHECK(make_directory_of(url));
   std::vector<std::pair<std::string, std::string>> sums;
+  session.forget(url);
+  if (session.stat(url)) UPWELL_CHECK(remove_checksums(session, url, checksums));
   UPWELL_TRY(FileRecord record, write_through(session, url, file, sums, checksums));
   for (const auto& [name, sum] : sums) {
-    const std::string line = fmt::format("{}  {}\n", sum, url.substr(url.rfind('/') + 1));
+    const std::string line = checksum_line(sum, url);
     UPWELL_CHECK(session.put(url + "." + name, as_bytes(line)));
   }
   return record;

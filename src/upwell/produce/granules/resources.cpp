@@ -33,6 +33,10 @@ Result<Mapper> load_mapper(io::Session& session, const std::string& location) {
 
 }  // namespace
 
+bool may_pass(Code code) {
+  return code == Code::kUnavailable || code == Code::kDeadlineExceeded || code == Code::kChanged;
+}
+
 Shared<ModelGrid>::Made Resources::native_grid(const std::string& location) {
   return native_grids_.get(location, [&]() -> Result<ModelGrid> {
     UPWELL_TRY(const GridPlace place, places_.find(location));

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "produce/config.hpp"
 #include "produce/factors/mapper.hpp"
@@ -16,8 +17,11 @@
 
 namespace upwell::produce {
 
+/// Whether the same may succeed when it is tried again.
+bool may_pass(Code code);
+
 /// Values by key, made by whoever asks first, while others that ask for the same wait; an error is
-/// kept, too. Thread-safe.
+/// kept, too, unless it may pass. Thread-safe.
 template <typename T>
 class Shared {
  public:
@@ -31,21 +35,22 @@ class Shared {
       if (!place) place = std::make_shared<Slot>();
       slot = place;
     }
-    std::call_once(slot->once, [&] {
-      Result<T> made = make();
-      if (made) {
-        slot->made = std::make_shared<const T>(std::move(*made));
-      } else {
-        slot->made = fail(std::move(made).error());
-      }
-    });
-    return slot->made;
+    std::lock_guard lock(slot->mutex);
+    if (slot->made) return *slot->made;
+    Result<T> made = make();
+    if (!made && may_pass(made.error().code)) return fail(std::move(made).error());
+    if (made) {
+      slot->made = Made(std::make_shared<const T>(std::move(*made)));
+    } else {
+      slot->made = Made(fail(std::move(made).error()));
+    }
+    return *slot->made;
   }
 
  private:
   struct Slot {
-    std::once_flag once;
-    Made made;
+    std::mutex mutex;
+    std::optional<Made> made;
   };
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Slot>> slots_;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/machine.hpp"
 #include "base/parallel.hpp"
@@ -22,13 +23,10 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-bool may_pass(Code code) {
-  return code == Code::kUnavailable || code == Code::kDeadlineExceeded || code == Code::kChanged;
 }
 
 std::string now_text() {
@@ -58,7 +56,7 @@ Result<std::vector<Listed>> read_list(io::Session& session, const std::string& t
     } else {
       listed.name = task->granule;
       listed.task = std::move(*task);
-      const auto [first, is_new] = granules.emplace(listed.name, i);
+      const auto [first, is_new] = granules.emplace(io::normal_url(listed.name), i);
       if (!is_new) {
         listed.error = Error{Code::kInvalidData,
                              fmt::format("{}: tasks {} and {} write the same granule", tasklist,
@@ -159,6 +157,7 @@ class Runner {
       if (done) return;
       result.error = std::move(done).error();
       if (!may_pass(result.error->code) || result.attempts >= options_.attempts) return;
+      std::this_thread::sleep_for(std::min(0.25s * (1 << std::min(result.attempts, 6)), 10.0s));
     }
   }
 
@@ -204,6 +203,9 @@ class Runner {
     return options;
   }
 
+  /// What tells granules of other versions apart: to be counted up when values or headers change.
+  static constexpr int kProduction = 2;
+
   /// All that a granule is made of, but for its raw inputs and the time.
   Result<std::string> identity_of(const Listed& listed, const Config& config,
                                   const GranuleOptions& options) {
@@ -212,13 +214,58 @@ class Runner {
                resources_.metadata(task.metadata_loc.value_or("")));
     UPWELL_TRY(const std::string grid, grid_digest(task));
     UPWELL_TRY(SharedBytes text, session_.read_one(io::normal_url(config.name())));
+    UPWELL_TRY(const std::string dataset, dataset_rows(task, config));
     const std::string all = fmt::format(
-        "{}\n{}\n{}\n{}\nprofile {} not finite {} snapshots {} compression {}\n{}\n{}", listed.text,
-        metadata->digest(), grid, io::hex_digest(io::DigestKind::kSha256, text.span()),
-        static_cast<int>(options.profile), static_cast<int>(options.not_finite),
-        options.fix_snapshots, static_cast<int>(options_.compression),
-        fmt::join(listed.keywords, ","), options_.created);
+        "production {}\n{}\n{}\n{}\n{}\n{}\nprofile {} not finite {} snapshots {} compression "
+        "{}\n{}\n{}",
+        kProduction, listed.text, metadata->digest(), dataset, grid,
+        io::hex_digest(io::DigestKind::kSha256, text.span()), static_cast<int>(options.profile),
+        static_cast<int>(options.not_finite), options.fix_snapshots,
+        static_cast<int>(options_.compression), fmt::join(listed.keywords, ","), options_.created);
     return io::hex_digest(io::DigestKind::kSha256, as_bytes(all));
+  }
+
+  /// Rows of the PO.DAAC table that may be the granule's.
+  Result<std::string> dataset_rows(const Task& task, const Config& config) {
+    if (config.find("podaac_metadata_filename") == nullptr) return std::string();
+    UPWELL_TRY(GranuleName name, parse_granule_name(task.granule));
+    UPWELL_TRY(const std::string file, config.text("podaac_metadata_filename"));
+    UPWELL_TRY(const std::shared_ptr<const std::vector<PodaacRow>> rows,
+               resources_.podaac(task.metadata_loc.value_or(""), file));
+    std::string text;
+    const auto add = [&] {
+      for (const PodaacRow* row : matching_rows(*rows, name))
+        text += fmt::format("{}\t{}\t{}\t{}\n", row->file_name, row->long_name, row->short_name,
+                            row->persistent_id);
+    };
+    add();
+    if (!name.is_snapshot()) return text;
+    name.tag = "snap";  // see --fix snapshots
+    add();
+    return text;
+  }
+
+  /// Which variables lie where, and latitudes, longitudes and depths of lat-lon granules.
+  Result<std::string> axes_digest(const Task& task, const GranuleName& name) {
+    const std::string grid = task.grid_loc.value_or("");
+    std::string text;
+    const auto diagnostics = resources_.diagnostics(grid);
+    if (!diagnostics && diagnostics.error().code != Code::kNotFound)
+      return fail(diagnostics.error());
+    if (diagnostics) {
+      for (const auto& [variable, where] : **diagnostics)
+        text += fmt::format("{} {} {}\n", variable, static_cast<int>(where.point),
+                            static_cast<int>(where.vertical));
+    }
+    if (name.grid == GridType::kLatLon) {
+      UPWELL_TRY(const std::shared_ptr<const Frame> frame,
+                 resources_.latlon_frame(grid, task.mapping_factors_loc.value_or(""),
+                                         task.metadata_loc.value_or(""),
+                                         task.metadata.dimension == "3D", TimeAxis::kOne));
+      for (const format::netcdf4::Variable& variable : frame->before)
+        text += io::hex_digest(io::DigestKind::kSha256, variable.data().data);
+    }
+    return text;
   }
 
   /// Of the grid, and of the factors of lat-lon granules. Series may do without.
@@ -232,7 +279,11 @@ class Runner {
     }
     if (task.metadata.dimension == "1D" && !task.grid_loc) return std::string();
     auto grid = resources_.native_grid(task.grid_loc.value_or(""));
-    if (grid) return (*grid)->digest + factors;
+    if (grid && task.metadata.dimension == "1D") return (*grid)->digest;
+    if (grid) {
+      UPWELL_TRY(const std::string axes, axes_digest(task, name));
+      return (*grid)->digest + factors + axes;
+    }
     if (task.metadata.dimension == "1D" && grid.error().code == Code::kNotFound)
       return std::string();
     return fail(std::move(grid).error());
@@ -242,9 +293,7 @@ class Runner {
     const std::optional<Receipt> receipt = find_receipt(session_, target);
     if (!receipt || receipt->made_from != identity || !still_holds(session_, *receipt))
       return false;
-    for (const std::string& checksum : options_.checksums) {
-      if (!session_.stat(target + "." + checksum)) return false;
-    }
+    if (!keep_checksums(session_, receipt->output, options_.checksums)) return false;
     result.outcome = Outcome::kKept;
     result.output_bytes = receipt->output.size;
     result.sha256 = receipt->output.sha256;

@@ -53,8 +53,27 @@ Result<VariableMaker> VariableMaker::create(const Task& task, const VariableForm
     const FactorsHead& head = maker.mapper_->factors().head();
     if (head.sources() != level_values(maker.grid_->n) || head.levels() < maker.grid_->levels)
       return fail(Code::kInvalidData, "the mapping factors are for another model grid");
+    UPWELL_CHECK(maker.check_wet_points(task));
   }
   return maker;
+}
+
+Result<> VariableMaker::check_wet_points(const Task& task) const {
+  const uint64_t n = grid_->n, points = level_values(grid_->n);
+  const uint32_t levels = form_.is_3d ? grid_->levels : 1;
+  for (uint32_t level = 0; level < levels; ++level) {
+    const std::span<const uint8_t> bits = mapper_->factors().wet(level);
+    const uint8_t* here = grid_->wet_centre.data() + level * points;
+    for (uint64_t i = 0; i < points; ++i) {
+      if (bit_at(bits, i) == (here[i] != 0)) continue;
+      return fail(Code::kInvalidData,
+                  fmt::format("the mapping factors {} are for another grid than {}: at level {}, "
+                              "tile {}, j {}, i {} one has water and the other land",
+                              task.mapping_factors_loc.value_or(""), task.grid_loc.value_or(""),
+                              level, i / (n * n), i / n % n, i % n));
+    }
+  }
+  return {};
 }
 
 Result<RawName> VariableMaker::name_of(const MdsPair& pair) const {

@@ -42,6 +42,9 @@ class VariableMaker {
                 ChunkEncoder& encoder)
       : task_(&task), form_(form), resources_(&resources), encoder_(&encoder) {}
 
+  /// kInvalidData where grid and factors differ in what is water: one of them is another grid's.
+  Result<> check_wet_points(const Task& task) const;
+
   struct Source {
     std::shared_ptr<const Field> field;
     Staggering where;

@@ -23,7 +23,8 @@ std::string_view folder_part(std::string_view path) {
 }
 
 bool is_grid_netcdf(std::string_view name, std::string_view word) {
-  return name.ends_with(".nc") && name.find(word) != std::string_view::npos;
+  return name.ends_with(".nc") && !name.starts_with('.') &&
+         name.find(word) != std::string_view::npos;
 }
 
 /// Whether any command reads a file of this name in a grid.
