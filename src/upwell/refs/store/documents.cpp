@@ -15,11 +15,23 @@ namespace {
 
 using StoreJson = nlohmann::ordered_json;
 
-constexpr int kStoreVersion = 1;
+constexpr uint64_t kStoreVersion = 1;
 constexpr size_t kMaxRank = 64;
 
 /// Ends in the one place below that catches it.
 [[noreturn]] void wrong(const std::string& what) { throw std::runtime_error(what); }
+
+/// The library's own conversion takes 1e99 for an integer, too.
+uint64_t whole_number(const StoreJson& json) {
+  if (!json.is_number_unsigned()) wrong(json.dump() + " is not a whole number");
+  return json.get<uint64_t>();
+}
+
+Shape whole_numbers(const StoreJson& json) {
+  Shape out;
+  for (const StoreJson& item : json) out.push_back(whole_number(item));
+  return out;
+}
 
 template <typename T>
 T value_or_throw(Result<T> result) {
@@ -92,6 +104,7 @@ Values packing_value(const StoreJson& json) {
       if (out.type.size == 4) std::memcpy(at, &narrow, 4);
       if (out.type.size < 4) wrong("half precision");
     } else {
+      if (!item.is_number_integer()) wrong(item.dump() + " is not a whole number");
       const uint64_t v = item.is_number_unsigned() ? item.get<uint64_t>()
                                                    : static_cast<uint64_t>(item.get<int64_t>());
       std::memcpy(at, &v, out.type.size);
@@ -121,7 +134,7 @@ StoreJson layout_json(const SegmentLayout& layout) {
 }
 
 Shape parse_shape(const StoreJson& json) {
-  auto shape = json.get<Shape>();
+  Shape shape = whole_numbers(json);
   if (shape.size() > kMaxRank) wrong("more than 64 axes");
   uint64_t n = 1;
   for (const uint64_t extent : shape)
@@ -183,14 +196,14 @@ StoreJson segment_json(const PartDocument::OneSegment& one) {
 PartDocument::OneSegment parse_segment(const StoreJson& json, const PartDocument& part) {
   PartDocument::OneSegment out;
   out.array = json.at("array");
-  out.layout = json.at("layout");
+  out.layout = whole_number(json.at("layout"));
   if (out.layout >= part.layouts.size()) wrong("a segment of a layout that is not there");
-  out.segment.origin = json.at("origin").get<Shape>();
+  out.segment.origin = whole_numbers(json.at("origin"));
   out.segment.shape = parse_shape(json.at("shape"));
-  out.segment.source_origin = json.at("source_origin").get<Shape>();
+  out.segment.source_origin = whole_numbers(json.at("source_origin"));
   out.segment.grid = parse_shape(json.at("grid"));
-  out.rows.first = json.at("first_row");
-  out.rows.count = json.at("rows");
+  out.rows.first = whole_number(json.at("first_row"));
+  out.rows.count = whole_number(json.at("rows"));
   out.rows.masks = json.value("masks", false);
   out.rows.sparse = json.value("sparse", false);
   check_segment(out.segment, *part.layouts[out.layout], out.rows);
@@ -224,13 +237,13 @@ std::string part_name(const StoreJson& json) {
 StorePart parse_part_entry(const StoreJson& json) {
   StorePart out;
   out.name = part_name(json.at("name"));
-  out.length = json.at("length");
-  out.granules = json.at("objects");
-  out.sources = json.at("granules");
-  out.counts = {json.at("references"), json.at("referenced_bytes"), json.at("inlined"),
-                json.at("missing")};
+  out.length = whole_number(json.at("length"));
+  out.granules = whole_number(json.at("objects"));
+  out.sources = whole_number(json.at("granules"));
+  out.counts = {whole_number(json.at("references")), whole_number(json.at("referenced_bytes")),
+                whole_number(json.at("inlined")), whole_number(json.at("missing"))};
   for (const auto& [name, size] : json.at("files").items())
-    out.files.emplace_back(name, size.get<uint64_t>());
+    out.files.emplace_back(name, whole_number(size));
   return out;
 }
 
@@ -311,7 +324,7 @@ Result<StoreManifest> parse_manifest(ByteSpan text, const std::vector<std::strin
                                      std::vector<std::string>& dropped) {
   return guarded<StoreManifest>(kManifest, [&]() -> Result<StoreManifest> {
     const StoreJson in = StoreJson::parse(as_text(text));
-    if (in.at("upwell").get<int>() != kStoreVersion)
+    if (whole_number(in.at("upwell")) != kStoreVersion)
       return fail(Code::kUnsupported,
                   "a store of version " + in["upwell"].dump() + "; this program reads version 1");
     StoreManifest out;
@@ -319,7 +332,7 @@ Result<StoreManifest> parse_manifest(ByteSpan text, const std::vector<std::strin
     out.coordinate = in.at("coordinate");
     out.loaded = in.at("loaded").get<std::vector<std::string>>();
     out.decoded = in.at("decoded").get<std::vector<std::string>>();
-    out.next_part = in.at("next_part");
+    out.next_part = whole_number(in.at("next_part"));
     if (in.contains("mds")) {
       UPWELL_TRY(out.mds, parse_mds(in["mds"].dump()));
     }
@@ -332,7 +345,8 @@ Result<StoreManifest> parse_manifest(ByteSpan text, const std::vector<std::strin
         wrong("parts that are too long");
     }
     for (const StoreJson& part : in.value("superseded", StoreJson::array()))
-      out.superseded.push_back({part_name(part.at(0)), part.at(1)});
+      out.superseded.push_back(
+          {part_name(part.at(0)), static_cast<int64_t>(whole_number(part.at(1)))});
     ReferenceTree tree;
     UPWELL_CHECK(add_zmetadata(tree, text));
     UPWELL_CHECK(tree.parse(drop));
