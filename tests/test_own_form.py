@@ -434,18 +434,3 @@ def test_random_drifts_read_as_each_granule_by_itself(tmp_path, seed):
     check_read(tmp_path, store, truth)
     if seed % 4 == 0:
         check_served(store, truth)
-
-
-def test_a_store_that_began_with_one_small_granule_takes_drifting_ones(tmp_path):
-    for name, scale, day in (("a.nc", 0.01, 0), ("b.nc", 0.02, 4)):
-        with netCDF4.Dataset(tmp_path / name, "w") as f:
-            f.createDimension("time", None)
-            f.createVariable("time", "f8", ("time",))[:] = np.arange(4) + day
-            f["time"].units = "days since 2000-01-01"
-            v = f.createVariable("q", "i2", ("time",))
-            v.scale_factor = scale
-            v[:] = np.arange(4) / 2
-    upwell("virtualize", tmp_path / "a.nc", "-o", tmp_path / "s.upwell", "--on-drift", "keep")
-    upwell("append", tmp_path / "s.upwell", tmp_path / "b.nc", "--on-drift", "keep")
-    upwell("read", tmp_path / "s.upwell", "q", "-o", tmp_path / "q.npy")
-    np.testing.assert_array_equal(np.load(tmp_path / "q.npy"), np.tile(np.arange(4) / 2, 2))

@@ -232,8 +232,7 @@ bool Combiner::wants_load(const std::string& path, const Array& array,
   if (options_.load_exactly) return false;
   const uint64_t bytes = logical_bytes(array);
   // Values that are copied must be stored alike; references need not.
-  // Of one granule nobody has said along what others will follow.
-  const bool may_differ = options_.keep_segments && (plan.facts.axis || report_.concat.empty());
+  const bool may_differ = options_.keep_segments && plan.facts.axis;
   if (bytes <= options_.inline_bytes && !may_differ) return true;
   if (array.type.kind == Kind::kVlenString) return element_count(array.shape) <= kMaxVlenElements;
   if (plan.facts.converts_time && plan.facts.axis && bytes <= kMaxCoordinateBytes) return true;
