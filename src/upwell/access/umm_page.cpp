@@ -25,6 +25,46 @@ tl::unexpected<Error> no_page(simdjson::error_code error) {
               std::string("not a page of results: ") + simdjson::error_message(error));
 }
 
+/// Calls visit(key, value) for each member of the object that a page is.
+template <typename Visit>
+Result<> each_member(Bytes page, const Visit& visit) {
+  page_json::parser parser;
+  page_json::document document;
+  page_json::object root;
+  auto error = parser.iterate(pad(page)).get(document);
+  if (!error) error = document.get_object().get(root);
+  if (error) return no_page(error);
+  for (auto field : root) {
+    std::string_view key;
+    page_json::value value;
+    error = field.unescaped_key().get(key);
+    if (!error) error = field.value().get(value);
+    if (error) return no_page(error);
+    UPWELL_CHECK(visit(key, value));
+  }
+  return {};
+}
+
+/// A value as it stands in the page.
+Result<std::string_view> member_text(page_json::value value) {
+  std::string_view text;
+  page_json::json_type type{};
+  auto error = value.type().get(type);
+  if (!error && type == page_json::json_type::object) {
+    page_json::object object;
+    error = value.get_object().get(object);
+    if (!error) error = object.raw_json().get(text);
+  } else if (!error && type == page_json::json_type::array) {
+    page_json::array array;
+    error = value.get_array().get(array);
+    if (!error) error = array.raw_json().get(text);
+  } else if (!error) {
+    text = value.raw_json_token();
+  }
+  if (error) return no_page(error);
+  return text;
+}
+
 /// Calls visit(text) for each element of an array of objects.
 Result<> each_item(page_json::value list, const std::function<Result<>(std::string_view)>& visit) {
   page_json::array items;
@@ -46,34 +86,23 @@ Result<> each_item(page_json::value list, const std::function<Result<>(std::stri
 
 /// A page with "hits" and "items".
 Result<PageSummary> read_items(Bytes page, const std::function<Result<>(std::string_view)>& visit) {
-  page_json::parser parser;
-  page_json::document document;
-  page_json::object root;
   PageSummary summary;
   bool found = false;
-  auto error = parser.iterate(pad(page)).get(document);
-  if (!error) error = document.get_object().get(root);
-  if (error) return no_page(error);
-  for (auto field : root) {
-    std::string_view key;
-    error = field.unescaped_key().get(key);
-    if (error) return no_page(error);
-    if (key == "hits") {
-      uint64_t hits = 0;
-      error = field.value().get_uint64().get(hits);
-      if (error) return no_page(error);
-      summary.hits = hits;
-    } else if (key == "items") {
-      found = true;
-      page_json::value list;
-      error = field.value().get(list);
-      if (error) return no_page(error);
-      UPWELL_CHECK(each_item(list, [&](std::string_view text) {
-        ++summary.items;
-        return visit(text);
+  UPWELL_CHECK(
+      each_member(std::move(page), [&](std::string_view key, page_json::value value) -> Result<> {
+        if (key == "hits") {
+          uint64_t hits = 0;
+          if (const auto error = value.get_uint64().get(hits)) return no_page(error);
+          summary.hits = hits;
+        } else if (key == "items") {
+          found = true;
+          return each_item(value, [&](std::string_view text) {
+            ++summary.items;
+            return visit(text);
+          });
+        }
+        return {};
       }));
-    }
-  }
   if (!found) return fail(Code::kInvalidData, "not a page of results: it has no \"items\"");
   return summary;
 }
@@ -95,50 +124,28 @@ Result<PageSummary> read_collection_page(Bytes page, const CollectionVisitor& vi
 }
 
 Result<StacPage> read_stac_page(Bytes page, const GranuleVisitor& visit) {
-  page_json::parser parser;
-  page_json::document document;
-  page_json::object root;
   StacPage out;
   bool found = false;
-  auto error = parser.iterate(pad(page)).get(document);
-  if (!error) error = document.get_object().get(root);
-  if (error) return no_page(error);
-  for (auto field : root) {
-    std::string_view key;
-    error = field.unescaped_key().get(key);
-    page_json::value value;
-    if (!error) error = field.value().get(value);
-    if (error) return no_page(error);
-    if (key == "features") {
-      found = true;
-      UPWELL_CHECK(each_item(value, [&](std::string_view text) -> Result<> {
-        ++out.summary.items;
-        UPWELL_TRY(Granule granule, parse_stac_item(text));
-        return visit(std::move(granule), text);
+  UPWELL_CHECK(
+      each_member(std::move(page), [&](std::string_view key, page_json::value value) -> Result<> {
+        if (key == "features") {
+          found = true;
+          return each_item(value, [&](std::string_view text) -> Result<> {
+            ++out.summary.items;
+            UPWELL_TRY(Granule granule, parse_stac_item(text));
+            return visit(std::move(granule), text);
+          });
+        }
+        if (key == "links") {
+          UPWELL_TRY(const std::string_view text, member_text(value));
+          return read_stac_links(text, out);
+        }
+        if (key == "numberMatched" || key == "context") {
+          UPWELL_TRY(const std::string_view text, member_text(value));
+          read_stac_matched(text, out.summary);
+        }
+        return {};
       }));
-    } else if (key == "numberMatched" || key == "context" || key == "links") {
-      std::string_view text;
-      page_json::json_type type{};
-      error = value.type().get(type);
-      if (!error && type == page_json::json_type::object) {
-        page_json::object object;
-        error = value.get_object().get(object);
-        if (!error) error = object.raw_json().get(text);
-      } else if (!error && type == page_json::json_type::array) {
-        page_json::array array;
-        error = value.get_array().get(array);
-        if (!error) error = array.raw_json().get(text);
-      } else if (!error) {
-        text = value.raw_json_token();
-      }
-      if (error) return no_page(error);
-      if (key == "links") {
-        UPWELL_CHECK(read_stac_links(text, out));
-      } else {
-        read_stac_matched(text, out.summary);
-      }
-    }
-  }
   if (!found) return fail(Code::kInvalidData, "not a page of STAC items: it has no \"features\"");
   return out;
 }
