@@ -7,6 +7,7 @@
 #include <ctime>
 #include <fstream>
 #include <random>
+#include <regex>
 
 #include "base/files.hpp"
 #include "base/parallel.hpp"
@@ -26,6 +27,18 @@ constexpr size_t kRemovalsAtOnce = 16;
 /// So long a reader that has read a manifest finds its parts in an object store. Requests are
 /// refused where clocks differ by more than a quarter of an hour, so any machine may measure it.
 constexpr int64_t kGrace_s = int64_t{24} * 3600;
+
+/// "part-12" (on a file system) or "part-12-0123456789abcdef" (in an object store).
+bool is_part_name(const std::string& name) {
+  static const std::regex kForm("part-[0-9]+(-[0-9a-f]{16})?");
+  return std::regex_match(name, kForm);
+}
+
+/// What a run that was stopped may leave in a directory, see AtomicFile.
+bool is_temporary_name(const std::string& name) {
+  static const std::regex kForm(R"(\.(part-[0-9]+|manifest\.json)\.tmp-[0-9]+-[0-9]+)");
+  return std::regex_match(name, kForm);
+}
 
 bool names_part(const StoreManifest& manifest, std::string_view name) {
   return std::any_of(manifest.parts.begin(), manifest.parts.end(),
@@ -105,7 +118,10 @@ Result<StorePart> upload_part(io::Session& session, const std::string& base,
 std::string_view part_of(std::string_view url, const std::string& base) {
   if (!url.starts_with(base)) return {};
   url.remove_prefix(base.size());
-  return url.starts_with(kPartPrefix) ? url.substr(0, url.find('/')) : std::string_view();
+  const size_t slash = url.find('/');
+  if (slash == std::string_view::npos || !is_part_name(std::string(url.substr(0, slash))))
+    return {};
+  return url.substr(0, slash);
 }
 
 /// Parts that `next` does without: readers that hold an older manifest may still open them.
@@ -207,8 +223,7 @@ Result<> sweep_parts(const fs::path& location, const StoreManifest& manifest) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(location, error)) {
     const std::string name = entry.path().filename().string();
-    const bool ours = name.starts_with(kPartPrefix) || name.starts_with(".part-") ||
-                      name.starts_with("." + std::string(kManifest));
+    const bool ours = is_part_name(name) || is_temporary_name(name);
     const bool named = std::any_of(manifest.parts.begin(), manifest.parts.end(),
                                    [&](const StorePart& part) { return part.name == name; });
     if (ours && !named) fs::remove_all(entry.path(), error);

@@ -138,6 +138,31 @@ TEST(OwnForm, GridsWithFewChunksStaySmall) {
   EXPECT_EQ(index.at(8)->state, ChunkRef::State::kMissing);
 }
 
+TEST(OwnForm, OnlyPartsAreSweptFromADirectory) {
+  const auto target = scratch_store("sweep.upwell");
+  Dataset cube = cube_of(std::make_shared<MadeUpIndex>(6, 1), {6}, plain_layout({4}));
+  cube.granules->intern("/data/a.nc");
+  ASSERT_TRUE(write_cube(target, cube));
+  const auto put = [&](const std::string& name) {
+    fs::create_directories((target / name).parent_path());
+    std::ofstream(target / name) << "text";
+  };
+  const std::vector<std::string> swept{"part-2/chunks.arrow", "part-3-0123456789abcdef/a.arrow",
+                                       ".part-2.tmp-71-0/a.arrow", ".manifest.json.tmp-71-3"};
+  const std::vector<std::string> kept{
+      "part-1/chunks.arrow", "part-notes.txt", "part-1-mine/x",
+      ".part-of-mine",       "part-/x",        ".manifest.json.swp"};
+  for (const std::string& name : swept) put(name);
+  for (size_t i = 1; i < kept.size(); ++i) put(kept[i]);
+  io::Session session;
+  const auto manifest = read_manifest(session, target.string());
+  ASSERT_TRUE(manifest) << manifest.error().to_string();
+  ASSERT_TRUE(sweep_parts(target, *manifest));
+  for (const std::string& name : swept)
+    EXPECT_FALSE(fs::exists((target / name.substr(0, name.find('/'))))) << name;
+  for (const std::string& name : kept) EXPECT_TRUE(fs::exists(target / name)) << name;
+}
+
 TEST(OwnForm, OfTwoWritersInAnObjectStoreOneWins) {
   io::Session session;
   session.mount("memory", std::make_shared<io::MemoryStore>());
@@ -156,6 +181,11 @@ TEST(OwnForm, OfTwoWritersInAnObjectStoreOneWins) {
   };
   auto none = manifest_there(session, url);
   ASSERT_TRUE(none && none->etag.empty() && none->parts.empty());
+  // Not of a store's making, whatever the names: nothing removes them.
+  const std::vector<std::string> foreign{base + "part-notes.txt", base + "part-1-mine/x",
+                                         base + "part-1"};
+  for (const std::string& name : foreign)
+    ASSERT_TRUE(session.put(name, to_bytes("mine"), io::PutCondition::absent()));
   const auto first = write_upon(*none);
   ASSERT_TRUE(first) << first.error().to_string();
   const auto late = write_upon(*none);
@@ -175,11 +205,12 @@ TEST(OwnForm, OfTwoWritersInAnObjectStoreOneWins) {
   EXPECT_EQ(now->superseded[0].name, first->name);
   const auto known = [&](const std::string& one) {
     return one == base + kManifest || one.starts_with(base + first->name + "/") ||
-           one.starts_with(base + second->name + "/");
+           one.starts_with(base + second->name + "/") ||
+           std::find(foreign.begin(), foreign.end(), one) != foreign.end();
   };
   const auto objects = session.list(base);
   ASSERT_TRUE(objects);
-  EXPECT_EQ(objects->size(), 1 + first->files.size() + second->files.size());
+  EXPECT_EQ(objects->size(), 1 + foreign.size() + first->files.size() + second->files.size());
   EXPECT_TRUE(std::all_of(objects->begin(), objects->end(), known));
 
   // A day later it goes.
