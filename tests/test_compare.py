@@ -225,6 +225,26 @@ def test_tolerances_are_those_of_isclose(tmp_path, options):
     run(paths[0], close, "--rtol", 2e-6)
 
 
+@pytest.mark.parametrize("options, near", [((), False), (("--rtol", 1e-5), True), (("--atol", 1e-4), True), (("--rtol", 1e-8), False)])
+def test_tolerances_reach_the_range_of_values(tmp_path, options, near):
+    """valid_min and the like follow from the values; other attributes are what somebody wrote."""
+    def ranges(factor, offset=0):
+        def edit(f):
+            f["v"].valid_min, f["v"].valid_max = np.float32(-4 * factor), np.float32(4 * factor)
+            f["v"].valid_range = np.float32([-4 * factor, 4 * factor])
+            f["w"].actual_range = np.float64([-4 * factor, 4 * factor])
+            f["w"].scale_height = np.float64(7 + offset)
+        return edit
+
+    first = write(tmp_path / "a.nc", edit=ranges(1))
+    derived = {("v:valid_min", "attribute"), ("v:valid_max", "attribute"), ("v:valid_range", "attribute"),
+               ("w:actual_range", "attribute")}
+    report = run(first, write(tmp_path / "b.nc", edit=ranges(1 + 1e-6)), *options, status=0 if near else 1)
+    assert found(report) == (set() if near else derived)
+    other = run(first, write(tmp_path / "c.nc", edit=ranges(1, 1e-6)), *options, status=1)
+    assert found(other) == {("w:scale_height", "attribute")}
+
+
 def test_bits(tmp_path):
     nan = np.array([0x7fc00001], "u4").view("f4")[0]
     first = write(tmp_path / "a.nc", changed((0, 0, 0), np.nan, changed((0, 0, 1), 0.0)))

@@ -152,8 +152,9 @@ Result<> run_compare(CompareArguments& args, Context& context) {
 
 void add_tolerances(CLI::App* app, refs::CompareOptions& options) {
   const char* group = "Values";
-  app->add_option("--tolerance", options.tolerance,
-                  "Numbers are equal whose difference is not larger")
+  app->add_option("--tolerance,--atol", options.tolerance,
+                  "Numbers are equal whose difference is not larger; also in valid_min, valid_max, "
+                  "valid_range and actual_range, which follow from the values")
       ->check(CLI::NonNegativeNumber)
       ->type_name("X")
       ->group(group);

@@ -1,6 +1,8 @@
 #pragma once
 // Whether two datasets, or two trees of them, are the same.
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +29,12 @@ struct CompareOptions {
   uint64_t memory = 1ULL << 30;
   size_t threads = 0;  ///< 0: one a core
   Progress::Style progress = Progress::Style::kQuiet;
+
+  /// Whether numbers are equal within the tolerances; `larger`: the larger of their magnitudes.
+  bool near(double difference, double larger) const {
+    // Of an infinity nothing else is near.
+    return std::isfinite(difference) && difference <= std::max(tolerance, relative * larger);
+  }
 };
 
 /// Attributes that say when and in which run a granule was made.

@@ -35,15 +35,26 @@ std::string type_shown(const Attribute& attribute) {
   return describe(type);
 }
 
-bool same_number(const Values& a, const Values& b, size_t i, bool narrow) {
+/// Follows from the values, so that it is as near as they are.
+bool is_range(const std::string& name) {
+  return name == "valid_min" || name == "valid_max" || name == "valid_range" ||
+         name == "actual_range";
+}
+
+/// `near`: with what tolerance; null: none.
+bool same_number(const Values& a, const Values& b, size_t i, bool narrow,
+                 const CompareOptions* near) {
   const double x = a.number(i), y = b.number(i);
   if (std::isnan(x) || std::isnan(y)) return std::isnan(x) && std::isnan(y);
+  if (near != nullptr && x != y && near->near(std::abs(x - y), std::max(std::abs(x), std::abs(y))))
+    return true;
   const bool integers = a.type.kind != Kind::kFloat && b.type.kind != Kind::kFloat;
   if (integers) return a.integer(i) == b.integer(i);
   return x == y || (narrow && static_cast<float>(x) == static_cast<float>(y));
 }
 
-bool same_attribute(const Attribute& a, const Attribute& b, bool typed) {
+bool same_attribute(const Attribute& a, const Attribute& b, bool typed,
+                    const CompareOptions& options) {
   if (a.null_space || b.null_space) return a.null_space == b.null_space;
   const Values& x = a.value;
   const Values& y = b.value;
@@ -51,12 +62,13 @@ bool same_attribute(const Attribute& a, const Attribute& b, bool typed) {
   // JSON has float32 as the shortest number that gives it back.
   const DataType single = DataType::floating(4);
   const bool narrow = !typed && (x.type == single || y.type == single);
+  const CompareOptions* near = is_range(a.name) ? &options : nullptr;
   for (size_t i = 0; i < x.count(); ++i) {
     bool same = false;
     if (is_text(x.type) && is_text(y.type)) {
       same = x.text(i) == y.text(i);
     } else if (x.type.is_number() && y.type.is_number()) {
-      same = same_number(x, y, i, narrow);
+      same = same_number(x, y, i, narrow, near);
     } else {
       same = x.type.kind == y.type.kind && same_element(x, i, y, i);
     }
@@ -133,7 +145,7 @@ void compare_attributes(const std::string& owner, const Attributes& first, const
     const std::string type = type_shown(a), other = type_shown(*b);
     if (abilities.types && type != other)
       note(a.name, fmt::format("type {}, {} in the second", type, other));
-    if (same_attribute(a, *b, abilities.types)) continue;
+    if (same_attribute(a, *b, abilities.types, options)) continue;
     const size_t around = first_difference(a, *b);
     note(a.name,
          attribute_shown(a, around) + ", " + attribute_shown(*b, around) + " in the second");

@@ -120,11 +120,7 @@ void Tally::add_unequal(const ComparedBox& here, size_t i, T x, T y) {
   const double difference = distance(x, y);
   const double larger =
       std::max(std::abs(static_cast<double>(x)), std::abs(static_cast<double>(y)));
-  // Of an infinity nothing else is near.
-  if (std::isfinite(difference) &&
-      difference <= std::max(options_.tolerance, options_.relative * larger) &&
-      (difference > 0 || !options_.bitwise))
-    return;
+  if (options_.near(difference, larger) && (difference > 0 || !options_.bitwise)) return;
   note(here, i);
   note_largest(here, i, difference, absolute_);
   if (larger > 0 && std::isfinite(larger)) note_largest(here, i, difference / larger, relative_);
