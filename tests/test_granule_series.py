@@ -241,6 +241,51 @@ def test_time_invariant_fields_from_a_netcdf_file(world, kind, strip):
     assert produce(world.root, [task], config=world.config)["kept"] == 1
 
 
+@pytest.mark.parametrize("kind, axes", [("native", (3, 2, 0, 1)), ("native", (1, 3, 2)), ("latlon", (2, 1, 0)), ("latlon", (1, 0))])
+def test_time_invariant_fields_in_another_order(world, kind, axes):
+    """Granules have depth, tile, j, i, and depth, latitude, longitude, however the file has them."""
+    sizes = {"k": world.levels, "Z": world.levels, "tile": 13, "j": world.n, "i": world.n, "latitude": world.rows,
+             "longitude": world.columns}
+    names = ("k", "tile", "j", "i") if kind == "native" else ("Z", "latitude", "longitude")
+    names = names[-len(axes):] if kind == "latlon" or len(axes) == 4 else names
+    order = [names[a] for a in axes]
+    field = world.random.normal(size=[sizes[name] for name in order]).astype("f4")
+    with netCDF4.Dataset(world.root / "a.nc", "w") as nc:
+        for name in order:
+            nc.createDimension(name, sizes[name])
+        nc.createVariable("THETA", "f4", order)[:] = field
+    task = invariant_task(world, kind, input_netcdf=str(world.root / "a.nc"))
+    del task["variables"]
+    produce(world.root, [task], config=world.config)
+    with netCDF4.Dataset(task["granule"]) as nc:
+        wanted = [name for name in names if name in order]
+        assert list(nc["THETA"].dimensions) == wanted
+        assert same_bits(nc["THETA"][:].data, field.transpose([order.index(name) for name in wanted]))
+
+
+@pytest.mark.parametrize("kind, value, precision, good", [
+    ("i4", 2**24, "float32", True), ("i4", 2**24 + 1, "float32", False), ("i4", 2**24 + 1, "float64", True),
+    ("i4", 2**24 + 2, "float32", True), ("u4", 2**32 - 1, "float32", False), ("i8", 1 - 2**53, "float64", True),
+    ("i8", 2**53 + 1, "float64", False), ("u8", 2**63 + 1, "float32", False)])
+@pytest.mark.parametrize("fill", [None, 7])
+def test_integers_are_exact_or_refused(world, kind, value, precision, good, fill):
+    """Also where some are missing, for which they are floats beforehand."""
+    world.make_config(array_precision=precision)
+    field = np.full(world.level_shape, 3, kind)
+    field[4, 3, 2] = value
+    with netCDF4.Dataset(world.root / "a.nc", "w") as nc:
+        for name, size in zip(("tile", "j", "i"), field.shape):
+            nc.createDimension(name, size)
+        nc.createVariable("basin", kind, ("tile", "j", "i"), fill_value=fill)[:] = field
+    task = invariant_task(world, input_netcdf=str(world.root / "a.nc"))
+    del task["variables"]
+    report = produce(world.root, [task], config=world.config, status=0 if good else 65)
+    if good:
+        assert variables_of(task["granule"])["basin"][4, 3, 2] == value
+    else:
+        assert re.search(rf"a\.nc: basin has integers, and {precision} does not hold its \d+ exactly", report["stderr"])
+
+
 def other_place(nc):
     nc["XC"][3, 2, 1] += 1
 
@@ -254,7 +299,7 @@ def other_place(nc):
      r"a\.nc: XC has .* where the grid has .*: it is on another grid"),
     (lambda w, t: invariant_file(w, w.root / "a.nc", {"A": np.ones((w.levels, w.rows, w.columns))}, "latlon"), 65,
      r"variable A: dimension 'Z', which native granules that are 3D do not have"),
-    (lambda w, t: invariant_file(w, w.root / "a.nc", {"A": np.full((w.levels, *w.level_shape), np.inf)}), 65, r"variable A: \d+ values are inf"),
+    (lambda w, t: invariant_file(w, w.root / "a.nc", {"A": np.full((w.levels, *w.level_shape), np.inf)}), 65, r"variable A: \d+ values are infinite, the first at k 0 \(5 m\), tile 0, j 0, i 0 \(longitude -?\d"),
     (lambda w, t: t["dynamic_metadata"].update(time_coverage_end="1992-02-01T00:00:00"), 65, r"the task has times, and its name"),
     (lambda w, t: t.update(granule=w.task()["granule"].replace("/out/", "/out/x/")), 65, r"input_netcdf: only|time_coverage_end"),
 ])

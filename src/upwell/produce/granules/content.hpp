@@ -1,6 +1,7 @@
 #pragma once
 // What a granule holds, from whatever it is made: between reading and describing. Internal.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,9 @@ Result<Content> read_invariant_netcdf(const Task& task, const VariableForm& form
                                       Resources& resources, ChunkEncoder& encoder);
 
 /// Rounds to the form's precision, with fill for NaN, and encodes; `made` has name and dimensions.
-/// Infinities are kInvalidData unless they are to be kept.
+/// Infinities are kInvalidData unless they are to be kept; `place` says where an element lies.
 Result<> encode_numbers(const std::vector<double>& numbers, const Shape& shape,
                         const VariableForm& form, Resources& resources, ChunkEncoder& encoder,
-                        MadeVariable& made);
+                        const std::function<std::string(uint64_t)>& place, MadeVariable& made);
 
 }  // namespace upwell::produce

@@ -3,13 +3,47 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "produce/granules/content.hpp"
 #include "produce/granules/netcdf_input.hpp"
+#include "produce/granules/place.hpp"
 
 namespace upwell::produce {
 namespace {
+
+/// Granules have depth, tile, j, i, or depth, latitude, longitude: puts what comes otherwise so.
+void put_in_order(std::vector<std::string>& dimensions, Shape& shape,
+                  std::vector<double>& numbers) {
+  constexpr std::string_view kOrder = "kZtlji";  // by first letters, latitude before longitude
+  const size_t rank = shape.size();
+  std::vector<size_t> from(rank);
+  std::iota(from.begin(), from.end(), 0);
+  std::stable_sort(from.begin(), from.end(), [&](size_t a, size_t b) {
+    const std::string &x = dimensions[a], &y = dimensions[b];
+    return x[0] == y[0] ? x < y : kOrder.find(x[0]) < kOrder.find(y[0]);
+  });
+  if (std::is_sorted(from.begin(), from.end())) return;
+  Shape strides(rank, 1);
+  for (size_t d = rank; d-- > 1;) strides[d - 1] = strides[d] * shape[d];
+  std::vector<std::string> names;
+  Shape sizes, steps;
+  for (const size_t d : from) {
+    names.push_back(dimensions[d]);
+    sizes.push_back(shape[d]);
+    steps.push_back(strides[d]);
+  }
+  std::vector<double> ordered(numbers.size());
+  for (uint64_t i = 0; i < ordered.size(); ++i) {
+    uint64_t rest = i, source = 0;
+    for (size_t d = rank; d-- > 0; rest /= sizes[d]) source += rest % sizes[d] * steps[d];
+    ordered[i] = numbers[source];
+  }
+  dimensions = std::move(names);
+  shape = std::move(sizes);
+  numbers = std::move(ordered);
+}
 
 /// Lengths of the axes that granules of a kind have.
 std::map<std::string, uint64_t> axes_of(const Frame& frame) {
@@ -56,6 +90,10 @@ class InvariantReader {
   Result<Frame> frame() {
     const std::string grid = task_.grid_loc.value_or("");
     const std::string metadata = task_.metadata_loc.value_or("");
+    UPWELL_TRY(grid_, resources_.native_grid(grid));
+    if (form_.grid == GridType::kLatLon) {
+      UPWELL_TRY(mapper_, resources_.mapper(task_.mapping_factors_loc.value_or("")));
+    }
     UPWELL_TRY(std::shared_ptr<const Frame> shared,
                form_.grid == GridType::kNative
                    ? resources_.native_frame(grid, metadata, form_.is_3d, TimeAxis::kNone)
@@ -104,8 +142,14 @@ class InvariantReader {
       made.variable.dimensions.push_back(axis);
     }
     if (!task_.strip_attributes) made.variable.attributes = NetcdfInput::described(array);
-    UPWELL_TRY(const std::vector<double> numbers, input_.numbers(array));
-    UPWELL_CHECK(encode_numbers(numbers, array.shape, form_, resources_, encoder_, made));
+    UPWELL_TRY(std::vector<double> numbers, input_.numbers(array, form_.element_size));
+    Shape shape = array.shape;
+    put_in_order(made.variable.dimensions, shape, numbers);
+    const auto place = [&](uint64_t index) {
+      return place_text(index, made.variable.dimensions, shape, *grid_,
+                        mapper_ ? &mapper_->factors().head().grid : nullptr);
+    };
+    UPWELL_CHECK(encode_numbers(numbers, shape, form_, resources_, encoder_, place, made));
     return made;
   }
 
@@ -114,6 +158,8 @@ class InvariantReader {
   Resources& resources_;
   ChunkEncoder& encoder_;
   NetcdfInput input_;
+  std::shared_ptr<const ModelGrid> grid_;
+  std::shared_ptr<const Mapper> mapper_;  ///< of lat-lon granules
   std::map<std::string, uint64_t> axes_;
   std::set<std::string> coordinates_;
 };
@@ -127,7 +173,7 @@ Result<Content> read_invariant_netcdf(const Task& task, const VariableForm& form
 
 Result<> encode_numbers(const std::vector<double>& numbers, const Shape& shape,
                         const VariableForm& form, Resources& resources, ChunkEncoder& encoder,
-                        MadeVariable& made) {
+                        const std::function<std::string(uint64_t)>& place, MadeVariable& made) {
   const uint32_t size = form.element_size;
   Bytes values(numbers.size() * size), fill(size);
   const auto everywhere = [](uint64_t) { return true; };
@@ -140,13 +186,17 @@ Result<> encode_numbers(const std::vector<double>& numbers, const Shape& shape,
                              reinterpret_cast<float*>(values.data()));
     store_le(fill.data(), kFillValue<float>);
   }
-  const auto infinite = std::count_if(numbers.begin(), numbers.end(), [size](double number) {
+  const auto is_infinite = [size](double number) {
     return size == 4 ? std::isinf(static_cast<float>(number)) : std::isinf(number);
-  });
-  if (infinite > 0 && form.not_finite == NotFinite::kFail)
-    return fail(
-        Code::kInvalidData,
-        fmt::format("{} values are infinite; --not-finite keep takes them as they are", infinite));
+  };
+  const auto infinite = std::count_if(numbers.begin(), numbers.end(), is_infinite);
+  if (infinite > 0 && form.not_finite == NotFinite::kFail) {
+    const auto first = std::find_if(numbers.begin(), numbers.end(), is_infinite) - numbers.begin();
+    return fail(Code::kInvalidData,
+                fmt::format("{} values are infinite, the first at {}; --not-finite keep takes them "
+                            "as they are",
+                            infinite, place(static_cast<uint64_t>(first))));
+  }
   if (shape.empty()) {
     made.variable.values = Values{DataType::floating(size), shape, std::move(values), {}};
     made.variable.deflate = false;

@@ -1,6 +1,9 @@
 #include "produce/granules/netcdf_input.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "cube/cf.hpp"
@@ -23,6 +26,13 @@ void add_names(const Attributes& attributes, const char* attribute, std::set<std
 
 bool is_axis(const Array& array) {
   return array.dimensions.size() == 1 && array.dimensions[0] == array.name;
+}
+
+/// Whether an integer is the same as a float of this size.
+bool is_held(double number, uint32_t float_size) {
+  if (std::isnan(number)) return true;  // missing
+  return std::abs(number) < 0x1p53 &&
+         (float_size == 8 || static_cast<double>(static_cast<float>(number)) == number);
 }
 
 }  // namespace
@@ -53,17 +63,30 @@ Result<NetcdfInput> NetcdfInput::open(io::Session& session, const std::string& l
   return input;
 }
 
-Result<std::vector<double>> NetcdfInput::numbers(const Array& array) const {
+Result<std::vector<double>> NetcdfInput::numbers(const Array& array, uint32_t float_size) const {
   const auto named = [&](Error error) { return fail(std::move(error).with(url_)); };
   auto raw = read_raw(*session_, *dataset_, array);
   if (!raw) return named(std::move(raw).error());
-  auto values = cf::decode(cf::decoding_of(array), std::move(*raw));
+  const cf::Decoding decoding = cf::decoding_of(array);
+  const bool whole = (raw->type.kind == Kind::kInt || raw->type.kind == Kind::kUint) &&
+                     !decoding.scale_factor && !decoding.add_offset;
+  auto values = cf::decode(decoding, std::move(*raw));
   if (!values) return named(std::move(values).error());
   const Kind kind = values->type.kind;
   if (kind != Kind::kInt && kind != Kind::kUint && kind != Kind::kFloat && kind != Kind::kBool)
     return fail(Code::kUnsupported, url_ + ": " + array.name + " has no numbers");
   std::vector<double> numbers(values->count());
   for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = values->number(i);
+  if (!whole) return numbers;
+  for (const double number : numbers) {
+    if (is_held(number, float_size)) continue;
+    return fail(
+        Code::kUnsupported,
+        fmt::format(
+            "{}: {} has integers, and float{} does not hold its {:.0f} exactly{}", url_, array.name,
+            8 * float_size, number,
+            float_size == 4 ? "; with array_precision: float64 it holds those below 2^53" : ""));
+  }
   return numbers;
 }
 

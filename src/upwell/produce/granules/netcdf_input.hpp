@@ -21,8 +21,10 @@ class NetcdfInput {
   const Array* find(const std::string& name) const { return dataset_->root.find_array(name); }
   const Attributes& attributes() const { return dataset_->root.attributes; }
 
-  /// As CF says: unpacked, NaN where a value is missing. kUnsupported: no numbers.
-  Result<std::vector<double>> numbers(const Array& array) const;
+  /// As CF says: unpacked, NaN where a value is missing. `float_size`: of the numbers (4 or 8
+  /// bytes) as which they are written. kUnsupported: no numbers, or an integer that such a number
+  /// does not hold exactly.
+  Result<std::vector<double>> numbers(const Array& array, uint32_t float_size = 8) const;
   /// What is still true of decoded values, without the names of coordinates.
   static Attributes described(const Array& array);
 

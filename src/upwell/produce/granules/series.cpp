@@ -154,9 +154,11 @@ class SeriesReader {
       const double number =
           meta->item_size == 4 ? static_cast<double>(load_be<float>(p)) : load_be<double>(p);
       if (std::isnan(number) && form_.not_finite == NotFinite::kFail)
-        return fail(Code::kInvalidData, pair.data +
-                                            ": has a NaN; --not-finite keep takes it for "
-                                            "a value that is missing");
+        return fail(
+            Code::kInvalidData,
+            fmt::format("{}: has a NaN{}; --not-finite keep takes it for a value that is "
+                        "missing",
+                        pair.data, series.levels > 0 ? fmt::format(" at level {}", k) : ""));
       series.numbers[place * series.each() + k] = meta->missing == number ? kNothing : number;
     }
     return {};
@@ -198,7 +200,7 @@ class SeriesReader {
       auto levels = levels_of(*array);
       if (!levels) return named(std::move(levels).error());
       series.levels = *levels;
-      auto numbers = input.numbers(*array);
+      auto numbers = input.numbers(*array, form_.element_size);
       if (!numbers) return named(std::move(numbers).error());
       series.numbers = std::move(*numbers);
       if (!task_.strip_attributes) series.attributes = NetcdfInput::described(*array);
@@ -307,7 +309,12 @@ class SeriesReader {
         made.variable.dimensions.emplace_back("Z");
         shape.push_back(series.levels);
       }
-      auto done = encode_numbers(series.numbers, shape, form_, resources_, encoder_, made);
+      const auto place = [&](uint64_t index) {
+        std::string text =
+            "time " + format_time(times_.centers[index / series.each()]).value_or("?");
+        return series.levels > 0 ? fmt::format("{}, level {}", text, index % series.each()) : text;
+      };
+      auto done = encode_numbers(series.numbers, shape, form_, resources_, encoder_, place, made);
       if (!done) return fail(std::move(done).error().with("variable " + series.name));
       content_.variables.push_back(std::move(made));
     }

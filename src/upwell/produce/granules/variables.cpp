@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/parallel.hpp"
+#include "produce/granules/place.hpp"
 #include "produce/granules/raw.hpp"
 
 namespace upwell::produce {
@@ -19,16 +20,6 @@ std::vector<std::string> native_dimensions(const Staggering& where) {
   dimensions.emplace_back(where.point == Point::kSouth ? "j_g" : "j");
   dimensions.emplace_back(where.point == Point::kWest ? "i_g" : "i");
   return dimensions;
-}
-
-/// "tile 3, j 12, i 0"
-std::string place_text(uint64_t index, const std::vector<std::string>& names, const Shape& shape) {
-  std::string text;
-  for (size_t d = shape.size(); d-- > 0; index /= shape[d]) {
-    if (names[d] == "time") continue;
-    text = fmt::format("{} {}{}", names[d], index % shape[d], text.empty() ? "" : ", " + text);
-  }
-  return text;
 }
 
 /// The value that `map` has for `key` in a list of pairs.
@@ -253,6 +244,47 @@ Result<> VariableMaker::form_shape(const Source& source, MadeVariable& made, Sha
   return {};
 }
 
+/// Cells of latitude and longitude have what the points have that they are made of: these are told,
+/// too.
+std::string VariableMaker::not_finite_text(const MadeVariable& made, const Source& source,
+                                           const Shape& shape) const {
+  constexpr const char* kHint = "--not-finite keep takes them as they are";
+  const bool native = form_.grid == GridType::kNative;
+  const LatLonGrid* target = native ? nullptr : &mapper_->factors().head().grid;
+  const std::string where =
+      place_text(made.range.first_not_finite, made.variable.dimensions, shape, *grid_, target);
+  if (native)
+    return fmt::format("{} values at points of water are NaN or infinite, the first at {}; {}",
+                       made.range.not_finite, where, kHint);
+  const uint64_t points = level_values(grid_->n);
+  ValueRange raw;
+  std::visit(
+      [&](const auto& in) {
+        FieldValues<double> ignored(points);
+        for (uint64_t level = 0; level < in.size() / points; ++level) {
+          const uint8_t* wet = grid_->wet_centre.data() + level * points;
+          raw.join(mask_values(
+                       in.data() + level * points, points,
+                       [wet](uint64_t i) { return wet[i] != 0; }, ignored.data()),
+                   level * points);
+        }
+      },
+      source.field->values);
+  std::string text =
+      fmt::format("{} cells are NaN or infinite, the first at {}", made.range.not_finite, where);
+  if (raw.not_finite > 0) {
+    std::vector<std::string> axes{"tile", "j", "i"};
+    Shape tiles{kLlcTiles, grid_->n, grid_->n};
+    if (made.is_3d) {
+      axes.insert(axes.begin(), "k");
+      tiles.insert(tiles.begin(), grid_->levels);
+    }
+    text += fmt::format(", as are {} values at points of water, the first at {}", raw.not_finite,
+                        place_text(raw.first_not_finite, axes, tiles, *grid_, nullptr));
+  }
+  return fmt::format("{}; {}", text, kHint);
+}
+
 Result<MadeVariable> VariableMaker::finish(const TaskVariable& variable, const Source& source) {
   MadeVariable made;
   made.variable.name = variable.name;
@@ -268,14 +300,8 @@ Result<MadeVariable> VariableMaker::finish(const TaskVariable& variable, const S
     UPWELL_TRY(made.range, fill_values(source, reinterpret_cast<float*>(values.data())));
     store_le(fill.data(), kFillValue<float>);
   }
-  if (made.range.not_finite > 0 && form_.not_finite == NotFinite::kFail) {
-    return fail(
-        Code::kInvalidData,
-        fmt::format("{} values at points of water are NaN or infinite, the first at {}; "
-                    "--not-finite keep takes them as they are",
-                    made.range.not_finite,
-                    place_text(made.range.first_not_finite, made.variable.dimensions, shape)));
-  }
+  if (made.range.not_finite > 0 && form_.not_finite == NotFinite::kFail)
+    return fail(Code::kInvalidData, not_finite_text(made, source, shape));
   UPWELL_TRY(std::shared_ptr<const Shape> chunk, resources_->chunk_shape(shape, size));
   UPWELL_TRY(made.variable.encoded, encoder_->encode(values, shape, *chunk, fill, form_.level));
   made.variable.values = Values{DataType::floating(size), std::move(shape), {}, {}};
@@ -285,9 +311,15 @@ Result<MadeVariable> VariableMaker::finish(const TaskVariable& variable, const S
 Result<MadeVariable> VariableMaker::make(size_t index) {
   const TaskVariable& variable = task_->variables[index];
   const auto named = [&](Error error) {
-    const std::string& file =
-        variable.components.empty() ? variable.name : variable.components[0].data;
-    if (error.to_string().find(file) == std::string::npos) error.context.push_back(file);
+    // What is wrong with a vector is wrong with one of its components.
+    const std::string said = error.to_string();
+    std::string files;
+    for (const MdsPair& pair : variable.components) {
+      if (said.find(pair.data) != std::string::npos || said.find(pair.meta) != std::string::npos)
+        return fail(std::move(error).with("variable " + variable.name));
+      files += (files.empty() ? "" : ", ") + pair.data;
+    }
+    if (!files.empty()) error.context.push_back(files);
     return fail(std::move(error).with("variable " + variable.name));
   };
   auto source = source_of(variable);

@@ -56,6 +56,8 @@ class VariableMaker {
   Result<bool> is_zonal(const TaskVariable& variable) const;
   Result<> check_interval(const MdsPair& pair, const std::vector<double>& interval) const;
   Result<> form_shape(const Source& source, MadeVariable& made, Shape& shape) const;
+  std::string not_finite_text(const MadeVariable& made, const Source& source,
+                              const Shape& shape) const;
   Result<MadeVariable> finish(const TaskVariable& variable, const Source& source);
   template <typename In, typename Out>
   Result<ValueRange> native_values(const FieldValues<In>& in, const Source& source, Out* out) const;
