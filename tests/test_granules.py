@@ -190,11 +190,31 @@ def test_snapshots(world):
     assert values["time"].tolist() == [12] and values["time_bnds"].tolist() == [[12, 12]]
     assert list(values)[-4:] == ["SSH", "time_bnds", "XC_bnds", "YC_bnds"]
     assert everything["title"] == everything["time_coverage_start"] == "TBD_DATASET"
-    assert "no PO.DAAC attributes" in report["granules"][0]["notes"][0]
-    produce(world.root, [task], "--fix", "all", config=world.config)
+    note = "time_coverage_start, title are TBD: 0 rows of podaac.csv are for such granules; --fix snapshots sets them"
+    assert report["granules"][0]["notes"] == [note]
+    assert f"warning: {task['granule']}: {note}\n" in report["stderr"]
+    fixed = produce(world.root, [task], "--fix", "all", config=world.config)
+    assert "notes" not in fixed["granules"][0] and "TBD" not in fixed["stderr"]
     everything = attributes_of(task["granule"])
     assert everything["title"] == "Snapshots" and everything["time_coverage_start"] == "1992-01-02T00:00:00"
     assert everything["time_coverage_end"] == "1992-01-02T00:00:00"
+
+
+def test_what_is_open_is_said_once(world):
+    """Of several snapshots one line; no option is named where none helps."""
+    tasks = [snapshot(world)] + [snapshot(world) for _ in range(2)]
+    for day, task in enumerate(tasks):
+        task["granule"] = task["granule"].replace("1992-01-02", f"1992-01-0{day + 2}")
+    said = produce(world.root, tasks, config=world.config)["stderr"]
+    assert said.count("TBD") == 1 and f"warning: 3 granules, the first {tasks[0]['granule']}: time_coverage_start" in said
+    assert "TBD" not in produce(world.root, tasks, "--no-resume", "-l", "ERROR", config=world.config)["stderr"]
+    world.make_config(podaac_metadata_filename="nowhere.csv")
+    mean = world.task()
+    said = produce(world.root, [snapshot(world), mean], config=world.config)
+    assert [g["notes"][0].split(": ", 1) for g in said["granules"]] == [
+        ["time_coverage_start, title are TBD",
+         f"nowhere.csv is not in {world.root}/metadata, or has no rows; --fix snapshots sets the times"],
+        ["title is TBD", f"nowhere.csv is not in {world.root}/metadata, or has no rows"]]
 
 
 # --- Running ----------------------------------------------------------------------------------------------------------
@@ -405,20 +425,74 @@ def test_bad_input(world, damage, status, message):
     assert not [p for p in (world.root / "out").iterdir() if ".tmp-" in p.name]
 
 
-def test_values_that_are_no_numbers(world):
-    wet = np.argwhere(world.wet_centre)[0]
-    for value in (np.nan, np.inf):
-        field = world.raw["THETA"].copy()
-        field[tuple(wet)] = value
-        field[tuple(np.argwhere(~world.wet_centre)[0])] = np.nan  # on land: of no account
-        world.write_raw("THETA", field)
-        task = world.task("THETA", {"THETA": ["THETA"]}, dimension="3D")
-        report = produce(world.root, [task], config=world.config, status=65)
-        place = "k {}, tile {}, j {}, i {}".format(*wet)
-        assert f"1 values at points of water are NaN or infinite, the first at {place}" in report["stderr"]
-        produce(world.root, [task], "--not-finite", "keep", config=world.config)
-        made = variables_of(task["granule"])["THETA"][0]
-        assert made[tuple(wet)] == (FILL if np.isnan(value) else np.inf)
+@pytest.mark.parametrize("key, message", [("ecco_grid_loc", "grid /nowhere"), ("ecco_mapping_factors_loc", "/nowhere"),
+                                          ("ecco_metadata_loc", "metadata /nowhere"), ("ecco_cfg_loc", "/nowhere")])
+def test_what_all_tasks_share_is_an_error_once(world, key, message):
+    tasks = [world.task(kind="latlon", date=f"1992-{month:02}") for month in range(1, 13)]
+    good = world.task(variables={"SSH": ["SSH"]})
+    for task in tasks:
+        task[key] = "/nowhere"
+    report = produce(world.root, [*tasks, good], config=None if key == "ecco_cfg_loc" else world.config, status=None)
+    errors = [g["error"]["message"] for g in report["granules"] if "error" in g]
+    assert len(errors) >= 12 and all(message in e for e in errors[:12])
+    assert [g["outcome"] for g in report["granules"][:12]] == ["failed"] * 12
+    lines = [line for line in report["stderr"].splitlines() if message in line]
+    assert len(lines) == 2, report["stderr"]  # of the granules, and of the program
+    assert lines[0].startswith(f"12 granules, the first {tasks[0]['granule']}: not found: ")
+    assert lines[1].startswith(f"upwell produce granules: not found: {len(errors)} of 13 tasks failed, the first: ")
+
+
+def place_of(world, level, tile, j, i):
+    """As messages have it; depth only where there are levels."""
+    at = ", ".join(f"{name} {index}" for name, index in (("tile", tile), ("j", j), ("i", i)))
+    depth = "" if level is None else f"k {level} ({-(world.faces[level] + world.faces[level + 1]) / 2:g} m), "
+    lon, lat = (str(float(str(world.position[name][tile, j, i]))) for name in ("XC", "YC"))
+    return f"{depth}{at} (longitude {lon}, latitude {lat})"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers(world, value):
+    wet = np.argwhere(world.wet_centre)[7]
+    field = world.raw["THETA"].copy()
+    field[tuple(wet)] = value
+    field[tuple(np.argwhere(~world.wet_centre)[0])] = np.nan  # on land: of no account
+    world.write_raw("THETA", field)
+    task = world.task("THETA", {"THETA": ["THETA"]}, dimension="3D")
+    report = produce(world.root, [task], config=world.config, status=65)
+    assert f"1 values at points of water are NaN or infinite, the first at {place_of(world, *wet)}; --not-finite" in report["stderr"]
+    produce(world.root, [task], "--not-finite", "keep", config=world.config)
+    made = variables_of(task["granule"])["THETA"][0]
+    assert made[tuple(wet)] == (FILL if np.isnan(value) else np.inf)
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_cell_that_is_no_number_names_its_point(world, deep):
+    """The cell in degrees, and the point of the model's grid that it has its NaN from."""
+    name = "THETA" if deep else "SSH"
+    level, (wet, ocean, sources) = (1, world.mapping[1]) if deep else (0, world.mapping[0])
+    cell = next(c for c in np.flatnonzero(ocean) if sources[c][0] > 3)
+    point = np.unravel_index(wet[sources[cell][0]], world.level_shape)
+    field = world.raw[name].copy()
+    field[(level, *point)] = np.nan
+    world.write_raw(name, field)
+    task = world.task(name, {name: [name]}, kind="latlon", dimension="3D" if deep else "2D")
+    said = produce(world.root, [task], config=world.config, status=65)["stderr"]
+    row, column = divmod(int(cell), world.columns)
+    lat, lon = (f"{name} {world.centres[key][index]:g}" for name, key, index in
+                (("latitude", "lat", row), ("longitude", "lon", column)))
+    count = sum(int(sources[cell][0]) in row for row in sources)
+    assert f"{count} cells are NaN or infinite, the first at {'Z 1 (20 m), ' if deep else ''}{lat}, {lon}, as are 1 values" in said
+    assert f"the first at {place_of(world, level if deep else None, *point)}; --not-finite" in said
+
+
+def test_a_vector_that_is_no_number_names_both_files(world):
+    field = world.raw["VVEL"].copy()
+    field[(0, *np.argwhere(world.wet_centre[0])[0])] = np.nan
+    world.write_raw("VVEL", field)
+    task = world.task("VEL", {"EVEL": ["UVEL", "VVEL"]}, dimension="3D")
+    said = produce(world.root, [task], config=world.config, status=65)["stderr"]
+    files = [task["variables"]["EVEL"][c][0] for c in (0, 1)]
+    assert f"variable EVEL: {files[0]}, {files[1]}: " in said and "NaN or infinite, the first at k 0 (5 m), tile " in said
 
 
 def test_a_list_that_is_none(world):

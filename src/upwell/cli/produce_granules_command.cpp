@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <memory>
 
 #include "base/files.hpp"
@@ -51,21 +52,55 @@ void apply(GranulesArguments& args) {
         args.keygen);
 }
 
+/// What is said of granules, each text once, in the order in which it came up: what tasks share
+/// goes wrong for all of them.
+class Remarks {
+ public:
+  void add(const std::string& granule, const std::string& text) {
+    const auto [known, is_new] = places_.emplace(text, remarks_.size());
+    if (is_new) remarks_.push_back({text, granule, 0});
+    ++remarks_[known->second].granules;
+  }
+
+  void print(const char* before) const {
+    for (const Remark& remark : remarks_) {
+      if (remark.granules == 1) {
+        fmt::print(stderr, "{}{}: {}\n", before, remark.first, remark.text);
+      } else {
+        fmt::print(stderr, "{}{} granules, the first {}: {}\n", before, remark.granules,
+                   remark.first, remark.text);
+      }
+    }
+  }
+
+ private:
+  struct Remark {
+    std::string text, first;
+    size_t granules = 0;
+  };
+  std::vector<Remark> remarks_;
+  std::map<std::string, size_t> places_;
+};
+
+void print_granules(const GranulesArguments& args, const produce::RunReport& report) {
+  Remarks errors, notes;
+  for (const produce::TaskResult& task : report.tasks) {
+    if (task.error)
+      errors.add(task.granule,
+                 fmt::format("{}: {}", to_string(task.error->code), task.error->to_string()));
+    for (const std::string& note : task.notes) notes.add(task.granule, note);
+  }
+  if (args.log_level != "ERROR" && args.log_level != "CRITICAL") notes.print("warning: ");
+  errors.print("");
+}
+
 void print_outcome(const GranulesArguments& args, const produce::RunReport& report) {
   const bool verbose = args.log_level == "DEBUG" || args.log_level == "INFO";
   for (const produce::ReferenceSetResult& set : report.references) {
     if (set.error)
       fmt::print(stderr, "{}: {}\n", to_string(set.error->code), set.error->to_string());
   }
-  for (const produce::TaskResult& task : report.tasks) {
-    if (task.error) {
-      fmt::print(stderr, "{}: {}: {}\n", task.granule, to_string(task.error->code),
-                 task.error->to_string());
-    }
-    if (verbose) {
-      for (const std::string& note : task.notes) fmt::print(stderr, "{}: {}\n", task.granule, note);
-    }
-  }
+  print_granules(args, report);
   uint64_t in = 0, out = 0;
   for (const produce::TaskResult& task : report.tasks) {
     in += task.input_bytes;
@@ -144,7 +179,7 @@ void add_edp_options(CLI::App* app, const std::shared_ptr<GranulesArguments>& ar
          "Profile for s3://, as --s3-profile")
       ->type_name("NAME");
   app->add_option("-l,--log", args->log_level,
-                  "INFO: say what is odd about granules that were made")
+                  "ERROR: keep warnings back; INFO: also those of reference sets")
       ->check(CLI::IsMember({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}))
       ->capture_default_str();
 }

@@ -94,24 +94,62 @@ Result<> add_podaac_row(const PodaacRow& row, const Config& config, Profile prof
   return {};
 }
 
-Result<> add_podaac(const std::string& location, GranuleName name, const Config& config,
-                    Resources& resources, const GranuleOptions& options, Attributes& attributes,
-                    std::vector<std::string>& notes) {
-  if (config.find("podaac_metadata_filename") == nullptr) {
-    notes.push_back("no podaac_metadata_filename in the configuration: no PO.DAAC attributes");
-    return {};
-  }
+/// What a granule is called at PO.DAAC, and why not all of it is known.
+struct PodaacOutcome {
+  std::string reason;          ///< why there is no row for it; empty: there is one
+  bool fix_finds_row = false;  ///< --fix snapshots would
+};
+
+Result<PodaacOutcome> add_podaac(const std::string& location, GranuleName name,
+                                 const Config& config, Resources& resources,
+                                 const GranuleOptions& options, Attributes& attributes) {
+  if (config.find("podaac_metadata_filename") == nullptr)
+    return PodaacOutcome{"the configuration has no podaac_metadata_filename"};
   UPWELL_TRY(std::string file, config.text("podaac_metadata_filename"));
   UPWELL_TRY(std::shared_ptr<const std::vector<PodaacRow>> rows, resources.podaac(location, file));
   std::vector<const PodaacRow*> found = matching_rows(*rows, name);
-  if (found.empty() && name.is_snapshot() && options.fix_snapshots) {
+  PodaacOutcome outcome;
+  if (found.empty() && name.is_snapshot()) {
     name.tag = "snap";
-    found = matching_rows(*rows, name);
+    std::vector<const PodaacRow*> fixed = matching_rows(*rows, name);
+    outcome.fix_finds_row = !options.fix_snapshots && fixed.size() == 1;
+    if (options.fix_snapshots) found = std::move(fixed);
   }
-  if (found.size() == 1) return add_podaac_row(*found[0], config, options.profile, attributes);
-  notes.push_back(fmt::format("{} rows of {} are for such granules: no PO.DAAC attributes",
-                              found.size(), file));
-  return {};
+  if (found.size() == 1) {
+    UPWELL_CHECK(add_podaac_row(*found[0], config, options.profile, attributes));
+  } else if (rows->empty()) {
+    outcome.reason = fmt::format("{} is not in {}, or has no rows", file, location);
+  } else {
+    outcome.reason = fmt::format("{} rows of {} are for such granules", found.size(), file);
+  }
+  return outcome;
+}
+
+/// EDP leaves what nobody has set as TBD, in silence.
+void note_what_is_open(const Attributes& attributes, const PodaacOutcome& podaac,
+                       const GranuleName& name, const GranuleOptions& options,
+                       std::vector<std::string>& notes) {
+  std::vector<std::string> open;
+  bool times = false;
+  for (const Attribute& attribute : attributes) {
+    const std::string text = text_attribute(attributes, attribute.name).value_or("");
+    if (text.find("TBD") == std::string::npos) continue;
+    open.push_back(attribute.name);
+    times = times || attribute.name.starts_with("time_coverage_");
+  }
+  std::string reason = podaac.reason;
+  if (name.is_snapshot() && !options.fix_snapshots && (times || podaac.fix_finds_row)) {
+    reason += reason.empty() ? "" : "; ";
+    reason += podaac.reason.empty() || podaac.fix_finds_row ? "--fix snapshots sets them"
+                                                            : "--fix snapshots sets the times";
+  }
+  if (!open.empty()) {
+    notes.push_back(fmt::format("{} {} TBD{}{}", fmt::join(open, ", "),
+                                open.size() == 1 ? "is" : "are", reason.empty() ? "" : ": ",
+                                reason));
+  } else if (!podaac.reason.empty()) {
+    notes.push_back("no attributes of PO.DAAC: " + reason);
+  }
 }
 
 /// As Python's str.casefold of ASCII; what is equal then stays in order.
@@ -155,8 +193,10 @@ Result<Attributes> global_attributes(Attributes base, const Task& task, const Gr
   UPWELL_TRY(std::string summary,
              config.text(options.profile == Profile::k2026 ? "project_summary" : "summary"));
   set_attribute(attributes, "summary", task.metadata.summary + " " + summary);
-  UPWELL_CHECK(add_podaac(location, name, config, resources, options, attributes, notes));
+  UPWELL_TRY(const PodaacOutcome podaac,
+             add_podaac(location, name, config, resources, options, attributes));
   sort_by_name(attributes);
+  note_what_is_open(attributes, podaac, name, options, notes);
   return attributes;
 }
 
