@@ -157,7 +157,9 @@ class Append {
     record_ = std::move(**record);
     if (!parquet_) return {};
     const auto json = nlohmann::json::parse(as_text(document.span()), nullptr, false);
-    record_size_ = json.is_object() ? json.value("record_size", uint64_t{0}) : 0;
+    const bool told = json.is_object() && json.contains("record_size") &&
+                      json["record_size"].is_number_unsigned();
+    record_size_ = told ? json["record_size"].get<uint64_t>() : 0;
     return {};
   }
 

@@ -159,6 +159,26 @@ TEST(Zarr3, RoundTrip) {
   EXPECT_EQ(zarr3_array_json(array.array, view).value(), text);
 }
 
+TEST(Zarr3, ConfigurationsOfBloscMayBeAnything) {
+  const auto written = [](const std::string& config) {
+    Array array;
+    array.type = DataType::floating(4);
+    array.shape = array.chunk_shape = {2};
+    ZarrView view = stored_view(array);
+    view.codecs = {{"blosc", config}};
+    return zarr3_array_json(array, view);
+  };
+  const auto words = written(R"({"clevel":5,"cname":"lz4","shuffle":"bitshuffle"})");
+  ASSERT_TRUE(words) << words.error().to_string();
+  EXPECT_NE(words->find(R"("shuffle":"bitshuffle")"), words->npos);
+  for (const char* config : {R"({"cname":3})", R"({"clevel":"x"})", R"({"blocksize":[]})",
+                             R"({"shuffle":1.5})", R"({"shuffle":null})"}) {
+    const auto wrong = written(config);
+    ASSERT_FALSE(wrong) << config;
+    EXPECT_EQ(wrong.error().code, Code::kInvalidData) << config;
+  }
+}
+
 TEST(Zarr3, WhatIsNotReadIsRefused) {
   const auto code = [](const std::string& codecs) {
     auto node =

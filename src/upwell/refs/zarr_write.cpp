@@ -131,6 +131,35 @@ bool is_array_codec(const std::string& id) {
          id == "packbits" || id == "astype";
 }
 
+/// Configurations come from whoever made the set: numcodecs has a number for the shuffle, others
+/// its word.
+Result<WriteJson> v3_blosc_json(const WriteJson& config, uint32_t item_size) {
+  const auto is = [&](const char* name, bool (WriteJson::*type)() const noexcept) {
+    return !config.contains(name) || (config[name].*type)();
+  };
+  const bool is_word = config.contains("shuffle") && config["shuffle"].is_string();
+  if (!is("cname", &WriteJson::is_string) || !is("clevel", &WriteJson::is_number_integer) ||
+      !is("blocksize", &WriteJson::is_number_integer) ||
+      (!is_word && !is("shuffle", &WriteJson::is_number_integer)))
+    return fail(Code::kInvalidData, "blosc: its configuration is not one: " + config.dump());
+  WriteJson out = WriteJson::object();
+  out["typesize"] = std::max<uint32_t>(item_size, 1);
+  out["cname"] = config.value("cname", "lz4");
+  out["clevel"] = config.value("clevel", 5);
+  if (is_word) {
+    out["shuffle"] = config["shuffle"];
+  } else {
+    const int shuffle = config.value("shuffle", 1);
+    // -1 (automatic) is what numcodecs decides by item size.
+    out["shuffle"] = shuffle == 0                      ? "noshuffle"
+                     : shuffle == 2                    ? "bitshuffle"
+                     : shuffle == -1 && item_size == 1 ? "bitshuffle"
+                                                       : "shuffle";
+  }
+  out["blocksize"] = config.value("blocksize", 0);
+  return named_json("blosc", std::move(out));
+}
+
 Result<WriteJson> v3_codec_json(const codec::CodecSpec& spec, uint32_t item_size) {
   UPWELL_TRY(WriteJson config, codec_config(spec));
   if (spec.id == "zstd") {
@@ -141,19 +170,8 @@ Result<WriteJson> v3_codec_json(const codec::CodecSpec& spec, uint32_t item_size
   if (spec.id == "gzip") return named_json("gzip", std::move(config));
   if (spec.id == "crc32c") return named_json("crc32c");
   if (spec.id == "vlen-utf8" || spec.id == "vlen-bytes") return named_json(spec.id);
-  if (spec.id != "blosc") return named_json("numcodecs." + spec.id, std::move(config));
-  WriteJson out = WriteJson::object();
-  const int shuffle = config.value("shuffle", 1);
-  out["typesize"] = std::max<uint32_t>(item_size, 1);
-  out["cname"] = config.value("cname", "lz4");
-  out["clevel"] = config.value("clevel", 5);
-  // -1 (automatic) is what numcodecs decides by item size.
-  out["shuffle"] = shuffle == 0                      ? "noshuffle"
-                   : shuffle == 2                    ? "bitshuffle"
-                   : shuffle == -1 && item_size == 1 ? "bitshuffle"
-                                                     : "shuffle";
-  out["blocksize"] = config.value("blocksize", 0);
-  return named_json("blosc", std::move(out));
+  if (spec.id == "blosc") return v3_blosc_json(config, item_size);
+  return named_json("numcodecs." + spec.id, std::move(config));
 }
 
 Result<WriteJson> v3_codecs_json(const ZarrView& view) {
