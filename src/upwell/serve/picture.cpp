@@ -39,34 +39,6 @@ Result<std::vector<double>> read_numbers(io::Session& session, const Dataset& da
   return numbers;
 }
 
-std::string name_of(const Array& array) {
-  for (const char* key : {"long_name", "standard_name"}) {
-    auto text = text_attribute(array.attributes, key);
-    if (!text || text->empty()) continue;
-    // Names joined by underscores, as standard names are, read better apart.
-    if (text->find(' ') == std::string::npos) std::replace(text->begin(), text->end(), '_', ' ');
-    return *text;
-  }
-  return array.name;
-}
-
-std::string units_of(const Array& array) {
-  auto units = text_attribute(array.attributes, "units").value_or("");
-  if (units == "1" || units == "none") units.clear();
-  return units;
-}
-
-std::string short_time(const cf::TimeUnits& units, double value) {
-  const auto time = cf::decode_time(units, value);
-  if (!time) return "?";
-  std::string text = cf::format_time(*time);
-  for (std::string_view end : {"Z", ":00", "T00:00"}) {
-    if (text.size() > end.size() && text.ends_with(end)) text.resize(text.size() - end.size());
-  }
-  std::replace(text.begin(), text.end(), 'T', ' ');
-  return text;
-}
-
 /// Null where the array holds no times.
 std::function<std::vector<draw::Tick>(double, double, int)> ticks_of_time(const Array& array) {
   const auto time = cf::time_units_of(array);
@@ -119,9 +91,9 @@ Result<draw::Axis> axis_of(io::Session& session, const Dataset& dataset, const P
     for (uint64_t i = 0; i < count; ++i) axis.centers.push_back(static_cast<double>(i * step));
     return axis;
   }
-  const std::string units = units_of(*d.coordinate);
+  const std::string units = picture_units(*d.coordinate);
   axis.kind = d.kind;
-  axis.label = name_of(*d.coordinate);
+  axis.label = picture_title(*d.coordinate);
   const bool degrees = d.kind == draw::AxisKind::kLatitude || d.kind == draw::AxisKind::kLongitude;
   if (!units.empty() && d.kind != draw::AxisKind::kTime && !degrees)
     axis.label += " (" + units + ")";
@@ -146,12 +118,12 @@ Result<std::string> place_text(io::Session& session, const Dataset& dataset, con
   UPWELL_TRY(const auto value,
              read_numbers(session, dataset, *d.coordinate, {{position}, {1}, {}}));
   if (auto time = cf::time_units_of(*d.coordinate); time && *time) {
-    return short_time(**time, value[0]);
+    return date_text(**time, value[0]);
   }
   std::array<char, 32> number{};
   std::snprintf(number.data(), number.size(), "%.6g", value[0]);
   std::string text = d.name + " " + number.data();
-  const std::string units = units_of(*d.coordinate);
+  const std::string units = picture_units(*d.coordinate);
   return units.empty() ? text : text + " " + units;
 }
 
@@ -254,9 +226,9 @@ Result<Bytes> series_picture(io::Session& session, const Dataset& dataset, const
   const uint64_t step = (d.size + kMaxSeries - 1) / kMaxSeries;
   const uint64_t count = (d.size + step - 1) / step;
   draw::SeriesPlot plot;
-  plot.title = name_of(array);
+  plot.title = picture_title(array);
   plot.subtitle = array.name;
-  plot.units = units_of(array);
+  plot.units = picture_units(array);
   UPWELL_TRY(plot.values, read_numbers(session, dataset, array, {{0}, {count}, {step}}));
   // A coordinate against itself says nothing: against its index it shows its spacing.
   PlotDimension along = d;
@@ -286,6 +258,34 @@ Result<std::vector<float>> position_values(io::Session& session, const Dataset& 
 }
 
 }  // namespace
+
+std::string picture_title(const Array& array) {
+  for (const char* key : {"long_name", "standard_name"}) {
+    auto text = text_attribute(array.attributes, key);
+    if (!text || text->empty()) continue;
+    // Names joined by underscores, as standard names are, read better apart.
+    if (text->find(' ') == std::string::npos) std::replace(text->begin(), text->end(), '_', ' ');
+    return *text;
+  }
+  return array.name;
+}
+
+std::string picture_units(const Array& array) {
+  auto units = text_attribute(array.attributes, "units").value_or("");
+  if (units == "1" || units == "none") units.clear();
+  return units;
+}
+
+std::string date_text(const cf::TimeUnits& units, double value) {
+  const auto time = cf::decode_time(units, value);
+  if (!time) return "?";
+  std::string text = cf::format_time(*time);
+  for (std::string_view end : {"Z", ":00", "T00:00"}) {
+    if (text.size() > end.size() && text.ends_with(end)) text.resize(text.size() - end.size());
+  }
+  std::replace(text.begin(), text.end(), 'T', ' ');
+  return text;
+}
 
 Result<PictureIndex> parse_picture_index(std::string_view text) {
   PictureIndex index;
@@ -386,9 +386,9 @@ Result<Bytes> draw_picture(io::Session& session, const Dataset& dataset, std::st
   const uint64_t columns = (x.size + step_x - 1) / step_x;
 
   draw::FieldPlot plot;
-  plot.title = name_of(array);
+  plot.title = picture_title(array);
   plot.subtitle = array.name;
-  plot.units = units_of(array);
+  plot.units = picture_units(array);
   plot.nx = columns;
   plot.ny = rows;
   Selection box{Shape(dimensions.size(), 0), Shape(dimensions.size(), 1),
@@ -404,7 +404,7 @@ Result<Bytes> draw_picture(io::Session& session, const Dataset& dataset, std::st
   box.step[plane.y] = step_y;
   box.step[plane.x] = step_x;
   UPWELL_TRY(const auto numbers, read_numbers(session, dataset, array, box));
-  plot.values = plane_values(numbers, rows, columns, plane.y > plane.x);
+  plot.panels = {{"", plane_values(numbers, rows, columns, plane.y > plane.x)}};
   UPWELL_TRY(plot.y, axis_of(session, dataset, y, step_y));
   UPWELL_TRY(plot.x, axis_of(session, dataset, x, step_x));
   if (y.kind == draw::AxisKind::kPlain && x.kind == draw::AxisKind::kPlain) {

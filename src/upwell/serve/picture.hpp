@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "cube/dataset.hpp"
+#include "cube/cf.hpp"
 #include "serve/draw/plot.hpp"
 
 namespace upwell::serve {
@@ -15,6 +15,13 @@ using PictureIndex = std::map<std::string, int64_t>;
 
 /// "time:0,depth:-1". kInvalidArgument for anything else.
 Result<PictureIndex> parse_picture_index(std::string_view text);
+
+/// long_name, else standard_name, else the name.
+std::string picture_title(const Array& array);
+/// "" where the units are none ("1").
+std::string picture_units(const Array& array);
+/// A date without the zeros at its end: "2010-01-15", "2010-01-15 06:00". "?" for no time.
+std::string date_text(const cf::TimeUnits& units, double value);
 
 /// What kind of coordinate this is, by CF (1.11 section 4): units, standard_name, axis; and by the
 /// usual names where those are missing.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <string_view>
 
 namespace upwell::serve::draw {
 namespace {
@@ -94,12 +95,42 @@ const ColorMap& sequential_map() {
   return map;
 }
 
+const ColorMap& heat_map() {
+  static const ColorMap map = through(std::array<Color, 6>{{{12, 8, 38},
+                                                            {82, 22, 108},
+                                                            {166, 40, 96},
+                                                            {226, 90, 58},
+                                                            {248, 168, 60},
+                                                            {252, 246, 188}}},
+                                      false);
+  return map;
+}
+
+const ColorMap& gray_map() {
+  static const ColorMap map = through(std::array<Color, 2>{{{20, 20, 20}, {250, 250, 250}}}, false);
+  return map;
+}
+
 const ColorMap& diverging_map() {
   static const ColorMap map = through(
       std::array<Color, 5>{
           {{22, 52, 120}, {88, 148, 206}, {246, 244, 240}, {222, 122, 92}, {124, 18, 40}}},
       true);
   return map;
+}
+
+std::optional<ColorMap> color_map_of(const std::string& name) {
+  constexpr std::string_view kReversed = "-reversed";
+  if (name.ends_with(kReversed)) {
+    auto map = color_map_of(name.substr(0, name.size() - kReversed.size()));
+    if (map) std::reverse(map->begin(), map->end());
+    return map;
+  }
+  if (name == "sequential") return sequential_map();
+  if (name == "heat") return heat_map();
+  if (name == "gray") return gray_map();
+  if (name == "diverging") return diverging_map();
+  return std::nullopt;
 }
 
 Color color_of(const ColorMap& map, double t) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "serve/draw/color_map.hpp"
+#include "serve/draw/geography.hpp"
 #include "serve/draw/plot.hpp"
 #include "serve/draw/text.hpp"
 
@@ -75,13 +76,14 @@ FieldPlot small_field() {
   plot.title = "Field";
   plot.nx = 4;
   plot.ny = 3;
-  for (size_t i = 0; i < 12; ++i) plot.values.push_back(static_cast<float>(i));
+  plot.panels.emplace_back();
+  for (size_t i = 0; i < 12; ++i) plot.panels[0].values.push_back(static_cast<float>(i));
   return plot;
 }
 
 TEST(Draw, FieldShowsItsCells) {
   FieldPlot plot = small_field();
-  plot.values[0] = NAN;
+  plot.panels[0].values[0] = NAN;
   const Image image = draw_field(plot);
   const size_t x0 = 92 + 40;
   // Row 0 lies at the bottom; the first cell is missing and grey, the last one lightest.
@@ -102,11 +104,11 @@ TEST(Draw, LatitudeGoesUpWhicheverWayItIsStored) {
 
 TEST(Draw, NothingToShowIsNoCrash) {
   FieldPlot plot = small_field();
-  for (float& v : plot.values) v = NAN;
+  for (float& v : plot.panels[0].values) v = NAN;
   EXPECT_GT(draw_field(plot).width, 0U);
-  for (float& v : plot.values) v = 5;
+  for (float& v : plot.panels[0].values) v = 5;
   EXPECT_GT(draw_field(plot).width, 0U);
-  for (float& v : plot.values) v = INFINITY;
+  for (float& v : plot.panels[0].values) v = INFINITY;
   EXPECT_GT(draw_field(plot).width, 0U);
   SeriesPlot series;
   series.values = {NAN, NAN};
@@ -124,11 +126,12 @@ TEST(Draw, CurvilinearCellsLieWhereTheyAre) {
   FieldPlot plot;
   plot.nx = 40;
   plot.ny = 20;
+  plot.panels.emplace_back();
   for (size_t j = 0; j < 20; ++j) {
     for (size_t i = 0; i < 40; ++i) {
       plot.latitude.push_back(static_cast<float>(j) * 4);
       plot.longitude.push_back(std::remainder(static_cast<float>(i) * 9 + 170, 360.F));
-      plot.values.push_back(j < 10 ? 0 : 1);
+      plot.panels[0].values.push_back(j < 10 ? 0 : 1);
     }
   }
   const Image image = draw_field(plot);
@@ -137,6 +140,65 @@ TEST(Draw, CurvilinearCellsLieWhereTheyAre) {
             120);
   plot.latitude[3] = 1e30F;  // not degrees: falls back to rows and columns
   EXPECT_GT(draw_field(plot).width, 0U);
+}
+
+size_t dark_pixels(const Image& image) {
+  size_t count = 0;
+  for (size_t i = 0; i < image.rgb.size(); i += 3)
+    if (image.rgb[i] < 120 && image.rgb[i + 1] < 120 && image.rgb[i + 2] < 120) ++count;
+  return count;
+}
+
+TEST(Draw, CoastlinesAreWhereThereIsCoast) {
+  constexpr Color kPaper{255, 255, 255};
+  const auto drawn = [&](const GeoBox& box) {
+    Canvas canvas(400, 300, 1, kPaper);
+    draw_coastlines(canvas, {0, 0, 400, 300}, box);
+    return dark_pixels(canvas.image());
+  };
+  EXPECT_EQ(drawn({-140, -120, -50, -40}), 0U);  // the open Pacific
+  EXPECT_EQ(drawn({20, 25, 18, 22}), 0U);        // the Sahara
+  const size_t europe = drawn({-10, 30, 35, 60});
+  EXPECT_GT(europe, 2000U);
+  EXPECT_EQ(drawn({350, 390, 35, 60}), europe);  // counted from 0 to 360
+  EXPECT_GT(drawn({-88, -84, 41.5, 46}), 300U);  // Lake Michigan
+  // Along the antimeridian and the pole there is none.
+  EXPECT_EQ(drawn({178, 182, -87, -85.5}), 0U);
+}
+
+TEST(Draw, PanelsShareTheirColours) {
+  FieldPlot plot = small_field();
+  plot.panels[0].title = "one";
+  plot.panels.push_back({"two", std::vector<float>(12, 11)});
+  plot.panels.push_back({"three", std::vector<float>(12, 0)});
+  plot.style.range = {0, 11};
+  plot.style.colors = &gray_map();
+  const Image image = draw_field(plot);
+  size_t lightest = 0, darkest = 0;
+  for (size_t y = 0; y < image.height; ++y) {
+    for (size_t x = 0; x < image.width; ++x) {
+      if (image.at(x, y) == gray_map()[255]) ++lightest;
+      if (image.at(x, y) == gray_map()[0]) ++darkest;
+    }
+  }
+  // A whole panel each, and a cell of twelve.
+  EXPECT_GT(lightest, 10000U);
+  EXPECT_LT(std::abs(static_cast<double>(lightest) / static_cast<double>(darkest) - 1), 0.1);
+}
+
+TEST(Draw, SizeAndScaleAreKept) {
+  FieldPlot plot = small_field();
+  plot.style.height = 500;
+  plot.style.scale = 2;
+  const Image image = draw_field(plot);
+  EXPECT_EQ(image.width, 1800U);
+  EXPECT_EQ(image.height, 1000U);
+}
+
+TEST(Draw, ColorMapsHaveNames) {
+  EXPECT_EQ(color_map_of("heat"), heat_map());
+  EXPECT_EQ((*color_map_of("gray-reversed"))[0], gray_map()[255]);
+  EXPECT_FALSE(color_map_of("jet"));
 }
 
 }  // namespace

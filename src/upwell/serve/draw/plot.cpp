@@ -1,13 +1,12 @@
 #include "serve/draw/plot.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
-#include <optional>
+#include <tuple>
+#include <utility>
 
-#include "serve/draw/color_map.hpp"
-#include "serve/draw/text.hpp"
+#include "serve/draw/geography.hpp"
 
 namespace upwell::serve::draw {
 namespace {
@@ -16,133 +15,21 @@ constexpr Color kPaper{255, 255, 255};
 constexpr Color kInk{32, 40, 52};
 constexpr Color kSoftInk{98, 108, 122};
 constexpr Color kFrame{120, 130, 142};
-constexpr Color kMissing{205, 208, 212};
 constexpr Color kCurve{24, 98, 156};
+// All in units.
 constexpr double kTitleCap = 17;
 constexpr double kTextCap = 13.5;
-constexpr double kWidth = 900;
+constexpr double kPanelCap = 12.5;
 constexpr double kLeft = 92;        // at least
 constexpr double kLabelSpace = 36;  // left of the ticks' text, and between it and the plot
 constexpr double kTop = 78;
 constexpr double kBottom = 66;
 constexpr double kBarSpace = 138;  // right of the plot, for the colour bar and its text
 constexpr double kBarWidth = 20;
+constexpr double kMargin = 24;
 constexpr double kMaxPlotHeight = 600;
-
-struct Frame {
-  double x = 0, y = 0, width = 0, height = 0;
-};
-
-/// Positions at the edges of an axis and which cell a position falls in.
-class Scale {
- public:
-  explicit Scale(const Axis& axis, size_t count) : centers_(axis.centers), kind_(axis.kind) {
-    if (centers_.size() != count || !monotonic()) {
-      centers_.resize(count);
-      for (size_t i = 0; i < count; ++i) centers_[i] = static_cast<double>(i);
-      indexed_ = true;
-      kind_ = AxisKind::kPlain;
-    }
-    descending_ = count > 1 && centers_.front() > centers_.back();
-    if (descending_) std::reverse(centers_.begin(), centers_.end());
-    const double half_first = count > 1 ? (centers_[1] - centers_[0]) / 2 : 0.5;
-    const double half_last = count > 1 ? (centers_[count - 1] - centers_[count - 2]) / 2 : 0.5;
-    low = centers_.front() - half_first;
-    high = centers_.back() + half_last;
-    if (kind_ == AxisKind::kLatitude) {
-      low = std::max(low, -90.0);
-      high = std::min(high, 90.0);
-    }
-  }
-
-  size_t cell(double position) const {
-    const auto upper = std::lower_bound(centers_.begin(), centers_.end(), position);
-    auto i = static_cast<size_t>(upper - centers_.begin());
-    if (i == centers_.size()) --i;
-    if (i > 0 && position - centers_[i - 1] < centers_[i] - position) --i;
-    return descending_ ? centers_.size() - 1 - i : i;
-  }
-  bool indexed() const { return indexed_; }
-  AxisKind kind() const { return kind_; }
-
-  double low = 0, high = 1;
-
- private:
-  bool monotonic() const {
-    bool up = true;
-    bool down = true;
-    for (size_t i = 0; i < centers_.size(); ++i) {
-      if (!std::isfinite(centers_[i])) return false;
-      if (i == 0) continue;
-      up = up && centers_[i] > centers_[i - 1];
-      down = down && centers_[i] < centers_[i - 1];
-    }
-    return up || down;
-  }
-  std::vector<double> centers_;
-  AxisKind kind_;
-  bool descending_ = false;
-  bool indexed_ = false;
-};
-
-/// Value range that the colours cover: all values, unless a few far ones would drown the others.
-struct ValueRange {
-  double low = 0, high = 1;
-  bool cut_low = false, cut_high = false;
-  bool any = false;
-  bool diverging = false;
-};
-
-ValueRange range_of(const std::vector<float>& values) {
-  std::vector<float> finite;
-  finite.reserve(values.size());
-  for (float v : values) {
-    if (std::isfinite(v)) finite.push_back(v);
-  }
-  ValueRange range;
-  if (finite.empty()) return range;
-  range.any = true;
-  const auto quantile = [&finite](double q) {
-    const auto k = static_cast<int64_t>(q * static_cast<double>(finite.size() - 1));
-    std::nth_element(finite.begin(), finite.begin() + k, finite.end());
-    return static_cast<double>(finite[static_cast<size_t>(k)]);
-  };
-  const auto [least, most] = std::minmax_element(finite.begin(), finite.end());
-  const double low = *least;
-  const double high = *most;
-  const double low_quantile = quantile(0.004);
-  const double high_quantile = quantile(0.996);
-  const double core = high_quantile - low_quantile;
-  range.low = core > 0 && low_quantile - low > 0.25 * core ? low_quantile : low;
-  range.high = core > 0 && high - high_quantile > 0.25 * core ? high_quantile : high;
-  range.cut_low = range.low > low;
-  range.cut_high = range.high < high;
-  const double smaller = std::min(-range.low, range.high);
-  range.diverging = smaller > 0 && smaller * 3 > std::max(-range.low, range.high);
-  if (range.diverging) {
-    range.high = std::max(-range.low, range.high);
-    range.low = -range.high;
-  }
-  if (!(range.high > range.low)) {
-    const double pad = range.low == 0 ? 1 : std::abs(range.low) * 0.05;
-    range.low -= pad;
-    range.high += pad;
-  }
-  return range;
-}
-
-Color value_color(const ValueRange& range, double value) {
-  if (!std::isfinite(value)) return kMissing;
-  return color_of(range.diverging ? diverging_map() : sequential_map(),
-                  (value - range.low) / (range.high - range.low));
-}
-
-void draw_titles(Image& image, const std::string& title, const std::string& subtitle) {
-  const double width = static_cast<double>(image.width) - kLeft - 24;
-  text(image, {kLeft, 36}, fit_text(title, kTitleCap, width / 1.02), kTitleCap, kInk, Align::kLeft,
-       false, true);
-  text(image, {kLeft, 62}, fit_text(subtitle, kTextCap, width), kTextCap, kSoftInk);
-}
+constexpr double kPanelTitle = 24;  // above a panel
+constexpr double kPanelGap = 16;
 
 std::vector<Tick> ticks_of(const Axis& axis, AxisKind kind, double low, double high, int wanted) {
   if (axis.ticks && kind == axis.kind) return axis.ticks(low, high, wanted);
@@ -155,302 +42,294 @@ std::vector<Tick> ticks_of(const Axis& axis, AxisKind kind, double low, double h
   return ticks;
 }
 
-/// Where a plot begins whose y axis has these ticks: no text is cut.
-double left_of(const std::vector<Tick>& ticks) {
-  double widest = kLeft - kLabelSpace;
-  for (const Tick& tick : ticks) widest = std::max(widest, text_width(tick.text, kTextCap));
-  return widest + kLabelSpace;
-}
-
 /// Ticks are then row or column numbers: the label must not claim degrees or metres.
 std::string label_of(const Axis& axis, const Scale& scale) {
-  return scale.indexed() && !axis.centers.empty() ? axis.label + " (index)" : axis.label;
+  return scale.indexed() && !axis.centers.empty() && !axis.ticks ? axis.label + " (index)"
+                                                                 : axis.label;
 }
 
-void frame_lines(Image& image, const Frame& f) {
-  for (const auto& [a, b] : {std::pair<Point, Point>{{f.x, f.y}, {f.x + f.width, f.y}},
-                             {{f.x + f.width, f.y}, {f.x + f.width, f.y + f.height}},
-                             {{f.x + f.width, f.y + f.height}, {f.x, f.y + f.height}},
-                             {{f.x, f.y + f.height}, {f.x, f.y}}}) {
-    line(image, a, b, 1.3, kFrame);
-  }
-}
+/// One axis as it is drawn.
+struct Ruler {
+  double low = 0, high = 1;
+  std::vector<Tick> ticks;
+  std::string label;
 
-/// Ticks, their text, and the faint lines across the plot.
-void draw_x_axis(Image& image, const Frame& f, const Axis& axis, AxisKind kind, double low,
-                 double high, const std::string& label) {
-  double free_from = 0;
-  for (const Tick& tick : ticks_of(axis, kind, low, high, 6)) {
-    const double x = f.x + (tick.position - low) / (high - low) * f.width;
-    line(image, {x, f.y}, {x, f.y + f.height}, 1, kInk, 0.16);
-    line(image, {x, f.y + f.height}, {x, f.y + f.height + 6}, 1.3, kFrame);
-    const double half = text_width(tick.text, kTextCap) / 2;
-    const double center =
-        std::max(half + 6, std::min(x, static_cast<double>(image.width) - half - 6));
-    if (center - half < free_from) continue;
-    free_from = center + half + 10;
-    text(image, {center, f.y + f.height + 12 + kTextCap}, tick.text, kTextCap, kInk,
-         Align::kCenter);
-  }
-  text(image, {f.x + f.width / 2, f.y + f.height + 24 + 2 * kTextCap},
-       fit_text(label, kTextCap, f.width), kTextCap, kSoftInk, Align::kCenter);
-}
-
-void draw_y_axis(Image& image, const Frame& f, const std::vector<Tick>& ticks, double low,
-                 double high, const std::string& label) {
-  for (const Tick& tick : ticks) {
-    const double y = f.y + (1 - (tick.position - low) / (high - low)) * f.height;
-    line(image, {f.x, y}, {f.x + f.width, y}, 1, kInk, 0.16);
-    line(image, {f.x - 6, y}, {f.x, y}, 1.3, kFrame);
-    text(image, {f.x - 11, y + kTextCap / 2}, tick.text, kTextCap, kInk, Align::kRight);
-  }
-  text(image, {22, f.y + f.height / 2}, fit_text(label, kTextCap, f.height), kTextCap, kSoftInk,
-       Align::kCenter, true);
-}
-
-void triangle(Image& image, Point tip, double half_width, double height, Color color) {
-  const double sign = height > 0 ? 1 : -1;
-  for (double d = 0; d <= std::abs(height); d += 0.5) {
-    const double half = half_width * d / std::abs(height);
-    line(image, {tip.x - half, tip.y + sign * d}, {tip.x + half, tip.y + sign * d}, 1, color);
-  }
-}
-
-void draw_color_bar(Image& image, const Frame& f, const ValueRange& range,
-                    const std::string& units) {
-  constexpr double kTip = 14;
-  const double x = f.x + f.width + 26;
-  const double top = f.y + kTip;
-  const double height = f.height - 2 * kTip;
-  for (double y = 0; y < height; ++y) {
-    const double t = 1 - (y + 0.5) / height;
-    fill_rect(image, x, top + y, kBarWidth, 1,
-              value_color(range, range.low + t * (range.high - range.low)));
-  }
-  frame_lines(image, {x, top, kBarWidth, height});
-  if (range.cut_high) {
-    triangle(image, {x + kBarWidth / 2, f.y}, kBarWidth / 2, kTip - 1,
-             value_color(range, range.high));
-  }
-  if (range.cut_low) {
-    triangle(image, {x + kBarWidth / 2, f.y + f.height}, kBarWidth / 2, 1 - kTip,
-             value_color(range, range.low));
-  }
-  const auto ticks = round_ticks(range.low, range.high, 6, AxisKind::kPlain);
-  const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : 1;
-  for (double tick : ticks) {
-    const double y = top + (1 - (tick - range.low) / (range.high - range.low)) * height;
-    line(image, {x + kBarWidth, y}, {x + kBarWidth + 5, y}, 1.3, kFrame);
-    text(image, {x + kBarWidth + 10, y + kTextCap / 2}, number_text(tick, step), kTextCap, kInk);
-  }
-  text(image, {static_cast<double>(image.width) - 12, f.y + f.height / 2},
-       fit_text(units, kTextCap, f.height), kTextCap, kSoftInk, Align::kCenter, true);
-}
-
-Frame plot_frame(double aspect, double left) {
-  double width = kWidth - left - kBarSpace;
-  double height = width * aspect;
-  if (height > kMaxPlotHeight) {
-    height = kMaxPlotHeight;
-    width = std::max(height / aspect, 240.0);
-  }
-  return {left, kTop, width, std::max(height, 220.0)};
-}
-
-double aspect_of(const FieldPlot& plot, const Scale& x, const Scale& y) {
-  if (x.kind() == AxisKind::kLongitude && y.kind() == AxisKind::kLatitude) {
-    return std::clamp((y.high - y.low) / (x.high - x.low), 0.3, 2.0);
-  }
-  if (x.indexed() && y.indexed()) {
-    return std::clamp(static_cast<double>(plot.ny) / static_cast<double>(plot.nx), 0.45, 1.2);
-  }
-  return 0.62;
-}
-
-struct Box {
-  double west = 0, east = 360, south = -90, north = 90;
+  double part(double position) const { return (position - low) / (high - low); }
 };
 
-/// Bounds of a curvilinear grid; the whole circle when cells lie on both sides of every meridian.
-std::optional<Box> bounds_of(const FieldPlot& plot) {
-  Box box{1e9, -1e9, 1e9, -1e9};
-  for (size_t i = 0; i < plot.latitude.size(); ++i) {
-    const double lat = plot.latitude[i];
-    const double lon = plot.longitude[i];
-    if (!std::isfinite(lat) || !std::isfinite(lon)) continue;
-    if (std::abs(lat) > 90.001 || std::abs(lon) > 720) return std::nullopt;
-    box.west = std::min(box.west, lon);
-    box.east = std::max(box.east, lon);
-    box.south = std::min(box.south, lat);
-    box.north = std::max(box.north, lat);
-  }
-  if (box.east < box.west || box.north < box.south) return std::nullopt;
-  if (box.east - box.west > 355) {
-    const double middle = std::round((box.east + box.west) / 2 / 180) * 180;
-    box.west = middle - 180;
-    box.east = middle + 180;
-  }
-  box.south = std::max(-90.0, box.south - 0.5);
-  box.north = std::min(90.0, box.north + 0.5);
-  if (box.east - box.west < 1e-3) box.east = box.west + 1;
-  return box;
+/// Where a plot begins that has this y axis: no text is cut.
+double left_of(const Ruler& axis) {
+  double widest = kLeft - kLabelSpace;
+  for (const Tick& tick : axis.ticks) widest = std::max(widest, text_width(tick.text, kTextCap));
+  return widest + (axis.label.empty() ? kMargin : kLabelSpace);
 }
 
-/// Fills the quadrilateral row by row, in pixels.
-void fill_quad(Image& image, const Frame& clip, const std::array<Point, 4>& corner, Color color) {
-  const auto [low, high] = std::minmax_element(
-      corner.begin(), corner.end(), [](const Point& a, const Point& b) { return a.y < b.y; });
-  const auto first = static_cast<int64_t>(std::floor(std::max(low->y, clip.y)));
-  const auto last = static_cast<int64_t>(std::ceil(std::min(high->y, clip.y + clip.height)));
-  for (int64_t row = first; row < last; ++row) {
-    const double y = static_cast<double>(row) + 0.5;
-    double left = 1e9;
-    double right = -1e9;
-    for (size_t k = 0; k < 4; ++k) {
-      const Point& a = corner[k];
-      const Point& b = corner[(k + 1) % 4];
-      // Half a pixel of overlap leaves no seams between cells.
-      const double t = b.y != a.y ? (y - a.y) / (b.y - a.y) : 0;
-      if (t < -0.5 / std::max(0.5, std::abs(b.y - a.y)) ||
-          t > 1 + 0.5 / std::max(0.5, std::abs(b.y - a.y))) {
-        continue;
-      }
-      const double x = a.x + std::clamp(t, 0.0, 1.0) * (b.x - a.x);
-      left = std::min(left, x);
-      right = std::max(right, x);
-    }
-    const auto from = static_cast<int64_t>(std::floor(std::max(left, clip.x)));
-    const auto to = static_cast<int64_t>(std::ceil(std::min(right, clip.x + clip.width)));
-    for (int64_t column = from; column < to; ++column) image.set(column, row, color);
+/// Below a plot that has this x axis.
+double bottom_of(const Ruler& axis) { return axis.label.empty() ? kBottom - 22 : kBottom; }
+
+void draw_titles(Canvas& canvas, double left, const std::string& title,
+                 const std::string& subtitle) {
+  const double width = canvas.width() - left - kMargin;
+  canvas.text({left, 36}, fit_text(title, kTitleCap, width / 1.02), kTitleCap, kInk, Align::kLeft,
+              false, true);
+  canvas.text({left, 62}, fit_text(subtitle, kTextCap, width), kTextCap, kSoftInk);
+}
+
+/// Ticks, the faint lines across the plot, and text between `from` and `to`.
+void draw_x_axis(Canvas& canvas, const Frame& f, const Ruler& axis, bool texts, double from,
+                 double to) {
+  double free_from = from;
+  for (const Tick& tick : axis.ticks) {
+    const double x = f.x + axis.part(tick.position) * f.width;
+    canvas.line({x, f.y}, {x, f.y + f.height}, 1, kInk, 0.16);
+    canvas.line({x, f.y + f.height}, {x, f.y + f.height + 6}, 1.3, kFrame);
+    if (!texts) continue;
+    const double half = text_width(tick.text, kTextCap) / 2;
+    const double center = std::max(half + from, std::min(x, to - half));
+    if (center - half < free_from || std::abs(center - x) > half) continue;
+    free_from = center + half + 10;
+    canvas.text({center, f.y + f.height + 12 + kTextCap}, tick.text, kTextCap, kInk,
+                Align::kCenter);
   }
 }
 
-/// Corners of a cell: halfway to its neighbours; nullopt where a neighbour has no position.
-std::optional<std::array<Point, 4>> cell_corners(const FieldPlot& plot, size_t j, size_t i) {
-  const auto inside = [&](int64_t dj, int64_t di) {
-    const int64_t y = static_cast<int64_t>(j) + dj;
-    const int64_t x = static_cast<int64_t>(i) + di;
-    return y >= 0 && x >= 0 && y < static_cast<int64_t>(plot.ny) &&
-           x < static_cast<int64_t>(plot.nx);
-  };
-  const auto position = [&](int64_t dj, int64_t di) -> Point {
-    const size_t k = static_cast<size_t>(static_cast<int64_t>(j) + dj) * plot.nx +
-                     static_cast<size_t>(static_cast<int64_t>(i) + di);
-    return {plot.longitude[k], plot.latitude[k]};
-  };
-  // Beyond the edge of the grid: as far out as the opposite neighbour lies in.
-  const auto at = [&](int64_t dj, int64_t di) -> Point {
-    if (inside(dj, di)) return position(dj, di);
-    const Point middle = position(0, 0);
-    if (!inside(-dj, -di)) return middle;
-    const Point opposite = position(-dj, -di);
-    return {middle.x - std::remainder(opposite.x - middle.x, 360), 2 * middle.y - opposite.y};
-  };
-  const Point center = at(0, 0);
-  std::array<Point, 4> corners;
-  constexpr std::array<std::array<int64_t, 2>, 4> kDirections{{{-1, -1}, {-1, 1}, {1, 1}, {1, -1}}};
-  for (size_t k = 0; k < 4; ++k) {
-    Point sum{0, 0};
-    for (const auto& [dj, di] : {std::pair<int64_t, int64_t>{0, 0},
-                                 {kDirections[k][0], 0},
-                                 {0, kDirections[k][1]},
-                                 {kDirections[k][0], kDirections[k][1]}}) {
-      const Point p = at(dj, di);
-      sum.x += center.x + std::remainder(p.x - center.x, 360);
-      sum.y += p.y;
-    }
-    corners[k] = {sum.x / 4, sum.y / 4};
-    // A jump in the grid (a seam, padding with zeros) is not one huge cell.
-    if (!std::isfinite(corners[k].x) || std::abs(corners[k].x - center.x) > 40 ||
-        std::abs(corners[k].y - center.y) > 20) {
-      return std::nullopt;
-    }
-  }
-  return corners;
+void draw_x_label(Canvas& canvas, double left, double right, double bottom, const Ruler& axis) {
+  canvas.text({(left + right) / 2, bottom + 24 + 2 * kTextCap},
+              fit_text(axis.label, kTextCap, right - left), kTextCap, kSoftInk, Align::kCenter);
 }
 
-void draw_curvilinear(Image& image, const Frame& f, const FieldPlot& plot, const Box& box,
-                      const ValueRange& range) {
-  for (size_t j = 0; j < plot.ny; ++j) {
-    for (size_t i = 0; i < plot.nx; ++i) {
-      const double value = plot.values[j * plot.nx + i];
-      if (!std::isfinite(value)) continue;
-      const auto corners = cell_corners(plot, j, i);
-      if (!corners) continue;
-      const Color color = value_color(range, value);
-      for (const double turn : {-360.0, 0.0, 360.0}) {
-        std::array<Point, 4> pixels;
-        double least = 1e9;
-        double most = -1e9;
-        for (size_t k = 0; k < 4; ++k) {
-          const double lon = (*corners)[k].x + turn;
-          pixels[k] = {f.x + (lon - box.west) / (box.east - box.west) * f.width,
-                       f.y + (box.north - (*corners)[k].y) / (box.north - box.south) * f.height};
-          least = std::min(least, pixels[k].x);
-          most = std::max(most, pixels[k].x);
-        }
-        if (most < f.x || least > f.x + f.width) continue;
-        fill_quad(image, f, pixels, color);
-      }
-    }
+void draw_y_axis(Canvas& canvas, const Frame& f, const Ruler& axis, bool texts) {
+  for (const Tick& tick : axis.ticks) {
+    const double y = f.y + (1 - axis.part(tick.position)) * f.height;
+    canvas.line({f.x, y}, {f.x + f.width, y}, 1, kInk, 0.16);
+    canvas.line({f.x - 6, y}, {f.x, y}, 1.3, kFrame);
+    if (texts) canvas.text({f.x - 11, y + kTextCap / 2}, tick.text, kTextCap, kInk, Align::kRight);
   }
 }
 
-Image draw_curvilinear_field(const FieldPlot& plot, const Box& box) {
-  const Axis degrees;
-  const auto rows = ticks_of(degrees, AxisKind::kLatitude, box.south, box.north, 5);
-  const Frame f = plot_frame(std::clamp((box.north - box.south) / (box.east - box.west), 0.3, 2.0),
-                             left_of(rows));
-  Image image(static_cast<size_t>(f.x + f.width + kBarSpace),
-              static_cast<size_t>(f.y + f.height + kBottom), kPaper);
-  const ValueRange range = range_of(plot.values);
-  fill_rect(image, f.x, f.y, f.width, f.height, kMissing);
-  draw_curvilinear(image, f, plot, box, range);
-  draw_x_axis(image, f, degrees, AxisKind::kLongitude, box.west, box.east, "longitude");
-  draw_y_axis(image, f, rows, box.south, box.north, "latitude");
-  frame_lines(image, f);
-  if (range.any) draw_color_bar(image, f, range, plot.units);
-  draw_titles(image, plot.title, plot.subtitle);
-  return image;
+void draw_y_label(Canvas& canvas, double left, double top, double bottom, const Ruler& axis) {
+  canvas.text({left, (top + bottom) / 2}, fit_text(axis.label, kTextCap, bottom - top), kTextCap,
+              kSoftInk, Align::kCenter, true);
+}
+
+void triangle(Canvas& canvas, Point tip, double half_width, double height, Color color) {
+  const double sign = height > 0 ? 1 : -1;
+  const double step = 0.5 / canvas.scale();
+  for (double d = 0; d <= std::abs(height); d += step) {
+    const double half = half_width * d / std::abs(height);
+    canvas.line({tip.x - half, tip.y + sign * d}, {tip.x + half, tip.y + sign * d}, 2 * step,
+                color);
+  }
+}
+
+/// `f`: of the bar with its pointed ends.
+void draw_color_bar(Canvas& canvas, const Frame& f, const ValueColors& colors,
+                    const std::string& units) {
+  constexpr double kTip = 14;
+  const Frame bar{f.x, f.y + kTip, kBarWidth, f.height - 2 * kTip};
+  const double middle = bar.x + kBarWidth / 2;
+  canvas.fill(bar, [&](double, double down) {
+    return colors.of(colors.high - down * (colors.high - colors.low));
+  });
+  canvas.outline(bar, kFrame);
+  if (colors.cut_high)
+    triangle(canvas, {middle, f.y}, kBarWidth / 2, kTip - 1, colors.of(colors.high));
+  if (colors.cut_low)
+    triangle(canvas, {middle, f.y + f.height}, kBarWidth / 2, 1 - kTip, colors.of(colors.low));
+  const int wanted = static_cast<int>(std::clamp(bar.height / 45, 2.0, 6.0));
+  const auto ticks = round_ticks(colors.low, colors.high, wanted, AxisKind::kPlain);
+  const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : 1;
+  double widest = 0;
+  for (const double tick : ticks) {
+    const double y = bar.y + (colors.high - tick) / (colors.high - colors.low) * bar.height;
+    canvas.line({bar.x + kBarWidth, y}, {bar.x + kBarWidth + 5, y}, 1.3, kFrame);
+    canvas.text({bar.x + kBarWidth + 10, y + kTextCap / 2}, number_text(tick, step), kTextCap,
+                kInk);
+    widest = std::max(widest, text_width(number_text(tick, step), kTextCap));
+  }
+  const double right = std::min(bar.x + kBarWidth + widest + 40, canvas.width() - 12);
+  canvas.text({right, f.y + f.height / 2}, fit_text(units, kTextCap, f.height), kTextCap, kSoftInk,
+              Align::kCenter, true);
+}
+
+/// Of a degree of latitude and one of longitude, as far as they are apart in the middle of the
+/// plot.
+double aspect_of(const GeoBox& box) {
+  const double middle = (box.north + box.south) / 2 * std::acos(-1.0) / 180;
+  const double shrink = std::max(0.2, std::cos(middle));
+  return std::clamp((box.north - box.south) / (box.east - box.west) / shrink, 0.3, 2.0);
+}
+
+/// What a field plot shows, however its grid lies.
+struct FieldView {
+  Ruler x, y;
+  std::optional<GeoBox> degrees;  ///< both axes are
+  bool curvilinear = false;
+  double aspect = 1;
+};
+
+FieldView view_of(const FieldPlot& plot, const Scale& x, const Scale& y) {
+  FieldView view;
+  const bool placed = plot.latitude.size() == plot.nx * plot.ny && plot.ny > 0 &&
+                      plot.longitude.size() == plot.latitude.size();
+  if (placed) view.degrees = bounds_of(plot);
+  view.curvilinear = view.degrees.has_value();
+  const bool plain = x.kind() == AxisKind::kLongitude && y.kind() == AxisKind::kLatitude;
+  if (!view.curvilinear && plain) view.degrees = GeoBox{x.low, x.high, y.low, y.high};
+  if (view.curvilinear) {
+    view.x = {view.degrees->west, view.degrees->east, {}, ""};
+    view.y = {view.degrees->south, view.degrees->north, {}, ""};
+  } else {  // "30°N" needs no label
+    view.x = {x.low, x.high, {}, view.degrees ? "" : label_of(plot.x, x)};
+    view.y = {y.low, y.high, {}, view.degrees ? "" : label_of(plot.y, y)};
+  }
+  if (view.degrees) {
+    view.aspect = aspect_of(*view.degrees);
+  } else if (x.indexed() && y.indexed()) {
+    view.aspect =
+        std::clamp(static_cast<double>(plot.ny) / static_cast<double>(plot.nx), 0.45, 1.2);
+  } else {
+    view.aspect = 0.62;
+  }
+  return view;
+}
+
+struct Layout {
+  double width = 0, height = 0;
+  size_t columns = 1;
+  std::vector<Frame> frames;
+  Frame all;
+};
+
+/// Panels as large as they can be within a width and height, in rows.
+Layout lay_out(const FieldPlot& plot, double aspect, double left, double bottom) {
+  const size_t n = plot.panels.size();
+  const PlotStyle& style = plot.style;
+  const double above = n > 1 || !plot.panels[0].title.empty() ? kPanelTitle : 0;
+  const double room_x = style.width - left - kBarSpace;
+  double room_y = n == 1 ? kMaxPlotHeight : 0.7 * style.width;
+  if (style.height > 0) room_y = style.height - kTop - bottom;
+  Layout best;
+  Frame cell;
+  for (size_t columns = 1; columns <= n; ++columns) {
+    const auto c = static_cast<double>(columns);
+    const auto r = static_cast<double>((n + columns - 1) / columns);
+    double width = (room_x - (c - 1) * kPanelGap) / c;
+    double height = width * aspect;
+    const double highest = (room_y - r * above - (r - 1) * kPanelGap) / r;
+    if (height > highest) {
+      height = std::max(highest, 1.0);
+      width = height / aspect;
+    }
+    if (n == 1 && style.height == 0) {
+      width = std::max(width, 240.0);
+      height = std::max(height, 220.0);
+    }
+    if (width <= cell.width) continue;
+    cell = {0, 0, width, height};
+    best.columns = columns;
+  }
+  const size_t rows = (n + best.columns - 1) / best.columns;
+  best.all = {left, kTop, static_cast<double>(best.columns) * (cell.width + kPanelGap) - kPanelGap,
+              static_cast<double>(rows) * (cell.height + above + kPanelGap) - kPanelGap};
+  const double titles =
+      std::max(text_width(plot.title, kTitleCap) * 1.03, text_width(plot.subtitle, kTextCap));
+  best.width = std::min(style.width,
+                        std::max(best.all.x + best.all.width + kBarSpace, left + titles + kMargin));
+  best.height = best.all.y + best.all.height + bottom;
+  if (style.height > 0) {
+    best.width = style.width;
+    best.height = style.height;
+    best.all.x += std::max(0.0, (room_x - best.all.width) / 2);
+    best.all.y += std::max(0.0, (room_y - best.all.height) / 2);
+  }
+  for (size_t i = 0; i < n; ++i)
+    best.frames.push_back(
+        {best.all.x + static_cast<double>(i % best.columns) * (cell.width + kPanelGap),
+         best.all.y + static_cast<double>(i / best.columns) * (cell.height + above + kPanelGap) +
+             above,
+         cell.width, cell.height});
+  return best;
+}
+
+/// The cells of a grid whose axes are straight.
+void fill_panel(Canvas& canvas, const Frame& f, const FieldPlot& plot, const Panel& panel,
+                const Scale& x, const Scale& y, const ValueColors& colors) {
+  const auto wide = static_cast<size_t>(canvas.pixel(f.x + f.width) - canvas.pixel(f.x));
+  std::vector<size_t> columns(wide);
+  for (size_t i = 0; i < wide; ++i)
+    columns[i] = x.cell(x.low + (static_cast<double>(i) + 0.5) / static_cast<double>(wide) *
+                                    (x.high - x.low));
+  double row_of = -1;
+  size_t row = 0;
+  canvas.fill(f, [&](double right, double down) {
+    if (down != row_of) {
+      row = y.cell(y.low + (1 - down) * (y.high - y.low));
+      row_of = down;
+    }
+    const auto i = static_cast<size_t>(right * static_cast<double>(wide));
+    return colors.of(panel.values[row * plot.nx + columns[i]]);
+  });
 }
 
 }  // namespace
 
 Image draw_field(const FieldPlot& plot) {
-  if (plot.latitude.size() == plot.values.size() && plot.longitude.size() == plot.values.size()) {
-    if (const auto box = bounds_of(plot)) return draw_curvilinear_field(plot, *box);
-  }
   const Scale x(plot.x, plot.nx);
   const Scale y(plot.y, plot.ny);
-  const auto rows = ticks_of(plot.y, y.kind(), y.low, y.high, 5);
-  const Frame f = plot_frame(aspect_of(plot, x, y), left_of(rows));
-  Image image(static_cast<size_t>(f.x + f.width + kBarSpace),
-              static_cast<size_t>(f.y + f.height + kBottom), kPaper);
-  const ValueRange range = range_of(plot.values);
+  FieldView view = view_of(plot, x, y);
+  const AxisKind x_kind = view.curvilinear ? AxisKind::kLongitude : x.kind();
+  const AxisKind y_kind = view.curvilinear ? AxisKind::kLatitude : y.kind();
+  view.y.ticks = ticks_of(plot.y, y_kind, view.y.low, view.y.high, 5);
+  const Layout layout = lay_out(plot, view.aspect, left_of(view.y), bottom_of(view.x));
+  const Frame& first = layout.frames[0];
+  const bool many = layout.frames.size() > 1;
+  view.x.ticks = ticks_of(plot.x, x_kind, view.x.low, view.x.high,
+                          many ? static_cast<int>(std::clamp(first.width / 60, 2.0, 6.0)) : 6);
+  if (many)
+    view.y.ticks = ticks_of(plot.y, y_kind, view.y.low, view.y.high,
+                            static_cast<int>(std::clamp(first.height / 24, 2.0, 5.0)));
 
-  std::vector<size_t> column(static_cast<size_t>(f.width));
-  for (size_t i = 0; i < column.size(); ++i) {
-    column[i] = x.cell(x.low + (static_cast<double>(i) + 0.5) / f.width * (x.high - x.low));
-  }
-  for (double row = 0; row < f.height; ++row) {
-    const size_t j = y.cell(y.low + (1 - (row + 0.5) / f.height) * (y.high - y.low));
-    for (size_t i = 0; i < column.size(); ++i) {
-      image.set(static_cast<int64_t>(f.x) + static_cast<int64_t>(i),
-                static_cast<int64_t>(f.y + row),
-                value_color(range, plot.values[j * plot.nx + column[i]]));
+  Canvas canvas(layout.width, layout.height, plot.style.scale, kPaper);
+  const ValueColors colors = colors_of(plot.panels, plot.style);
+  for (size_t i = 0; i < plot.panels.size(); ++i) {
+    const Frame& f = layout.frames[i];
+    const Panel& panel = plot.panels[i];
+    if (view.curvilinear) {
+      canvas.fill(f, [&](double, double) { return colors.of(NAN); });
+      draw_cells(canvas, f, plot, panel, *view.degrees, colors);
+    } else {
+      fill_panel(canvas, f, plot, panel, x, y, colors);
     }
+    if (plot.coastlines && view.degrees) draw_coastlines(canvas, f, *view.degrees);
+    const bool lowest = i + layout.columns >= layout.frames.size();
+    // Where one panel ends and the next begins is room for one text.
+    const bool rightmost = i + 1 == layout.frames.size() || (i + 1) % layout.columns == 0;
+    draw_x_axis(canvas, f, view.x, lowest, many ? f.x - kPanelGap : 6,
+                rightmost ? canvas.width() - 6 : f.x + f.width - 4);
+    draw_y_axis(canvas, f, view.y, i % layout.columns == 0);
+    canvas.outline(f, kFrame);
+    if (!panel.title.empty())
+      canvas.text({f.x, f.y - 7}, fit_text(panel.title, kPanelCap, f.width), kPanelCap, kInk);
   }
-  draw_x_axis(image, f, plot.x, x.kind(), x.low, x.high, label_of(plot.x, x));
-  draw_y_axis(image, f, rows, y.low, y.high, label_of(plot.y, y));
-  frame_lines(image, f);
-  if (range.any) {
-    draw_color_bar(image, f, range, plot.units);
+  const Frame& all = layout.all;
+  draw_x_label(canvas, all.x, all.x + all.width, all.y + all.height, view.x);
+  draw_y_label(canvas, many ? all.x - left_of(view.y) + 22 : 22, many ? all.y : first.y,
+               all.y + all.height, view.y);
+  if (colors.any) {
+    constexpr double kLongest = 460;
+    Frame bar{all.x + all.width + 26, first.y, kBarWidth, all.y + all.height - first.y};
+    if (bar.height > kLongest && many) {
+      bar.y += (bar.height - kLongest) / 2;
+      bar.height = kLongest;
+    }
+    draw_color_bar(canvas, bar, colors, plot.units);
   } else {
-    text(image, {f.x + f.width / 2, f.y + f.height / 2}, "no values here", kTitleCap, kSoftInk,
-         Align::kCenter);
+    canvas.text({all.x + all.width / 2, all.y + all.height / 2}, "no values here", kTitleCap,
+                kSoftInk, Align::kCenter);
   }
-  draw_titles(image, plot.title, plot.subtitle);
-  return image;
+  draw_titles(canvas, all.x, plot.title, plot.subtitle);
+  return std::move(canvas.image());
 }
 
 Image draw_series(const SeriesPlot& plot) {
@@ -467,33 +346,41 @@ Image draw_series(const SeriesPlot& plot) {
   const double pad = high > low ? 0.06 * (high - low) : std::max(1e-12, 0.05 * std::abs(high));
   low -= pad == 0 ? 1 : pad;
   high += pad == 0 ? 1 : pad;
-  const auto rows = ticks_of(plot.y, plot.y.kind, low, high, 5);
-  const double left = left_of(rows);
-  const Frame f{left, kTop, kWidth - left - 40, 300};
-  Image image(static_cast<size_t>(kWidth), static_cast<size_t>(f.y + f.height + kBottom), kPaper);
-  draw_x_axis(image, f, plot.x, x.kind(), x.low, x.high, label_of(plot.x, x));
-  draw_y_axis(image, f, rows, low, high, plot.y.ticks ? plot.y.label : plot.units);
-  frame_lines(image, f);
+  if (plot.style.range) std::tie(low, high) = *plot.style.range;
+  const Ruler across{x.low, x.high, ticks_of(plot.x, x.kind(), x.low, x.high, 6),
+                     label_of(plot.x, x)};
+  const Ruler up{low, high, ticks_of(plot.y, plot.y.kind, low, high, 5),
+                 plot.y.ticks ? plot.y.label : plot.units};
+  const double left = left_of(up);
+  const double height = plot.style.height > 0 ? plot.style.height - kTop - kBottom : 300;
+  const Frame f{left, kTop, plot.style.width - left - 40, height};
+  Canvas canvas(plot.style.width, f.y + f.height + kBottom, plot.style.scale, kPaper);
+  draw_x_axis(canvas, f, across, true, 6, canvas.width() - 6);
+  draw_y_axis(canvas, f, up, true);
+  draw_x_label(canvas, f.x, f.x + f.width, f.y + f.height, across);
+  draw_y_label(canvas, 22, f.y, f.y + f.height, up);
+  canvas.outline(f, kFrame);
 
-  const bool indexed = x.indexed();
   const auto place = [&](size_t i) -> Point {
-    const double at = indexed ? static_cast<double>(i) : plot.x.centers[i];
-    return {f.x + (at - x.low) / (x.high - x.low) * f.width,
-            f.y + (high - plot.values[i]) / (high - low) * f.height};
+    const double at = x.indexed() ? static_cast<double>(i) : plot.x.centers[i];
+    return {f.x + across.part(at) * f.width, f.y + (1 - up.part(plot.values[i])) * f.height};
+  };
+  const auto drawn = [&](size_t i) {
+    return std::isfinite(plot.values[i]) && plot.values[i] >= low && plot.values[i] <= high;
   };
   const bool dots = plot.values.size() <= 80;
   for (size_t i = 0; i < plot.values.size(); ++i) {
-    if (!std::isfinite(plot.values[i])) continue;
+    if (!drawn(i)) continue;
     const Point p = place(i);
-    if (i > 0 && std::isfinite(plot.values[i - 1])) line(image, place(i - 1), p, 2.4, kCurve);
-    if (dots) line(image, p, p, 7, kCurve);
+    if (i > 0 && drawn(i - 1)) canvas.line(place(i - 1), p, 2.4, kCurve);
+    if (dots) canvas.line(p, p, 7, kCurve);
   }
   if (!any) {
-    text(image, {f.x + f.width / 2, f.y + f.height / 2}, "no values here", kTitleCap, kSoftInk,
-         Align::kCenter);
+    canvas.text({f.x + f.width / 2, f.y + f.height / 2}, "no values here", kTitleCap, kSoftInk,
+                Align::kCenter);
   }
-  draw_titles(image, plot.title, plot.subtitle);
-  return image;
+  draw_titles(canvas, f.x, plot.title, plot.subtitle);
+  return std::move(canvas.image());
 }
 
 }  // namespace upwell::serve::draw

@@ -2,10 +2,12 @@
 // Plots of one field or one series: title, axes with ticks, colour bar.
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "serve/draw/image.hpp"
+#include "serve/draw/color_map.hpp"
 
 namespace upwell::serve::draw {
 
@@ -26,15 +28,32 @@ struct Axis {
   std::function<std::vector<Tick>(double low, double high, int wanted)> ticks;
 };
 
+/// How a plot looks, where that does not follow from what it shows.
+struct PlotStyle {
+  double width = 900;                              ///< in units: letters are about 14 high
+  double height = 0;                               ///< 0: as high as the plot is
+  double scale = 1;                                ///< pixels of a unit
+  std::optional<std::pair<double, double>> range;  ///< of values; none: what they are
+  const ColorMap* colors = nullptr;                ///< null: sequential, or diverging around zero
+};
+
+/// One field among several of the same grid.
+struct Panel {
+  std::string title;
+  std::vector<float> values;  ///< ny rows of nx; NaN: missing
+};
+
 struct FieldPlot {
   std::string title;
   std::string subtitle;
   std::string units;  ///< beside the colour bar
   Axis x, y;
   size_t nx = 0, ny = 0;
-  std::vector<float> values;  ///< ny rows of nx; NaN: missing
+  std::vector<Panel> panels;  ///< at least one; all have the same colours
   /// Curvilinear grids: position of every value in degrees, ny rows of nx. Empty: the axes hold.
   std::vector<float> latitude, longitude;
+  bool coastlines = false;  ///< over longitudes and latitudes
+  PlotStyle style;
 };
 
 struct SeriesPlot {
@@ -44,6 +63,7 @@ struct SeriesPlot {
   Axis x;
   Axis y;                      ///< of the values; without `ticks` numbers, with `units` beside them
   std::vector<double> values;  ///< NaN: missing
+  PlotStyle style;
 };
 
 Image draw_field(const FieldPlot& plot);

@@ -11,7 +11,7 @@ namespace {
 double round_step(double span, int wanted, AxisKind kind) {
   const double rough = span / std::max(1, wanted);
   if (kind == AxisKind::kLatitude || kind == AxisKind::kLongitude) {
-    for (double step : {1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0}) {
+    for (double step : {1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0}) {
       if (rough <= step && rough > 0.5) return step;
     }
   }
