@@ -10,6 +10,7 @@
 #include "cli/bounding_box.hpp"
 #include "cli/command.hpp"
 #include "cli/reduced_output.hpp"
+#include "cli/result_output.hpp"
 #include "cli/variables.hpp"
 #include "refs/output_check.hpp"
 #include "refs/source_list.hpp"
@@ -244,10 +245,12 @@ Shape written_axes(const ReducedVariable& variable, const Shape& of_axes) {
   return kept;
 }
 
-Result<> check_target(const std::string& output, const std::vector<std::string>& urls) {
-  if (!output.ends_with(".nc") && !output.ends_with(".nc4"))
-    return fail(Code::kInvalidArgument, "'" + output + "': the output is netCDF-4, NAME.nc");
-  return refs::check_no_source(output, urls);
+Result<> check_target(const AggregateArguments& args, const std::vector<std::string>& urls) {
+  const std::string& output = args.output;
+  UPWELL_TRY(const ResultForm form, result_form_of(output));
+  if (form != ResultForm::kNetcdf && args.compress)
+    return fail(Code::kInvalidArgument, "--compress is for -o NAME.nc");
+  return output == "-" ? Result<>() : refs::check_no_source(output, urls);
 }
 
 /// Leaves everything out of `args.combine` that the variables do not need, as the first granule has
@@ -315,9 +318,9 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   std::vector<std::string> foreign;
   UPWELL_TRY(auto urls, refs::expand_sources(context.session(), args.sources, foreign));
   if (!foreign.empty()) fmt::print(stderr, "warning: {}\n", refs::foreign_warning(foreign));
-  UPWELL_CHECK(check_target(args.output, urls));
+  UPWELL_CHECK(check_target(args, urls));
   UPWELL_TRY(Dataset dataset, open_sources(args, context, urls, request));
-  UPWELL_CHECK(refs::check_no_granule(args.output, dataset));
+  if (args.output != "-") UPWELL_CHECK(refs::check_no_granule(args.output, dataset));
   UPWELL_TRY(const auto paths, choose_variables(args, dataset, request));
   if (!args.bbox.empty()) {
     UPWELL_TRY(const BoundingBox box, parse_bounding_box(args.bbox));
@@ -326,7 +329,7 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(auto variables, plan_variables(args, context, dataset, paths, request));
   UPWELL_TRY(const auto file,
              plan_reduced_file(context.session(), dataset, variables, args.compress));
-  UPWELL_TRY(auto output, format::netcdf4::Output::create(args.output, file));
+  UPWELL_TRY(const auto output, create_result_output(args.output, file));
   compute::ReduceOptions options;
   options.memory_budget = args.memory;
   options.progress = context.progress_style();
@@ -334,13 +337,13 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
     const ReducedVariable& variable = variables[i];
     const size_t number = file.variables.size() - variables.size() + i;
     auto sink = [&](const Box& box, ByteSpan elements) {
-      return output.put(number, written_axes(variable, box.origin),
-                        written_axes(variable, box.shape), elements);
+      return output->put(number, written_axes(variable, box.origin),
+                         written_axes(variable, box.shape), elements);
     };
     UPWELL_CHECK(compute::reduce(context.session(), dataset, *variable.array,
                                  variable.named.selection, variable.reduction, options, sink));
   }
-  return output.commit(args.no_sync ? Sync::kNo : Sync::kYes);
+  return output->commit(args.no_sync ? Sync::kNo : Sync::kYes);
 }
 
 }  // namespace
@@ -376,12 +379,15 @@ void add_aggregate_command(Program& program) {
       ->check([](const std::string& text) { return text[0] == '-' ? "must not be negative" : ""; },
               "")
       ->capture_default_str();
-  app->add_option("-o,--output", args->output, "NetCDF-4 file to write, whole or not at all")
+  app->add_option(
+         "-o,--output", args->output,
+         "What to write, whole or not at all: NAME.nc (netCDF-4), NAME.csv or - (a table)")
       ->required()
-      ->type_name("FILE.nc");
+      ->type_name("FILE");
   app->add_flag("--no-sync", args->no_sync,
                 "Do not wait until the output is on the disk; a power cut may leave a broken file");
-  app->add_flag("--compress", args->compress, "Shuffle and deflate the result");
+  app->add_flag("--compress", args->compress,
+                "Shuffle and deflate the result");
   app->add_option(
          "--memory", args->memory,
          "About how much memory decoding and totals may take (200MB, 2GB). Default: a quarter "

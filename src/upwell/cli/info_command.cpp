@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.hpp"
-#include "cli/read_output.hpp"
+#include "cli/csv.hpp"
 #include "refs/open.hpp"
 #include "refs/zarr_metadata.hpp"
 #include "refs/zarr_values.hpp"

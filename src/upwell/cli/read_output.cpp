@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <functional>
 
 #include "base/files.hpp"
+#include "cli/csv.hpp"
 #include "format/netcdf4/writer.hpp"
 
 namespace upwell::cli {
@@ -52,27 +51,14 @@ Result<> write_npy(const std::string& target, const Values& values) {
   return file.commit();
 }
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
-}
-
-Result<std::string> csv_value(const Column& column, size_t i) {
-  if (!column.time ||
-      (column.values.type.kind == Kind::kFloat && std::isnan(column.values.number(i))))
-    return csv_field(element_text(column.values, i));
-  auto time = column.ticks ? cf::decode_time(*column.time, column.ticks->integer(i))
-                           : cf::decode_time(*column.time, column.values.number(i));
-  if (!time)
-    return fail(
-        Error(time.error())
-            .with(fmt::format("{}[{}] is no time; --raw writes the number", column.name, i)));
-  return cf::format_time(*time);
+/// Times that integers hold are as exact as those.
+Result<std::string> column_field(const Column& column, size_t i) {
+  const bool missing =
+      column.values.type.kind == Kind::kFloat && std::isnan(column.values.number(i));
+  auto text = csv_value(column.ticks && !missing ? *column.ticks : column.values, i, column.time);
+  if (text) return text;
+  return fail(std::move(text).error().with(
+      fmt::format("{}[{}] is no time; --raw writes the number", column.name, i)));
 }
 
 /// A column of the CSV that is not the data: which of its elements belongs to an element of them.
@@ -107,40 +93,29 @@ std::vector<Companion> companions_of(const Table& table) {
   return companions;
 }
 
-/// One line per element: coordinates, then the value. Handed to `emit` in pieces.
-Result<> write_csv(const Table& table, const std::function<Result<>(const std::string&)>& emit) {
+/// One line per element: coordinates, then the value.
+Result<> write_lines(const Table& table, const TextSink& sink) {
   const Column& data = table.data;
+  std::vector<CsvColumn> columns;
+  auto add = [&](const std::string& header, const Column* column, std::vector<uint64_t> stride) {
+    columns.push_back(
+        {header, std::move(stride), [column](uint64_t element, std::string& text) -> Result<> {
+           std::string value = std::to_string(element);
+           if (column != nullptr) {
+             UPWELL_TRY(value, column_field(*column, element));
+           }
+           text += value;
+           return {};
+         }});
+  };
   const std::vector<Companion> companions = companions_of(table);
-  std::string text;
   for (size_t i = 0; i < companions.size(); ++i)
-    text += csv_field(companions[i].column != nullptr ? companions[i].column->name
-                                                      : data.dimensions[i]) +
-            ",";
-  text += csv_field(data.name) + "\n";
-  const Shape& shape = data.values.shape;
-  Shape at(shape.size(), 0);
-  for (size_t i = 0; i < data.values.count(); ++i) {
-    for (const Companion& companion : companions) {
-      uint64_t element = 0;
-      for (size_t d = 0; d < at.size(); ++d) element += at[d] * companion.stride[d];
-      std::string value = std::to_string(element);
-      if (companion.column != nullptr) {
-        UPWELL_TRY(value, csv_value(*companion.column, element));
-      }
-      text += value + ",";
-    }
-    UPWELL_TRY(std::string value, csv_value(data, i));
-    text += value + "\n";
-    for (size_t d = at.size(); d-- > 0;) {
-      if (++at[d] < shape[d]) break;
-      at[d] = 0;
-    }
-    if (text.size() > (1U << 20)) {
-      UPWELL_CHECK(emit(text));
-      text.clear();
-    }
-  }
-  return emit(text);
+    add(companions[i].column != nullptr ? companions[i].column->name : data.dimensions[i],
+        companions[i].column, companions[i].stride);
+  std::vector<uint64_t> own(data.values.shape.size(), 1);
+  for (size_t d = own.size(); d-- > 1;) own[d - 1] = own[d] * data.values.shape[d];
+  add(data.name, &data, own);
+  return write_csv(data.values.shape, columns, sink);
 }
 
 Result<> write_netcdf(const std::string& target, Table table) {
@@ -152,50 +127,17 @@ Result<> write_netcdf(const std::string& target, Table table) {
   return format::netcdf4::write(target, file);
 }
 
-bool ends_with(const std::string& text, std::string_view end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 }  // namespace
 
-std::string element_text(const Values& values, size_t i) {
-  switch (values.type.kind) {
-    case Kind::kString:
-    case Kind::kUnicode:
-    case Kind::kVlenString:
-      return values.text(i);
-    case Kind::kFloat: {
-      double v = values.number(i);
-      if (std::isnan(v)) return "";
-      return values.type.size == 4 ? fmt::format("{}", static_cast<float>(v))
-                                   : fmt::format("{}", v);
-    }
-    case Kind::kUint:
-    case Kind::kBitfield:
-      return fmt::format("{}", static_cast<uint64_t>(values.integer(i)));
-    case Kind::kInt:
-    case Kind::kBool:
-    case Kind::kEnum:
-    case Kind::kDatetime:
-    case Kind::kTimedelta:
-      return fmt::format("{}", values.integer(i));
-    default: {
-      std::string hex;
-      for (uint8_t b : ByteSpan(values.data).subspan(i * values.type.size, values.type.size))
-        hex += fmt::format("{:02x}", b);
-      return hex;
-    }
-  }
-}
-
 Result<Company> company_of(const std::string& target) {
-  if (target == "-" || ends_with(target, ".csv")) return Company::kCoordinates;
-  if (ends_with(target, ".npy")) return Company::kNone;
-  if (ends_with(target, ".nc") || ends_with(target, ".nc4")) return Company::kDescribed;
-  return fail(
-      Code::kInvalidArgument,
-      fmt::format("'{}': the output ends in .npy, .nc or .csv, or is - for CSV on standard output",
-                  target));
+  if (target == "-" || target.ends_with(".csv")) return Company::kCoordinates;
+  if (target.ends_with(".npy")) return Company::kNone;
+  for (const char* end : {".nc", ".nc4"})
+    if (target.ends_with(end)) return Company::kDescribed;
+  return fail(Code::kInvalidArgument,
+              fmt::format("'{}': the output ends in .npy, .nc or .csv, or is - for CSV on "
+                          "standard output",
+                          target));
 }
 
 Result<> write_table(const std::string& target, Table table) {
@@ -209,17 +151,7 @@ Result<> write_table(const std::string& target, Table table) {
   }
   if (company == Company::kNone) return write_npy(target, table.data.values);
   if (company == Company::kDescribed) return write_netcdf(target, std::move(table));
-  if (target == "-") {
-    return write_csv(table, [](const std::string& text) -> Result<> {
-      if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
-        return fail(Code::kCannotWrite, "standard output");
-      return {};
-    });
-  }
-  UPWELL_TRY(AtomicFile file, AtomicFile::create(target));
-  UPWELL_CHECK(
-      write_csv(table, [&](const std::string& text) { return file.write(as_bytes(text)); }));
-  return file.commit();
+  return write_text(target, [&](const TextSink& sink) { return write_lines(table, sink); });
 }
 
 }  // namespace upwell::cli

@@ -15,8 +15,4 @@ Result<Company> company_of(const std::string& target);
 /// is an error.
 Result<> write_table(const std::string& target, Table table);
 
-/// Element i as people read it: shortest text that gives the number back, text as it is, "" for
-/// NaN.
-std::string element_text(const Values& values, size_t i);
-
 }  // namespace upwell::cli

@@ -1,0 +1,40 @@
+#include "cli/result_output.hpp"
+
+#include <fmt/format.h>
+
+namespace upwell::cli {
+namespace {
+
+class NetcdfOutput : public ResultOutput {
+ public:
+  explicit NetcdfOutput(format::netcdf4::Output output) : output_(std::move(output)) {}
+  Result<> put(size_t variable, const Shape& origin, const Shape& shape,
+               ByteSpan elements) override {
+    return output_.put(variable, origin, shape, elements);
+  }
+  Result<> commit(Sync sync) override { return output_.commit(sync); }
+
+ private:
+  format::netcdf4::Output output_;
+};
+
+}  // namespace
+
+Result<ResultForm> result_form_of(const std::string& output) {
+  if (output == "-" || output.ends_with(".csv")) return ResultForm::kCsv;
+  if (output.ends_with(".nc") || output.ends_with(".nc4")) return ResultForm::kNetcdf;
+  return fail(Code::kInvalidArgument,
+              fmt::format("'{}': the output is NAME.nc (netCDF-4), NAME.csv, or - for "
+                          "CSV on standard output",
+                          output));
+}
+
+Result<std::unique_ptr<ResultOutput>> create_result_output(const std::string& output,
+                                                           const format::netcdf4::File& file) {
+  UPWELL_TRY(const ResultForm form, result_form_of(output));
+  if (form == ResultForm::kCsv) return create_csv_output(output, file);
+  UPWELL_TRY(auto netcdf, format::netcdf4::Output::create(output, file));
+  return std::make_unique<NetcdfOutput>(std::move(netcdf));
+}
+
+}  // namespace upwell::cli

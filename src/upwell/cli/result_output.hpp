@@ -1,0 +1,39 @@
+#pragma once
+// Where the values of a planned file go: netCDF-4, or a table.
+
+#include <memory>
+#include <string>
+
+#include "base/files.hpp"
+#include "format/netcdf4/writer.hpp"
+
+namespace upwell::cli {
+
+enum class ResultForm { kNetcdf, kCsv };
+
+/// By the ending: .nc, .nc4; .csv or "-". kInvalidArgument for anything else.
+Result<ResultForm> result_form_of(const std::string& output);
+
+/// An output of which variables are written part by part. Whole or not there: destroyed without
+/// commit, it leaves nothing (but for what went to standard output).
+class ResultOutput {
+ public:
+  virtual ~ResultOutput() = default;
+  /// As format::netcdf4::Output::put. Thread-safe.
+  virtual Result<> put(size_t variable, const Shape& origin, const Shape& shape,
+                       ByteSpan elements) = 0;
+  virtual Result<> commit(Sync sync) = 0;
+};
+
+/// By the ending of `output`. `file`: every variable with its attributes; those that are not
+/// `later` are coordinates and what else describes the others. It must live as long as the output.
+Result<std::unique_ptr<ResultOutput>> create_result_output(const std::string& output,
+                                                           const format::netcdf4::File& file);
+
+/// One line per cell of the variables that are `later`: their dimensions' coordinates (times as ISO
+/// 8601) or indexes, other coordinates, their values. The header has units in brackets.
+/// kUnsupported where no variable has the dimensions of all.
+Result<std::unique_ptr<ResultOutput>> create_csv_output(const std::string& target,
+                                                        const format::netcdf4::File& file);
+
+}  // namespace upwell::cli
