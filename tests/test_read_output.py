@@ -18,8 +18,10 @@ def test_outputs_agree(grid, tmp_path):
         expected = truth["sst"].isel(time=slice(1, 4), lat=3)
         upwell("read", grid, "sst", "--isel", "time=1:4,lat=3", "-o", tmp_path / "a.npy")
         assert_identical(np.load(tmp_path / "a.npy"), expected.values)
-        upwell("read", grid, "sst", "--isel", "time=1:4,lat=3", "-o", tmp_path / "a.nc")
-        with xr.open_dataset(tmp_path / "a.nc") as written:
+        for name in ("a.nc", "a.zarr"):
+            upwell("read", grid, "sst", "--isel", "time=1:4,lat=3", "-o", tmp_path / name)
+        with xr.open_dataset(tmp_path / "a.nc") as written, xr.open_zarr(tmp_path / "a.zarr") as store:
+            assert store.load().identical(written.load())
             assert_identical(written["sst"].values, expected.values)
             assert written["sst"].dims == ("time", "lon")
             for name in ("time", "lat", "lon"):
@@ -39,9 +41,9 @@ def test_outputs_agree(grid, tmp_path):
         assert [float(r[1]) for r in rows[:36]] == list(expected["lon"].values)
 
 
-@pytest.mark.parametrize("name", ["raw.nc", "decoded.nc"])
-def test_written_netcdf_decodes_to_the_same_values(grid, tmp_path, name):
-    options = ["--raw"] if name == "raw.nc" else []
+@pytest.mark.parametrize("name", ["raw.nc", "decoded.nc", "raw.zarr", "decoded.zarr"])
+def test_what_is_written_decodes_to_the_same_values(grid, tmp_path, name):
+    options = ["--raw"] if name.startswith("raw") else []
     upwell("read", grid, "sst", *options, "-o", tmp_path / name)
     with xr.open_dataset(grid) as truth, xr.open_dataset(tmp_path / name) as written:
         assert_identical(written["sst"].values, truth["sst"].values)

@@ -248,7 +248,7 @@ Shape written_axes(const ReducedVariable& variable, const Shape& of_axes) {
 Result<> check_target(const AggregateArguments& args, const std::vector<std::string>& urls) {
   const std::string& output = args.output;
   UPWELL_TRY(const ResultForm form, result_form_of(output));
-  if (form != ResultForm::kNetcdf && args.compress)
+  if (form != ResultForm::kNetcdf && form != ResultForm::kZarr && args.compress)
     return fail(Code::kInvalidArgument, "--compress is for -o NAME.nc");
   return output == "-" ? Result<>() : refs::check_no_source(output, urls);
 }
@@ -381,13 +381,15 @@ void add_aggregate_command(Program& program) {
       ->capture_default_str();
   app->add_option(
          "-o,--output", args->output,
-         "What to write, whole or not at all: NAME.nc (netCDF-4), NAME.csv or - (a table)")
+         "What to write, whole or not at all: NAME.nc (netCDF-4), NAME.zarr, NAME.csv or - "
+                  "(a table)")
       ->required()
       ->type_name("FILE");
   app->add_flag("--no-sync", args->no_sync,
                 "Do not wait until the output is on the disk; a power cut may leave a broken file");
   app->add_flag("--compress", args->compress,
-                "Shuffle and deflate the result");
+                "Shuffle and deflate the result (a Zarr store always is "
+                "compressed)");
   app->add_option(
          "--memory", args->memory,
          "About how much memory decoding and totals may take (200MB, 2GB). Default: a quarter "

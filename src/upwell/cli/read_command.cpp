@@ -171,7 +171,8 @@ Result<> run_read(Context& context, ReadRequestOptions& options) {
 void add_read_command(Program& program) {
   auto options = std::make_shared<ReadRequestOptions>();
   CLI::App* command = program.add(
-      "read", "Read values of arrays: print their summary, or write one as .npy, .nc or .csv",
+      "read",
+      "Read values of arrays: print their summary, or write one as .npy, .nc, .zarr or .csv",
       "Examples:\n"
       "  upwell read cube.json sst                                    count, missing, min, max, "
       "mean\n"
@@ -212,7 +213,7 @@ void add_read_command(Program& program) {
   command->add_flag("--raw", options->raw, "Stored values, without CF decoding");
   command
       ->add_option("-o,--output", options->output,
-                   "FILE.npy, FILE.nc, FILE.csv, or - for CSV on standard output")
+                   "FILE.npy, FILE.nc, FILE.zarr, FILE.csv, or - for CSV on standard output")
       ->type_name("FILE");
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/files.hpp"
 #include "cli/csv.hpp"
+#include "cli/result_output.hpp"
 #include "format/netcdf4/writer.hpp"
 
 namespace upwell::cli {
@@ -118,13 +119,15 @@ Result<> write_lines(const Table& table, const TextSink& sink) {
   return write_csv(data.values.shape, columns, sink);
 }
 
-Result<> write_netcdf(const std::string& target, Table table) {
+Result<> write_described(const std::string& target, Table table) {
   format::netcdf4::File file;
   file.attributes = table.global_attributes;
   table.others.push_back(std::move(table.data));
   for (Column& c : table.others)
     file.variables.push_back({c.name, c.dimensions, c.attributes, std::move(c.values)});
-  return format::netcdf4::write(target, file);
+  if (!target.ends_with(".zarr")) return format::netcdf4::write(target, file);
+  UPWELL_TRY(const auto store, create_zarr_output(target, file));
+  return store->commit(Sync::kYes);
 }
 
 }  // namespace
@@ -132,10 +135,10 @@ Result<> write_netcdf(const std::string& target, Table table) {
 Result<Company> company_of(const std::string& target) {
   if (target == "-" || target.ends_with(".csv")) return Company::kCoordinates;
   if (target.ends_with(".npy")) return Company::kNone;
-  for (const char* end : {".nc", ".nc4"})
+  for (const char* end : {".nc", ".nc4", ".zarr"})
     if (target.ends_with(end)) return Company::kDescribed;
   return fail(Code::kInvalidArgument,
-              fmt::format("'{}': the output ends in .npy, .nc or .csv, or is - for CSV on "
+              fmt::format("'{}': the output ends in .npy, .nc, .zarr or .csv, or is - for CSV on "
                           "standard output",
                           target));
 }
@@ -150,7 +153,7 @@ Result<> write_table(const std::string& target, Table table) {
                                                   describe(type), target));
   }
   if (company == Company::kNone) return write_npy(target, table.data.values);
-  if (company == Company::kDescribed) return write_netcdf(target, std::move(table));
+  if (company == Company::kDescribed) return write_described(target, std::move(table));
   return write_text(target, [&](const TextSink& sink) { return write_lines(table, sink); });
 }
 

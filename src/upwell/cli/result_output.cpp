@@ -23,8 +23,9 @@ class NetcdfOutput : public ResultOutput {
 Result<ResultForm> result_form_of(const std::string& output) {
   if (output == "-" || output.ends_with(".csv")) return ResultForm::kCsv;
   if (output.ends_with(".nc") || output.ends_with(".nc4")) return ResultForm::kNetcdf;
+  if (output.ends_with(".zarr") || output.ends_with(".zarr/")) return ResultForm::kZarr;
   return fail(Code::kInvalidArgument,
-              fmt::format("'{}': the output is NAME.nc (netCDF-4), NAME.csv, or - for "
+              fmt::format("'{}': the output is NAME.nc (netCDF-4), NAME.zarr, NAME.csv, or - for "
                           "CSV on standard output",
                           output));
 }
@@ -33,6 +34,7 @@ Result<std::unique_ptr<ResultOutput>> create_result_output(const std::string& ou
                                                            const format::netcdf4::File& file) {
   UPWELL_TRY(const ResultForm form, result_form_of(output));
   if (form == ResultForm::kCsv) return create_csv_output(output, file);
+  if (form == ResultForm::kZarr) return create_zarr_output(output, file);
   UPWELL_TRY(auto netcdf, format::netcdf4::Output::create(output, file));
   return std::make_unique<NetcdfOutput>(std::move(netcdf));
 }

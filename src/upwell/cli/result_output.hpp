@@ -1,5 +1,5 @@
 #pragma once
-// Where the values of a planned file go: netCDF-4, or a table.
+// Where the values of a planned file go: netCDF-4, a table, a Zarr store.
 
 #include <memory>
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace upwell::cli {
 
-enum class ResultForm { kNetcdf, kCsv };
+enum class ResultForm { kNetcdf, kCsv, kZarr };
 
-/// By the ending: .nc, .nc4; .csv or "-". kInvalidArgument for anything else.
+/// By the ending: .nc, .nc4; .csv or "-"; .zarr. kInvalidArgument for anything else.
 Result<ResultForm> result_form_of(const std::string& output);
 
 /// An output of which variables are written part by part. Whole or not there: destroyed without
@@ -35,5 +35,10 @@ Result<std::unique_ptr<ResultOutput>> create_result_output(const std::string& ou
 /// kUnsupported where no variable has the dimensions of all.
 Result<std::unique_ptr<ResultOutput>> create_csv_output(const std::string& target,
                                                         const format::netcdf4::File& file);
+
+/// Zarr v2 with consolidated metadata, compressed. kAlreadyExists where the target is there and no
+/// Zarr store.
+Result<std::unique_ptr<ResultOutput>> create_zarr_output(const std::string& target,
+                                                         const format::netcdf4::File& file);
 
 }  // namespace upwell::cli
