@@ -1,4 +1,4 @@
-"""upwell aggregate -o: tables and Zarr stores hold what the netCDF output holds."""
+"""upwell aggregate -o: tables, Zarr stores and plots hold what the netCDF output holds."""
 
 import csv
 import io
@@ -241,7 +241,7 @@ def test_a_killed_run_leaves_the_store_that_was_there(tmp_path):
     assert killed > 0
 
 
-@pytest.mark.parametrize("name", ["out.png", "out.tif", "out", "out.zarr.zip"])
+@pytest.mark.parametrize("name", ["out.jpg", "out.tif", "out", "out.zarr.zip"])
 def test_other_endings_are_refused(granules, tmp_path, name):
     run = aggregate(granules, "time:mean", tmp_path / name, status=64)
     assert ".csv" in run.stderr and ".zarr" in run.stderr

@@ -26,6 +26,7 @@ struct AggregateArguments {
   uint64_t ddof = 0, memory = std::max<uint64_t>(physical_memory() / 4, 512ULL << 20);
   bool nearest = false, compress = false, no_sync = false, load_given = false;
   refs::VirtualizeOptions combine;
+  PlotOptions plot;
 };
 
 constexpr const char* kAggregateFooter =
@@ -34,6 +35,7 @@ constexpr const char* kAggregateFooter =
     "  upwell aggregate cube.json --variables sst,ice --reduce time:max -o max.nc\n"
     "  upwell aggregate cube.json --sel time=2020 --reduce time:std --ddof 1 -o std.nc\n"
     "  upwell aggregate data/ --bbox -95,40,-73,49 --reduce lat,lon:mean -o lakes.nc\n"
+    "  upwell aggregate cube.json --variables sst --reduce time:mean -o map.png    a map\n"
     "\n"
     "FUNCTION is mean, sum, min, max, count, std or var. Values are decoded as CF says, and what "
     "is\n"
@@ -248,6 +250,9 @@ Shape written_axes(const ReducedVariable& variable, const Shape& of_axes) {
 Result<> check_target(const AggregateArguments& args, const std::vector<std::string>& urls) {
   const std::string& output = args.output;
   UPWELL_TRY(const ResultForm form, result_form_of(output));
+  if (form != ResultForm::kPlot && any_plot_option(args.plot))
+    return fail(Code::kInvalidArgument,
+                "--title, --range, --colormap and --size are of plots: -o NAME.png");
   if (form != ResultForm::kNetcdf && form != ResultForm::kZarr && args.compress)
     return fail(Code::kInvalidArgument, "--compress is for -o NAME.nc");
   return output == "-" ? Result<>() : refs::check_no_source(output, urls);
@@ -329,7 +334,9 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(auto variables, plan_variables(args, context, dataset, paths, request));
   UPWELL_TRY(const auto file,
              plan_reduced_file(context.session(), dataset, variables, args.compress));
-  UPWELL_TRY(const auto output, create_result_output(args.output, file));
+  if (result_form_of(args.output) == ResultForm::kPlot)
+    args.plot.subtitle = describe_reduction(context.session(), dataset, variables[0]);
+  UPWELL_TRY(const auto output, create_result_output(args.output, file, args.plot));
   compute::ReduceOptions options;
   options.memory_budget = args.memory;
   options.progress = context.progress_style();
@@ -382,7 +389,7 @@ void add_aggregate_command(Program& program) {
   app->add_option(
          "-o,--output", args->output,
          "What to write, whole or not at all: NAME.nc (netCDF-4), NAME.zarr, NAME.csv or - "
-                  "(a table)")
+         "(a table), NAME.png (a plot)")
       ->required()
       ->type_name("FILE");
   app->add_flag("--no-sync", args->no_sync,
@@ -390,6 +397,7 @@ void add_aggregate_command(Program& program) {
   app->add_flag("--compress", args->compress,
                 "Shuffle and deflate the result (a Zarr store always is "
                 "compressed)");
+  add_plot_options(*app, args->plot);
   app->add_option(
          "--memory", args->memory,
          "About how much memory decoding and totals may take (200MB, 2GB). Default: a quarter "

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cube/cf.hpp"
+#include "serve/picture.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -31,6 +32,26 @@ const char* cell_method_of(Function function) {
       break;
   }
   return nullptr;
+}
+
+/// "2010-01-15 to 2019-12-15" of an axis of times; "" for another.
+std::string span_of_times(io::Session& session, const Dataset& dataset,
+                          const ReducedVariable& variable, size_t d) {
+  const NamedArray named = find_coordinate(dataset, variable.path, variable.array->dimensions[d]);
+  if (named.array == nullptr) return "";
+  const auto units = cf::time_units_of(*named.array);
+  if (!units || !*units) return "";
+  const Selection& selection = variable.named.selection;
+  std::vector<std::string> ends;
+  for (const uint64_t i : {uint64_t{0}, selection.shape[d] - 1}) {
+    auto raw = read_raw(session, dataset, *named.array,
+                        {{selection.origin[d] + i * selection.step[d]}, {1}, {1}});
+    if (!raw) return "";
+    const auto value = cf::decode(cf::decoding_of(*named.array), std::move(*raw));
+    if (!value || std::isnan(value->number(0))) return "";
+    ends.push_back(serve::date_text(**units, value->number(0)));
+  }
+  return ends[0] == ends[1] ? ends[0] : ends[0] + " to " + ends[1];
 }
 
 void set_attribute(Attributes& attributes, const std::string& name, Values value) {
@@ -144,6 +165,22 @@ Attributes reduced_attributes(Attributes attributes, const ReducedVariable& vari
     set_units_of_spread(attributes, function);
   if (type.kind == Kind::kFloat) set_attribute(attributes, "_FillValue", quiet_nan(type));
   return attributes;
+}
+
+std::string describe_reduction(io::Session& session, const Dataset& dataset,
+                               const ReducedVariable& variable) {
+  const char* method = cell_method_of(variable.reduction.function);
+  std::string function = method != nullptr ? method : "count";
+  std::replace(function.begin(), function.end(), '_', ' ');
+  std::vector<std::string> dimensions;
+  std::string times;
+  for (size_t d = 0; d < variable.reduction.reduced.size(); ++d) {
+    if (!variable.reduction.reduced[d] || d >= variable.array->dimensions.size()) continue;
+    dimensions.push_back(variable.array->dimensions[d]);
+    if (times.empty()) times = span_of_times(session, dataset, variable, d);
+  }
+  return fmt::format("{} over {}{}{}", function, fmt::join(dimensions, ", "),
+                     times.empty() ? "" : ", ", times);
 }
 
 Result<format::netcdf4::File> plan_reduced_file(io::Session& session, const Dataset& dataset,

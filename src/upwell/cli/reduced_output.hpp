@@ -23,6 +23,11 @@ struct ReducedVariable {
 Attributes reduced_attributes(Attributes attributes, const ReducedVariable& variable,
                               const DataType& type);
 
+/// "mean over time, 2010-01-15 to 2019-12-15": what was done, for people. Times of reduced axes are
+/// read; where they cannot be, they are left out.
+std::string describe_reduction(io::Session& session, const Dataset& dataset,
+                               const ReducedVariable& variable);
+
 /// The file with every variable defined: first coordinates and the like, with their values, then
 /// `variables` in their order, to be written later. `compress`: shuffle and deflate. kUnsupported
 /// where two variables need different arrays of one name.
