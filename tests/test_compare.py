@@ -261,6 +261,65 @@ def test_the_fill_of_one_is_the_fill_of_the_other(tmp_path):
     assert values_of(run(first, second, "--bitwise", status=1))["differing"] == 50
 
 
+@pytest.mark.parametrize("kind", ["i2", "u1", "i8", "f4", "f8"])
+@pytest.mark.parametrize("attribute", ["_FillValue", "missing_value"])
+def test_equal_bytes_that_are_missing_in_one(tmp_path, kind, attribute):
+    """What differs is what readers get: the bytes are the same."""
+    values = np.random.default_rng(4).integers(0, 5, SHAPE).astype(kind)
+    paths = []
+    for i, missing in enumerate((3, 4)):
+        paths.append(tmp_path / f"{i}.nc")
+        with netCDF4.Dataset(paths[-1], "w") as f:
+            for name, size in zip("tyx", SHAPE):
+                f.createDimension(name, size)
+            v = f.createVariable("v", kind, tuple("tyx"), fill_value=missing if attribute == "_FillValue" else None)
+            v.set_auto_maskandscale(False)
+            if attribute != "_FillValue":
+                v.missing_value = np.dtype(kind).type(missing)
+            v[:] = values
+    report = run(*paths, "--ignore-encoding", "--ignore", attribute, status=1)
+    assert found(report) == {("v", "values")}
+    said = values_of(report)
+    assert said["differing"] == said["missing_in_one"] == ((values == 3) | (values == 4)).sum()
+    place = said["places"][0]
+    value = values[tuple(place["index"])]
+    assert (place["first"], place["second"]) == ((f"{value:g} (missing)", f"{value:g}") if value == 3 else (f"{value:g}", f"{value:g} (missing)"))
+    assert found(run(*paths, "--ignore-encoding", status=1)) == {("v", "values"), (f"v:{attribute}", "attribute")}
+    run(*paths, "--ignore-encoding", "--ignore", attribute, "--bitwise")
+
+
+def test_equal_bytes_that_are_unsigned_in_one(tmp_path):
+    def granule(name, values, unsigned=None, fill=None):
+        with netCDF4.Dataset(tmp_path / name, "w") as f:
+            f.createDimension("x", len(values))
+            v = f.createVariable("v", values.dtype, ("x",), fill_value=fill)
+            v.set_auto_maskandscale(False)
+            if unsigned:
+                v.setncattr("_Unsigned", unsigned)
+            v[:] = values
+        return tmp_path / name
+
+    options = ("--ignore-encoding", "--ignore", "_Unsigned", "--ignore", "_FillValue")
+    for kind in ("i1", "i2", "i4"):
+        values = np.array([5, -3, 7, -1, 0], kind)
+        signed = granule("a.nc", values)
+        unsigned = granule("b.nc", values, "true")
+        said = values_of(run(signed, unsigned, *options, status=1))
+        assert said["differing"] == 2 and [p["index"] for p in said["places"]] == [[1], [3]]
+        assert said["places"][0]["second"] == str(values.view(kind.replace("i", "u"))[1])
+        run(unsigned, granule("c.nc", values, "true"), *options)
+        # The fill value is written as the type has it; the reader sees another number.
+        said = values_of(run(unsigned, granule("d.nc", values, "true", fill=-1), *options, status=1))
+        assert said["differing"] == said["missing_in_one"] == 1 and said["places"][0]["index"] == [3]
+    # No type holds both; it is a difference all the same.
+    wide = np.array([5, -3], "i8")
+    report = run(granule("a.nc", wide), granule("b.nc", wide, "true"), *options, status=1)
+    assert found(report) == {("v", "values")} and "does not fit" in report["pairs"][0]["differences"][0]["message"]
+    # The same numbers in two ways.
+    report = run(granule("a.nc", np.array([5, 250], "u1")), granule("b.nc", np.array([5, -6], "i1"), "true"), *options, status=1)
+    assert found(report) == {("v", "type")}
+
+
 def test_times_and_packing_mean_the_same(tmp_path):
     first = write(tmp_path / "a.nc")
     second = write(tmp_path / "b.nc", epoch="hours since 2000-01-01", times=np.arange(4) * 24)

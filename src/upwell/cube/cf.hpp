@@ -71,6 +71,8 @@ Attributes decoded_attributes(const Attributes& attributes, const Decoding& deco
 void restore_attribute_types(Attributes& attributes, const DataType& stored,
                              const DataType& written);
 
+/// The type of stored values of this memory type: integers with the sign that _Unsigned gives them.
+DataType integers_as_read(const Decoding& decoding, const DataType& raw);
 /// The type that `decode` gives for values of this memory type.
 DataType decoded_type(const Decoding& decoding, const DataType& raw);
 struct Totals {

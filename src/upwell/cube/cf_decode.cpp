@@ -210,13 +210,17 @@ void restore_attribute_types(Attributes& attributes, const DataType& stored,
   }
 }
 
-DataType decoded_type(const Decoding& decoding, const DataType& raw) {
-  if (!raw.is_number()) return raw;
-  if (decoding.to_float) return DataType::floating(decoding.float_size);
+DataType integers_as_read(const Decoding& decoding, const DataType& raw) {
   DataType type = raw;
   if (decoding.unsigned_integers && raw.kind == Kind::kInt) type.kind = Kind::kUint;
   if (decoding.signed_integers && raw.kind == Kind::kUint) type.kind = Kind::kInt;
   return type;
+}
+
+DataType decoded_type(const Decoding& decoding, const DataType& raw) {
+  if (!raw.is_number()) return raw;
+  if (decoding.to_float) return DataType::floating(decoding.float_size);
+  return integers_as_read(decoding, raw);
 }
 
 Result<> decode_into(const Decoding& decoding, const DataType& type, ByteSpan raw,

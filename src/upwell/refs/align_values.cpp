@@ -114,8 +114,11 @@ Result<Alignment> align_numbers(const Dataset& a, const Array& a_array, const Da
     UPWELL_TRY(theirs, cf::decode(there, std::move(theirs)));
     const DataType narrow = DataType::floating(4);
     out.narrow = ours.type == narrow || theirs.type == narrow;
+    return out;
   }
-  if (!out.decoded && !(ours.type == theirs.type)) {
+  ours.type = cf::integers_as_read(here, ours.type);
+  theirs.type = cf::integers_as_read(there, theirs.type);
+  if (!(ours.type == theirs.type)) {
     UPWELL_TRY(const DataType type, common_type({&ours, &theirs}));
     UPWELL_TRY(ours, cast_numbers(ours, type));
     UPWELL_TRY(theirs, cast_numbers(theirs, type));

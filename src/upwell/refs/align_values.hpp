@@ -22,7 +22,8 @@ struct Alignment {
 };
 
 /// Brings numbers of two arrays at `path` to one meaning: times to the units of `a`; where they are
-/// packed in different ways, decoded; else in one type. kUnsupported where that is not possible
+/// packed in different ways, decoded; else in one type, with the sign that _Unsigned gives. Missing
+/// values stay as they are where nothing is decoded. kUnsupported where that is not possible
 /// without changing a value.
 Result<Alignment> align_numbers(const Dataset& a, const Array& a_array, const Dataset& b,
                                 const Array& b_array, const std::string& path, Values& ours,

@@ -17,12 +17,10 @@ bool is_missing(const MissingRule& rule, const Alignment& alignment, T value) {
   }
   if (alignment.decoded) return false;  // NaN by now
   if constexpr (std::is_integral_v<T>) {
-    const auto& bits = rule.decoding.missing_bits;
-    if (rule.wide)
-      return std::find(bits.begin(), bits.end(), static_cast<uint64_t>(value)) != bits.end();
+    const auto& all = rule.integers;
+    return std::find(all.begin(), all.end(), static_cast<uint64_t>(value)) != all.end();
   }
-  const auto& all = rule.decoding.missing;
-  return std::any_of(all.begin(), all.end(), [&](double missing) {
+  return std::any_of(rule.numbers.begin(), rule.numbers.end(), [&](double missing) {
     return rule.single ? static_cast<float>(missing) == static_cast<float>(value)
                        : missing == static_cast<double>(value);
   });
@@ -57,15 +55,25 @@ bool same_value(T x, T y) {
 }  // namespace
 
 MissingRule::MissingRule(const Array& array)
-    : decoding(cf::decoding_of(array)),
-      wide(array.type.kind != Kind::kFloat && array.type.size == 8),
-      single(array.type.kind == Kind::kFloat && array.type.size == 4) {}
+    : single(array.type.kind == Kind::kFloat && array.type.size == 4) {
+  const cf::Decoding decoding = cf::decoding_of(array);
+  for (const double number : decoding.missing)
+    if (!std::isnan(number)) numbers.push_back(number);
+  if (array.type.kind == Kind::kFloat) return;
+  const DataType type = cf::integers_as_read(decoding, memory_type(array.type));
+  const uint32_t above = 64 - 8 * std::min<uint32_t>(type.size, 8);
+  for (const uint64_t bits : decoding.missing_bits)
+    integers.push_back(type.kind == Kind::kUint
+                           ? bits
+                           : static_cast<uint64_t>(static_cast<int64_t>(bits << above) >> above));
+}
 
 Result<> Tally::add(const ComparedBox& here) {
   const DataType& a = here.ours.type;
   const DataType& b = here.theirs.type;
   elements_ += here.ours.count();
-  if (a == b && !a.has_vlen() && here.ours.data == here.theirs.data) return {};
+  const bool comparable = equal_is_same_ || here.alignment.decoded || !a.is_number();
+  if (comparable && a == b && !a.has_vlen() && here.ours.data == here.theirs.data) return {};
   if (a.is_number() && b.is_number()) {
     const auto plain = [&]<typename T>(T) {
       add_numbers<T>(here, [](const Values& values, size_t i) {
@@ -99,23 +107,25 @@ Result<> Tally::add(const ComparedBox& here) {
 template <typename T, typename Read>
 void Tally::add_numbers(const ComparedBox& here, const Read& read) {
   const size_t count = here.ours.count();
+  const bool equal_is_same = equal_is_same_ || here.alignment.decoded;
   for (size_t i = 0; i < count; ++i) {
     const T x = read(here.ours, i), y = read(here.theirs, i);
-    const bool same = options_.bitwise ? same_bits(x, y) : same_value(x, y);
-    if (!same) [[unlikely]]
-      add_unequal(here, i, x, y);
+    const bool equal = options_.bitwise ? same_bits(x, y) : same_value(x, y);
+    if (!equal || !equal_is_same) [[unlikely]]
+      add_number(here, i, x, y);
   }
 }
 
 template <typename T>
-void Tally::add_unequal(const ComparedBox& here, size_t i, T x, T y) {
+void Tally::add_number(const ComparedBox& here, size_t i, T x, T y) {
   const bool no_x = is_missing(first_, here.alignment, x);
   const bool no_y = is_missing(second_, here.alignment, y);
   if (no_x || no_y) {
     if (no_x && no_y && !options_.bitwise) return;  // fill of one is fill of the other
     missing_ += no_x != no_y ? 1 : 0;
-    return note(here, i);
+    return note(here, i, no_x == no_y ? Side::kNone : no_x ? Side::kFirst : Side::kSecond);
   }
+  if (!options_.bitwise && same_value(x, y)) return;
   if (here.alignment.narrow && static_cast<float>(x) == static_cast<float>(y)) return;
   const double difference = distance(x, y);
   const double larger =
@@ -148,9 +158,14 @@ Tally::Place Tally::place(const ComparedBox& here, size_t i) const {
   return out;
 }
 
-void Tally::note(const ComparedBox& here, size_t i) {
+void Tally::note(const ComparedBox& here, size_t i, Side missing) {
   ++differing_;
-  if (places_.size() < options_.places) places_.push_back(place(here, i));
+  if (places_.size() >= options_.places) return;
+  places_.push_back(place(here, i));
+  ValueDifference::Place& shown = places_.back().shown;
+  if (shown.first != shown.second) return;
+  if (missing == Side::kFirst) shown.first += " (missing)";
+  if (missing == Side::kSecond) shown.second += " (missing)";
 }
 
 void Tally::note_largest(const ComparedBox& here, size_t i, double difference,

@@ -11,13 +11,14 @@
 
 namespace upwell::refs {
 
-/// Which elements of an array are no values.
+/// Which elements of an array are no values, beside NaN.
 struct MissingRule {
-  cf::Decoding decoding;
-  bool wide = false;    ///< integers of 64 bits: exact by their bits
-  bool single = false;  ///< float32
+  std::vector<double> numbers;
+  std::vector<uint64_t> integers;  ///< as the array's attributes let them be read, in 64 bits
+  bool single = false;             ///< float32
 
   explicit MissingRule(const Array& array);
+  bool operator==(const MissingRule&) const = default;
 };
 
 /// Elements of two arrays that are compared: numbers that are aligned, or others.
@@ -33,7 +34,10 @@ struct ComparedBox {
 class Tally {
  public:
   Tally(const CompareOptions& options, const MissingRule& first, const MissingRule& second)
-      : options_(options), first_(first), second_(second) {}
+      : options_(options),
+        first_(first),
+        second_(second),
+        equal_is_same_(options.bitwise || first == second) {}
 
   /// kUnsupported: these cannot be compared.
   Result<> add(const ComparedBox& here);
@@ -52,17 +56,20 @@ class Tally {
   template <typename T, typename Read>
   void add_numbers(const ComparedBox& here, const Read& read);
   template <typename T>
-  void add_unequal(const ComparedBox& here, size_t i, T x, T y);
+  void add_number(const ComparedBox& here, size_t i, T x, T y);
   template <typename Same>
   void add_others(const ComparedBox& here, const Same& same);
   Place place(const ComparedBox& here, size_t i) const;
-  void note(const ComparedBox& here, size_t i);
+  enum class Side { kNone, kFirst, kSecond };
+  /// `missing`: where the value stands for none.
+  void note(const ComparedBox& here, size_t i, Side missing = Side::kNone);
   void note_largest(const ComparedBox& here, size_t i, double difference,
                     std::optional<Place>& largest) const;
 
   const CompareOptions& options_;
   const MissingRule& first_;
   const MissingRule& second_;
+  const bool equal_is_same_;  // elsewhere a value of one side may be the fill of the other
   uint64_t elements_ = 0, differing_ = 0, missing_ = 0;
   std::vector<Place> places_;  // the first ones, in order
   std::optional<Place> absolute_, relative_;
