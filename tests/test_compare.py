@@ -380,6 +380,22 @@ def test_in_little_memory(tmp_path):
     assert int(done.stdout) < 60_000, done.stdout  # kB
 
 
+def test_a_chunk_that_memory_does_not_hold(tmp_path):
+    """It is decoded as a whole: said, where it went beyond what --memory allows. In trees large ones go one at a time."""
+    trees = [tmp_path / "a", tmp_path / "b"]
+    for tree in trees:
+        tree.mkdir()
+        for name in ("1.nc", "2.nc", "3.nc", "4.nc"):
+            with netCDF4.Dataset(tree / name, "w") as f:
+                f.createDimension("x", 2_000_000)
+                f.createVariable("v", "f4", ("x",), zlib=True, complevel=1, chunksizes=(2_000_000,))[:] = 1
+    said = run(trees[0] / "1.nc", trees[1] / "1.nc", "--memory", "20MB", status=64, text=True)
+    assert "v: a chunk is decoded as a whole, and comparing it needs 6" in said and "MB, more than the 20 MB" in said, said
+    assert "1.nc" in run(*trees, "--memory", "20MB", status=64, text=True)
+    report = run(*trees, "--memory", "70MB")
+    assert [pair["variables"] for pair in report["pairs"]] == [1, 1, 1, 1]
+
+
 # --- Other forms ------------------------------------------------------------------------------------------------------
 
 @pytest.fixture

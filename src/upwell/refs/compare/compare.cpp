@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 
 #include "base/parallel.hpp"
 #include "refs/compare/compare_structure.hpp"
@@ -100,8 +101,9 @@ bool is_object(io::Session& session, const std::string& url, const Error& error)
   return !is_about_access(error.code) && session.stat(url).has_value();
 }
 
-Result<> compare_pair(io::Session& session, const CompareOptions& options, bool tree,
-                      size_t threads, uint64_t memory, PairReport& report) {
+/// False: it needs more than its share of the memory, and was not compared.
+Result<bool> compare_pair(io::Session& session, const CompareOptions& options, bool tree,
+                          size_t threads, uint64_t memory, PairReport& report) {
   auto first = open_source_with(session, report.first, options.open);
   if (!first && is_about_access(first.error().code)) return fail(std::move(first).error());
   auto second = open_source_with(session, report.second, options.open);
@@ -112,7 +114,7 @@ Result<> compare_pair(io::Session& session, const CompareOptions& options, bool 
     // They may have been meant to be datasets: what is wrong with them belongs to it.
     for (Difference& difference : report.differences)
       difference.message += "; neither is a dataset: " + first.error().to_string();
-    return {};
+    return true;
   }
   if (!first && !tree) return fail(std::move(first).error());
   if (!second && !tree) return fail(std::move(second).error());
@@ -121,9 +123,17 @@ Result<> compare_pair(io::Session& session, const CompareOptions& options, bool 
   };
   if (!first) unreadable("the first: ", first.error());
   if (!second) unreadable("the second: ", second.error());
-  if (!first || !second) return {};
+  if (!first || !second) return true;
   const std::vector<ArrayPair> pairs = compare_structure(*first, *second, options, report);
-  return compare_arrays(session, pairs, options, threads, memory, report);
+  const ComparisonMemory need = memory_to_compare(pairs);
+  if (need.bytes > options.memory)
+    return fail(Code::kInvalidArgument,
+                fmt::format("{}: a chunk is decoded as a whole, and comparing it needs {} MB, more "
+                            "than the {} MB that memory was limited to",
+                            need.path, (need.bytes >> 20) + 1, options.memory >> 20));
+  if (need.bytes > memory) return false;
+  UPWELL_CHECK(compare_arrays(session, pairs, options, threads, memory, report));
+  return true;
 }
 
 /// As the error that sets the exit status.
@@ -193,14 +203,30 @@ Result<> compare(io::Session& session, const std::string& first, const std::stri
   const size_t inner = std::max<size_t>(threads / outer, 1);
   Progress progress("comparing", "files", report.pairs.size(),
                     report.trees ? options.progress : Progress::Style::kQuiet);
-  UPWELL_CHECK(blocking_for(report.pairs.size(), outer, [&](size_t i) -> Result<> {
+  std::mutex mutex;
+  std::vector<size_t> large;
+  const auto compare_one = [&](size_t i, size_t at_once) -> Result<> {
     PairReport& pair = report.pairs[i];
     auto compared =
-        compare_pair(session, options, report.trees, inner, options.memory / outer, pair);
-    progress.advance();
+        compare_pair(session, options, report.trees, inner, options.memory / at_once, pair);
     if (!compared && report.trees) return fail(std::move(compared).error().with(pair.name));
-    return compared;
-  }));
+    UPWELL_CHECK(compared);
+    if (*compared) {
+      progress.advance();
+      return {};
+    }
+    PairReport anew;
+    anew.name = pair.name;
+    anew.first = pair.first;
+    anew.second = pair.second;
+    pair = std::move(anew);
+    const std::lock_guard lock(mutex);
+    large.push_back(i);
+    return {};
+  };
+  UPWELL_CHECK(
+      blocking_for(report.pairs.size(), outer, [&](size_t i) { return compare_one(i, outer); }));
+  for (const size_t i : large) UPWELL_CHECK(compare_one(i, 1));  // one at a time
   return outcome(report);
 }
 

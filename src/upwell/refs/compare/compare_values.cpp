@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/parallel.hpp"
+#include "cube/fetch.hpp"
 #include "cube/select.hpp"
 #include "refs/compare/tally.hpp"
 #include "refs/coordinates.hpp"
@@ -22,6 +23,26 @@ constexpr uint64_t kMostPieceBytes = 16 << 20;
 constexpr uint64_t kLeastPieceBytes = 64 << 10;
 /// Values of both sides in both forms, decoded ones, and chunks in flight.
 constexpr uint64_t kCopies = 8;
+
+/// Of the largest chunk that is decoded.
+uint64_t chunk_memory(const Array& array) {
+  uint64_t most = 0;
+  for (const Segment& segment : array.segments) {
+    const SegmentLayout& layout = *segment.layout;
+    if (layout.codecs.empty()) continue;  // read in part
+    const uint64_t stored = element_count(layout.chunk_shape) * std::max(layout.type.size, 1U);
+    most = std::max(most, decoding_bytes(layout) + stored);
+  }
+  return most;
+}
+
+/// Of one piece of so many elements.
+uint64_t piece_memory(const ArrayPair& pair, const Pieces& pieces) {
+  const Array &a = *pair.first.array, &b = *pair.second.array;
+  const uint64_t size = std::max<uint64_t>({a.type.size, b.type.size, 1});
+  return kCopies / 2 * element_count(pieces.extent) * size +
+         std::max(chunk_memory(a), chunk_memory(b));
+}
 
 /// One pair while it is compared.
 struct Running {
@@ -86,16 +107,14 @@ class Comparison {
     const uint64_t each = memory / threads / kCopies;
     const uint64_t piece_bytes = std::clamp(each, kLeastPieceBytes, kMostPieceBytes);
     read_.memory_budget = 2 * piece_bytes;
-    uint64_t largest = 1;
+    uint64_t most = 1;
     for (const ArrayPair& pair : pairs) {
       running_.push_back(std::make_unique<Running>(pair, options, piece_bytes));
-      const uint64_t size =
-          std::max<uint64_t>({pair.first.array->type.size, pair.second.array->type.size, 1});
-      largest = std::max(largest, element_count(running_.back()->pieces.extent) * size);
+      most = std::max(most, piece_memory(pair, running_.back()->pieces));
       ends_.push_back((ends_.empty() ? 0 : ends_.back()) + running_.back()->pieces.count);
     }
     // Chunks that are larger than a piece should be go fewer at a time.
-    threads_ = std::clamp<uint64_t>(memory / (kCopies / 2 * largest), 1, threads);
+    threads_ = std::clamp<uint64_t>(memory / most, 1, threads);
   }
 
   Result<> run() {
@@ -180,6 +199,16 @@ class Comparison {
 };
 
 }  // namespace
+
+ComparisonMemory memory_to_compare(const std::vector<ArrayPair>& pairs) {
+  ComparisonMemory most;
+  for (const ArrayPair& pair : pairs) {
+    const auto pieces = Pieces::of_both(*pair.first.array, *pair.second.array, kLeastPieceBytes);
+    const uint64_t bytes = piece_memory(pair, pieces);
+    if (bytes > most.bytes) most = {bytes, pair.path.substr(1)};
+  }
+  return most;
+}
 
 Result<> compare_arrays(io::Session& session, const std::vector<ArrayPair>& pairs,
                         const CompareOptions& options, size_t threads, uint64_t memory,

@@ -17,6 +17,14 @@ struct ArrayPair {
   ComparedArray first, second;
 };
 
+/// What comparing the values of the pair that needs most takes at least: chunks are decoded as a
+/// whole.
+struct ComparisonMemory {
+  uint64_t bytes = 0;
+  std::string path;
+};
+ComparisonMemory memory_to_compare(const std::vector<ArrayPair>& pairs);
+
 /// Compares the values of all pairs, on `threads` threads in `memory` bytes, and adds to `report`
 /// what differs, in the order of `pairs`. What cannot be read is a difference, too ("unreadable");
 /// failures that may pass are errors.
