@@ -50,6 +50,34 @@ def test_what_is_written_decodes_to_the_same_values(grid, tmp_path, name):
         np.testing.assert_array_equal(written["time"].values, truth["time"].values)
 
 
+@pytest.mark.parametrize("kind,packed", [("i2", True), ("i2", False), ("f4", False), ("f8", False)])
+def test_missing_values_are_declared(tmp_path, kind, packed):
+    """Decoded, they are NaN; readers that go by _FillValue alone (CF 2.5.1) must see that, as in what xarray writes."""
+    path, out = tmp_path / "g.nc", tmp_path / "out.nc"
+    with netCDF4.Dataset(path, "w") as f:
+        f.createDimension("x", 4)
+        f.createVariable("x", "f8", ("x",))[:] = np.arange(4)
+        v = f.createVariable("v", kind, ("x",), fill_value=-9)
+        if packed:
+            v.scale_factor = np.float32(0.5)
+        v.coordinates = "depth"
+        v[:] = np.ma.masked_equal([1, 2, 99, 4], 99)
+        f.createVariable("depth", "f4", ("x",), fill_value=1e20)[:] = np.ma.masked_equal([1, 99, 3, 4], 99)
+        f.createVariable("plain", "f4", ("x",))[:] = 1
+    upwell("read", path, "v", "-o", out)
+    with netCDF4.Dataset(out) as f, xr.open_dataset(path) as truth:
+        for name in ("v", "depth"):
+            assert np.isnan(f[name].getncattr("_FillValue")) and f[name].dtype == truth[name].dtype
+            assert f[name][:].mask.tolist() == np.isnan(truth[name].values).tolist()
+        assert "_FillValue" not in f["x"].ncattrs()
+    upwell("read", path, "v", "--raw", "-o", out)
+    with netCDF4.Dataset(out) as f:
+        assert f["v"].getncattr("_FillValue") == -9
+    upwell("read", path, "plain", "-o", out)
+    with netCDF4.Dataset(out) as f:
+        assert "_FillValue" not in f["plain"].ncattrs()
+
+
 def make_curvilinear(path):
     """All that CF lets a variable name: coordinates, bounds, mappings, terms, measures, companions; in two groups."""
     rng = np.random.default_rng(30)
@@ -147,7 +175,7 @@ def test_attributes_have_the_type_of_their_variable(tmp_path, form):
     assert types("masked", "--raw")[1] == {n: np.dtype("i1") for n in ("_FillValue", "flag_values", "flag_masks", "valid_min")}
     if form != "granule.nc":  # decoded, it is a float; masks are integers all the same
         written, attributes = types("masked")
-        assert written == "f4" and attributes == {"flag_values": "f4", "valid_min": "f4", "flag_masks": "i1"}
+        assert written == "f4" and attributes == {"flag_values": "f4", "valid_min": "f4", "flag_masks": "i1", "_FillValue": "f4"}
     assert types("f4", "--raw")[1] == {n: np.dtype("f4") for n in ("valid_range", "actual_range", "missing_value")}
     raw = types("packed", "--raw")[1]
     assert raw["valid_range"] == raw["missing_value"] == "i2" and raw["actual_range"] == "f8"

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <map>
 #include <sstream>
 
@@ -199,6 +201,9 @@ class TableReader {
       --rank;
       values.type = DataType::fixed_string(static_cast<uint32_t>(part.shape[rank]));
     }
+    if (company_ == Company::kDescribed && !raw_ && values.type.kind == Kind::kFloat &&
+        !decoding.missing.empty())
+      column.attributes.push_back({"_FillValue", quiet_nan(values.type), false});
     if (company_ == Company::kDescribed)
       cf::restore_attribute_types(column.attributes, memory_type(array.type), values.type);
     Shape kept;
@@ -285,6 +290,16 @@ class TableReader {
 };
 
 }  // namespace
+
+Values quiet_nan(const DataType& type) {
+  Values value = make_number(NAN);
+  if (type.size == 8) return value;
+  const float narrow = NAN;
+  value.type = type;
+  value.data.resize(sizeof(narrow));
+  std::memcpy(value.data.data(), &narrow, sizeof(narrow));
+  return value;
+}
 
 Result<Table> read_table(io::Session& session, const Dataset& dataset, const std::string& path,
                          const NamedSelection& named, bool raw, Company company) {

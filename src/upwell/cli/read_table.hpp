@@ -32,6 +32,9 @@ struct Table {
 /// there; attributes that name arrays are made to name what is there.
 enum class Company { kNone, kCoordinates, kDescribed };
 
+/// The fill value of decoded values of this type, float32 or float64.
+Values quiet_nan(const DataType& type);
+
 /// Reads the part `named` of the array at `path`, decoded unless `raw`, and its company. Axes of
 /// which one element was taken are dropped, as numpy does; their coordinates become scalars. For
 /// text (kCoordinates) characters are joined along their last axis.

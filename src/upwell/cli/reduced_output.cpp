@@ -61,16 +61,6 @@ void set_attribute(Attributes& attributes, const std::string& name, Values value
   at->value = std::move(value);
 }
 
-Values quiet_nan(const DataType& type) {
-  Values value = make_number(NAN);
-  if (type.size == 8) return value;
-  const float narrow = NAN;
-  value.type = type;
-  value.data.resize(sizeof(narrow));
-  std::memcpy(value.data.data(), &narrow, sizeof(narrow));
-  return value;
-}
-
 bool same_column(const format::netcdf4::Variable& a, const Column& b) {
   return a.dimensions == b.dimensions && a.values.type == b.values.type &&
          a.values.shape == b.values.shape && a.values.data == b.values.data &&
