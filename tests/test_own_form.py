@@ -434,3 +434,37 @@ def test_random_drifts_read_as_each_granule_by_itself(tmp_path, seed):
     check_read(tmp_path, store, truth)
     if seed % 4 == 0:
         check_served(store, truth)
+
+
+def write_small(path, day, *, units="days since 2000-01-01", scale=0.25, fill=None, chunks=4, kind="i2"):
+    """A granule whose arrays are all small enough to be copied; the bounds count in the units of their time (CF 7.1)."""
+    with netCDF4.Dataset(path, "w") as f:
+        f.createDimension("time", None)
+        f.createDimension("nv", 2)
+        time = f.createVariable("time", "f8", ("time",))
+        time.units, time.bounds = units, "time_bnds"
+        per_day = 24 if units.startswith("hours") else 1
+        time[:] = (np.arange(4) + day) * per_day
+        f.createVariable("time_bnds", "f8", ("time", "nv"))[:] = ((np.arange(4) + day)[:, None] + [0, 1]) * per_day
+        q = f.createVariable("q", kind, ("time",), fill_value=fill, chunksizes=(chunks,))
+        q.scale_factor = scale
+        q[:] = (np.arange(4) + day) / 2
+    return path
+
+
+@pytest.mark.parametrize("later", [dict(scale=0.125), dict(fill=-9), dict(chunks=2), dict(kind="i4"),
+                                   dict(units="hours since 2000-01-01"), dict(units="hours since 2000-01-01", scale=0.5, chunks=1)])
+def test_a_store_that_began_with_one_small_granule_takes_drifting_ones(tmp_path, later):
+    store, names = tmp_path / "s.upwell", ("q", "time", "time_bnds")
+    for i in range(3):
+        write_small(tmp_path / f"{i}.nc", 4 * i, **(later if i == 1 else {}))
+    upwell("virtualize", tmp_path / "0.nc", "-o", store)
+    for i in (1, 2):
+        upwell("append", store, tmp_path / f"{i}.nc", "--on-drift", "keep")
+    upwell("verify", store, "--all")
+    expected = {"q": np.arange(12) / 2, "time": np.arange(12.0), "time_bnds": np.arange(12.0)[:, None] + [0, 1]}
+    for name in names:
+        upwell("read", store, name, "-o", tmp_path / f"{name}.npy")
+        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), expected[name], err_msg=name)
+    upwell("virtualize", *(tmp_path / f"{i}.nc" for i in range(3)), "-o", tmp_path / "once.upwell", "--on-drift", "keep")
+    upwell("compare", store, tmp_path / "once.upwell", "--ignore-encoding")

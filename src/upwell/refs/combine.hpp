@@ -158,7 +158,9 @@ class Combiner {
   Result<> choose_order(const Dataset& first);
   Result<> plan_arrays(const Dataset& first);
   Result<> plan_array(const Dataset& first, const std::string& path, const Array& array);
-  bool wants_load(const std::string& path, const Array& array, const ArrayPlan& plan) const;
+  /// `along`: the concat dimension, or what is likely to become it.
+  bool wants_load(const std::string& path, const Array& array, const ArrayPlan& plan,
+                  bool along) const;
   bool should_prepend(const std::string& path, const Array& array) const;
   Result<> check_length(const Group& root, const ArrayFacts& facts) const;
   Result<ArrayFacts> facts_of(const Dataset& dataset, const std::string& path, const Array& array,
@@ -208,13 +210,14 @@ class Combiner {
   std::vector<std::string> sources_;
   CombineOptions options_;
   CombineReport report_;
-  std::mutex mutex_;         // report_ and first_/granules_ bookkeeping
-  std::string concat_path_;  // group path of the coordinate
+  std::mutex mutex_;  // report_ and first_/granules_ bookkeeping
   bool prepend_mode_ = false;
   size_t existing_ = 0;   // sources that are in the store already; 0: there is none
   bool resumed_ = false;  // what is audited now is a new granule beside a store
   std::vector<std::string> not_prepended_;  // names used as coordinates, bounds, grid mappings
-  Group first_root_;                        // of source 0, arrays without segments
+  /// Along which granules may follow later the only one there is, in a store that keeps segments.
+  std::string likely_concat_;
+  Group first_root_;  // of source 0, arrays without segments
   std::string first_format_;
   std::vector<ArrayPlan> plans_;
   std::unordered_map<std::string, size_t> plan_of_;  // by path

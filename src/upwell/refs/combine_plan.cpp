@@ -159,7 +159,10 @@ Result<> Combiner::choose_concat(const Dataset& first) {
       scalar_time = path;
   });
   if (concat.empty()) {
-    if (sources_.size() == 1) return {};
+    if (sources_.size() == 1) {
+      if (options_.keep_segments) likely_concat_ = infer_concat(first).value_or("");
+      return {};
+    }
     UPWELL_TRY(concat, infer_concat(first));
   }
   report_.concat = concat;
@@ -226,16 +229,16 @@ Result<> Combiner::plan_arrays(const Dataset& first) {
   return fail(Code::kUnsupported, text);
 }
 
-bool Combiner::wants_load(const std::string& path, const Array& array,
-                          const ArrayPlan& plan) const {
+bool Combiner::wants_load(const std::string& path, const Array& array, const ArrayPlan& plan,
+                          bool along) const {
   if (plan.is_coordinate || names_array(options_.load, path)) return true;
   if (options_.load_exactly) return false;
   const uint64_t bytes = logical_bytes(array);
   // Values that are copied must be stored alike; references need not.
-  const bool may_differ = options_.keep_segments && plan.facts.axis;
+  const bool may_differ = options_.keep_segments && along;
   if (bytes <= options_.inline_bytes && !may_differ) return true;
   if (array.type.kind == Kind::kVlenString) return element_count(array.shape) <= kMaxVlenElements;
-  if (plan.facts.converts_time && plan.facts.axis && bytes <= kMaxCoordinateBytes) return true;
+  if (plan.facts.converts_time && along && bytes <= kMaxCoordinateBytes) return true;
   return !options_.load_given && is_coordinate_variable(array) && bytes <= kMaxCoordinateBytes;
 }
 
@@ -311,11 +314,12 @@ Result<> Combiner::plan_array(const Dataset& first, const std::string& path, con
   if (auto units = cf::time_units_of(unit_source); units && *units && array.type.is_number())
     plan.time = **units;
   plan.facts.converts_time = plan.time.has_value();
-  plan.facts.axis = plan.prepend || std::find(array.dimensions.begin(), array.dimensions.end(),
-                                              options_.concat) != array.dimensions.end()
-                        ? std::optional<size_t>(0)
-                        : std::nullopt;
-  plan.load = wants_load(path, array, plan);
+  const auto is_along = [&](const std::string& dimension) {
+    const auto& names = array.dimensions;
+    return !dimension.empty() && std::find(names.begin(), names.end(), dimension) != names.end();
+  };
+  plan.load = wants_load(path, array, plan,
+                         plan.prepend || is_along(options_.concat) || is_along(likely_concat_));
   auto refuse = [&](const std::string& why) {
     const std::string name = without_slash(path);
     report_.refused.push_back({"unsupported", path,
