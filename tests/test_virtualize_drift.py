@@ -152,3 +152,37 @@ def test_misaligned_chunks_are_refused(tmp_path):
         {"alignment"}, {"alignment"}, set()]
     virtualize(*paths, "-o", tmp_path / "o.json", "--load", "v,lat,lon", "-q")
     assert_same(open_zarr(tmp_path / "o.json"), truth_of(paths), ["v", "time"])
+
+
+@pytest.mark.parametrize("name", ["o.json", "o.upwell"])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("fill", [np.nan, -999.0])
+def test_a_fill_value_that_no_coordinate_has_is_no_drift(tmp_path, name, which, fill):
+    """xarray writes _FillValue = NaN into every float variable, also into coordinates, beside granules that have none."""
+    paths = [write_step(tmp_path / f"{i}.nc", i) for i in range(2)]
+    truth = truth_of(paths)
+    with netCDF4.Dataset(tmp_path / "with.nc", "w") as new, netCDF4.Dataset(paths[which]) as old:
+        new.set_auto_maskandscale(False)
+        old.set_auto_maskandscale(False)
+        for dimension in old.dimensions.values():
+            new.createDimension(dimension.name, None if dimension.isunlimited() else len(dimension))
+        for v in old.variables.values():
+            given = {a: v.getncattr(a) for a in v.ncattrs()}
+            own = given.pop("_FillValue", fill if v.name in ("lat", "lon", "time") else None)
+            filters = v.filters()
+            w = new.createVariable(v.name, v.dtype, v.dimensions, fill_value=own, zlib=filters["zlib"], shuffle=filters["shuffle"],
+                                   complevel=filters["complevel"], fletcher32=filters["fletcher32"], endian=v.endian(),
+                                   chunksizes=None if v.chunking() == "contiguous" else v.chunking())
+            w.set_auto_maskandscale(False)
+            w.setncatts(given)
+            w[:] = v[:]
+    os.replace(tmp_path / "with.nc", paths[which])
+    virtualize(*paths, "-o", tmp_path / name)
+    if name == "o.json":
+        assert_same(open_zarr(tmp_path / name), truth)
+    # Where it takes a value away, it is.
+    with netCDF4.Dataset(paths[which], "a") as f:
+        f.set_auto_maskandscale(False)
+        f["lat"][3] = fill
+    refused = virtualize(*paths, "-o", tmp_path / name, status=65)
+    assert "/lat: values" in refused.stderr and "--on-drift keep" not in refused.stderr

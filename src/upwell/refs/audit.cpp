@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <set>
 
 #include "refs/zarr_values.hpp"
@@ -73,10 +74,19 @@ bool same_stored(const Attributes& first, const Attributes& other, const std::st
          a->value.shape == b->value.shape && a->value.type == b->value.type;
 }
 
+/// Of floats with a fill value of NaN, and of those without one.
+bool masks_only_nan(const Array& array, const std::string& name) {
+  if (array.type.kind != Kind::kFloat || (name != "_FillValue" && name != "missing_value"))
+    return false;
+  const Attribute* attribute = find_attribute(array.attributes, name);
+  return attribute == nullptr || is_nan_fill(array.type, *attribute);
+}
+
 class Comparison {
  public:
-  Comparison(const ArrayFacts& first, const ArrayFacts& other, std::vector<Reason>& reasons)
-      : first_(first), other_(other), reasons_(reasons) {}
+  Comparison(const ArrayFacts& first, const ArrayFacts& other, std::vector<Reason>& reasons,
+             std::string_view whose)
+      : first_(first), other_(other), reasons_(reasons), whose_(whose) {}
 
   void run() {
     types();
@@ -93,7 +103,7 @@ class Comparison {
  private:
   void differ(const std::string& kind, const std::string& first, const std::string& other) {
     reasons_.push_back(
-        {kind, first_.path, kind + " " + other + ", the first granule has " + first});
+        {kind, first_.path, kind + " " + other + ", " + std::string(whose_) + " has " + first});
   }
 
   void types() {
@@ -144,6 +154,7 @@ class Comparison {
     for (const std::string& name : names) {
       if (first_.converts_time && (name == "units" || name == "calendar")) continue;
       if (same_stored(first_.head.attributes, other_.head.attributes, name)) continue;
+      if (masks_only_nan(first_.head, name) && masks_only_nan(other_.head, name)) continue;
       std::string a = attribute_json(first_.head.attributes, name);
       std::string b = attribute_json(other_.head.attributes, name);
       if (a != b) differ(name, shown(a), shown(b));
@@ -153,12 +164,23 @@ class Comparison {
   const ArrayFacts& first_;
   const ArrayFacts& other_;
   std::vector<Reason>& reasons_;
+  const std::string_view whose_;
 };
 
 }  // namespace
 
-void compare_facts(const ArrayFacts& first, const ArrayFacts& other, std::vector<Reason>& reasons) {
-  Comparison(first, other, reasons).run();
+void compare_facts(const ArrayFacts& first, const ArrayFacts& other, std::vector<Reason>& reasons,
+                   std::string_view whose) {
+  Comparison(first, other, reasons, whose).run();
+}
+
+bool is_nan_fill(const DataType& type, const Attribute& attribute) {
+  const bool fill = attribute.name == "_FillValue" || attribute.name == "missing_value";
+  if (!fill || type.kind != Kind::kFloat) return false;
+  if (attribute.null_space || !attribute.value.type.is_number()) return false;
+  for (size_t i = 0; i < attribute.value.count(); ++i)
+    if (!std::isnan(attribute.value.number(i))) return false;
+  return true;
 }
 
 bool decides_values(const std::string& attribute) {

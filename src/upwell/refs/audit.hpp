@@ -30,7 +30,12 @@ struct ArrayFacts {
 
 /// Compares with the first granule: data type, byte order, codecs, chunk shape, fill, packing,
 /// units, calendar, flags, dimension names, sizes of dimensions other than the concat one.
-void compare_facts(const ArrayFacts& first, const ArrayFacts& other, std::vector<Reason>& reasons);
+void compare_facts(const ArrayFacts& first, const ArrayFacts& other, std::vector<Reason>& reasons,
+                   std::string_view whose = "the first granule");
+
+/// Whether an attribute of an array of this type is a fill value of NaN, which says nothing: NaN is
+/// missing anyway.
+bool is_nan_fill(const DataType& type, const Attribute& attribute);
 
 /// An attribute that does not change what values mean (those that do are Reasons), kept from the
 /// first granule.

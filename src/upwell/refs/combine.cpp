@@ -1,6 +1,7 @@
 #include "refs/combine.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "cube/read.hpp"
@@ -42,15 +43,16 @@ bool same_values(const ArrayPlan::Loaded& loaded, const DataType& type, const Va
   return true;
 }
 
-/// Everything that stands for nothing.
-std::vector<double> fill_numbers(const Array& array) { return cf::decoding_of(array).missing; }
+/// Everything that stands for nothing, beside NaN.
+std::vector<double> fill_numbers(const Array& array) {
+  std::vector<double> out = cf::decoding_of(array).missing;
+  std::erase_if(out, [](double number) { return std::isnan(number); });
+  return out;
+}
 
 bool holds_one_of(const Values& values, const std::vector<double>& numbers) {
-  for (size_t i = 0; i < values.count(); ++i) {
-    const double v = values.number(i);
-    for (const double n : numbers)
-      if (v == n || (std::isnan(v) && std::isnan(n))) return true;
-  }
+  for (size_t i = 0; i < values.count() && !numbers.empty(); ++i)
+    if (std::find(numbers.begin(), numbers.end(), values.number(i)) != numbers.end()) return true;
   return false;
 }
 
@@ -74,7 +76,7 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
     auto found = plan_of_.find(path);
     if (found == plan_of_.end()) {
       if (options_.ignore_extra) return;
-      reasons.push_back({"extra variable", path, "the first granule does not have it"});
+      reasons.push_back({"extra variable", path, std::string(base()) + " does not have it"});
       return;
     }
     ArrayPlan& plan = plans_[found->second];
@@ -91,7 +93,7 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
     }
     next.facts = std::move(*facts);
     std::vector<Reason> differences;
-    compare_facts(plan.facts, next.facts, differences);
+    compare_facts(plan.facts, next.facts, differences, base());
     for (Reason& reason : differences) {
       if (tolerates(plan, next, reason))
         note_drift(i, reason);
@@ -103,7 +105,8 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
   UPWELL_CHECK(result);
   for (size_t k = 0; k < plans_.size(); ++k)
     if (!seen[k])
-      reasons.push_back({"missing variable", plans_[k].facts.path, "the first granule has it"});
+      reasons.push_back(
+          {"missing variable", plans_[k].facts.path, std::string(base()) + " has it"});
   if (reasons.empty()) return true;
   std::lock_guard lock(mutex_);
   auto& kept = report_.sources[i].reasons;
@@ -111,19 +114,29 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
   return false;
 }
 
-/// Whether an array that keeps its segments can hold the difference.
-bool Combiner::tolerates(const ArrayPlan& plan, const Pending& pending,
-                         const Reason& reason) const {
-  if (!options_.keep_drift) return false;
+bool Combiner::can_keep(const ArrayPlan& plan, const std::string& kind) {
   const auto is_one_of = [&](std::initializer_list<std::string_view> kinds) {
-    return std::find(kinds.begin(), kinds.end(), reason.kind) != kinds.end();
+    return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
   };
   if (is_one_of({"byte order", "codecs", "order in a chunk", "chunk shape", "fill value"}))
     return true;
-  const bool numbers = plan.facts.head.type.is_number() && pending.facts.head.type.is_number();
-  if (!plan.facts.axis || !numbers) return false;
+  if (!plan.facts.axis || !plan.facts.head.type.is_number()) return false;
   if (is_one_of({"type", "_FillValue", "missing_value"})) return true;
   return !plan.load && is_one_of({"scale_factor", "add_offset", "_Unsigned"});
+}
+
+/// Whether the difference does not keep the array from its place.
+bool Combiner::tolerates(const ArrayPlan& plan, const Pending& pending,
+                         const Reason& reason) const {
+  const bool numbers = plan.facts.head.type.is_number() && pending.facts.head.type.is_number();
+  // Of copied values each is looked at (load_array): an attribute that masks none is no drift.
+  const bool fill = reason.kind == "_FillValue" || reason.kind == "missing_value";
+  if (plan.load && numbers && fill) return true;
+  if (!options_.keep_drift || !can_keep(plan, reason.kind)) return false;
+  static constexpr std::array<std::string_view, 6> kOfNumbers = {
+      "type", "_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned"};
+  return numbers ||
+         std::find(kOfNumbers.begin(), kOfNumbers.end(), reason.kind) == kOfNumbers.end();
 }
 
 void Combiner::note_drift(size_t i, const Reason& reason) {
@@ -174,7 +187,8 @@ Result<> Combiner::add_array(size_t i, const Dataset& dataset, Pending& pending,
                       (*units)->calendar == plan.parent_units->calendar;
     if (!same) {
       reasons.push_back({"units", plan.facts.path,
-                         "bounds of a time in other units than the first granule's; --load them"});
+                         std::string("bounds of a time in other units than those of ") + base() +
+                             (existing_ > 0 ? "" : "; --load them")});
       return {};
     }
   }
@@ -191,7 +205,7 @@ Result<> Combiner::load_array(size_t i, const Dataset& dataset, Pending& pending
   UPWELL_TRY(Values values, read_raw(session_, dataset, *pending.array));
   const std::vector<double> own_fills = fill_numbers(*pending.array);
   const std::vector<double> fills = fill_numbers(plan.facts.head);
-  const bool differ = options_.keep_drift && plan.facts.axis && i > 0 && own_fills != fills;
+  const bool differ = i > 0 && own_fills != fills;
   bool missing = differ && holds_one_of(values, own_fills);
   if (plan.time && i > 0) {
     // Bounds without units follow their coordinate, whose units are those of this granule.
@@ -212,14 +226,14 @@ Result<> Combiner::load_array(size_t i, const Dataset& dataset, Pending& pending
   }
   missing = missing || (differ && holds_one_of(values, fills));
   if (missing) {
-    reasons.push_back({"_FillValue", plan.facts.path,
-                       "values are missing, and the first granule has another _FillValue"});
+    reasons.push_back(
+        {"_FillValue", plan.facts.path,
+         std::string("values are missing, and ") + base() + " has another _FillValue"});
     return {};
   }
   if (!plan.facts.axis && i > 0) {
     if (!same_values(plan.loaded[0], plan.loaded_type, values))
-      reasons.push_back(
-          {"values", plan.facts.path, "values differ from those of the first granule"});
+      reasons.push_back({"values", plan.facts.path, other_values()});
     return {};
   }
   ArrayPlan::Loaded& loaded = plan.loaded[i];
@@ -252,8 +266,7 @@ Result<> Combiner::check_static(const Dataset& dataset, Pending& pending,
     hash = mix_bytes(values.data, hash);
   }
   if (!plan.values_hash) plan.values_hash = hash;  // source 0, before the others
-  if (*plan.values_hash != hash)
-    reasons.push_back({"values", plan.facts.path, "values differ from those of the first granule"});
+  if (*plan.values_hash != hash) reasons.push_back({"values", plan.facts.path, other_values()});
   return {};
 }
 

@@ -182,6 +182,11 @@ class Combiner {
   Result<> store_references(size_t i, const Dataset& dataset, Pending& pending);
   void note_drift(size_t i, const Reason& reason);
   bool tolerates(const ArrayPlan& plan, const Pending& pending, const Reason& reason) const;
+  /// Whether --on-drift keep holds a difference of this kind.
+  static bool can_keep(const ArrayPlan& plan, const std::string& kind);
+  /// What granules are audited against, as messages call it.
+  const char* base() const { return existing_ > 0 ? "the store" : "the first granule"; }
+  std::string other_values() const { return std::string("values differ from those of ") + base(); }
   void renumber(const Dataset& dataset, std::vector<uint32_t>& number, ChunkRef& ref);
   Result<> check_static(const Dataset& dataset, Pending& pending, std::vector<Reason>& reasons);
   void note_attributes(size_t i, const Dataset& dataset);

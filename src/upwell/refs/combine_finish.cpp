@@ -397,10 +397,12 @@ void Combiner::align_sources() {
       const size_t i = order[k];
       const Piece& piece = plan.pieces[i];
       const std::string lengths = std::to_string(piece.length) + " along " + options_.concat;
+      // What is in the store ends inside a chunk by right: then it is the next new one's fault.
+      const size_t at = blamed(k);
+      const std::string who = at == i ? "" : "the store's granule " + sources_[i] + " has ";
       auto refuse = [&](const char* kind, std::string message) {
-        const size_t at = blamed(k);
         bad[at] = true;
-        report_.sources[at].reasons.push_back({kind, plan.facts.path, std::move(message)});
+        report_.sources[at].reasons.push_back({kind, plan.facts.path, who + std::move(message)});
       };
       // An unencoded chunk of the whole is as long as its granule: it cannot stand for a longer
       // one.
@@ -408,8 +410,9 @@ void Combiner::align_sources() {
         refuse("chunk shape",
                lengths + " in one chunk, other granules have chunks of " + std::to_string(chunk));
       else if (k + 1 < order.size() && piece.length % chunk != 0)
-        refuse("alignment", lengths + " in chunks of " + std::to_string(chunk) +
-                                ": the next granule would begin inside a chunk");
+        refuse("alignment", lengths + " in chunks of " + std::to_string(chunk) + ": " +
+                                (at == i ? "the next granule" : "what follows") +
+                                " would begin inside a chunk");
     }
   }
   std::erase_if(report_.order, [&](size_t i) { return bad[i]; });
@@ -446,10 +449,12 @@ Result<> Combiner::settle() {
   for (const SourceReport& source : report_.sources) {
     if (source.reasons.empty()) continue;
     if (shown++ == kShown) break;
-    const Reason& reason = source.reasons[0];
-    text += "\n  " + source.url + ": " + (reason.path.empty() ? "" : reason.path + ": ") +
-            reason.message;
-    if (source.reasons.size() > 1)
+    const auto said = [](const Reason& reason) {
+      return (reason.path.empty() ? "" : reason.path + ": ") + reason.message;
+    };
+    text += "\n  " + source.url + ": " + said(source.reasons[0]);
+    if (source.reasons.size() == 2) text += "; " + said(source.reasons[1]);
+    if (source.reasons.size() > 2)
       text += " (and " + std::to_string(source.reasons.size() - 1) + " more)";
   }
   if (offenders > kShown) text += "\n  ... (--report R.json names them all)";
@@ -461,15 +466,16 @@ std::string Combiner::ways_out() const {
   constexpr uint64_t kWorthLoading = 64 << 20;
   static const std::set<std::string, std::less<>> kStorage = {
       "alignment", "chunk shape", "codecs", "byte order", "order in a chunk", "fill value"};
-  static const std::set<std::string, std::less<>> kPacking = {
-      "type", "_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned"};
-  bool keep = existing_ == 0 && !options_.keep_drift, load = existing_ == 0;
+  // A set of another form is no place for them, and --load is of virtualize.
+  bool keep = !options_.keep_drift && (existing_ == 0 || options_.keep_segments);
+  bool load = existing_ == 0;
   std::set<std::string> names;
   for (const SourceReport& source : report_.sources) {
     for (const Reason& reason : source.reasons) {
       const bool storage = kStorage.contains(reason.kind);
-      keep = keep && (storage || kPacking.contains(reason.kind));
       const auto found = plan_of_.find(reason.path);
+      keep = keep && (reason.kind == "alignment" ||
+                      (found != plan_of_.end() && can_keep(plans_[found->second], reason.kind)));
       const Array* array = found == plan_of_.end() ? nullptr : &plans_[found->second].facts.head;
       load = load && storage && array != nullptr &&
              element_count(array->shape) * array->type.size <= kWorthLoading / sources_.size();
@@ -481,7 +487,8 @@ std::string Combiner::ways_out() const {
   text = load ? text + " copies the values into the set" : "";
   if (keep)
     text += std::string(text.empty() ? "" : "; ") +
-            "--on-drift keep, with an output NAME.upwell, keeps each granule as it is stored";
+            (existing_ > 0 ? "--on-drift keep" : "--on-drift keep, with an output NAME.upwell,") +
+            " keeps each granule as it is stored";
   return text.empty() ? text : "\n  " + text;
 }
 

@@ -267,8 +267,8 @@ void Combiner::resolve_overlaps(std::vector<Extent>& extents) {
   });
 }
 
-/// Whose fault it is that the source at this position of the order ends inside a chunk: what is in
-/// the store ends there by right, so it is the next new one's.
+/// The source at this position of the order, or the next new one behind it where that is in the
+/// store.
 size_t Combiner::blamed(size_t position) const {
   const std::vector<size_t>& order = report_.order;
   for (size_t k = position; existing_ > 0 && k < order.size(); ++k)

@@ -6,6 +6,7 @@
 
 #include "cube/cf.hpp"
 #include "cube/plan.hpp"
+#include "refs/audit.hpp"
 #include "refs/reference_output.hpp"
 
 namespace upwell::refs {
@@ -137,7 +138,10 @@ KeptSegments::LayoutPointer KeptSegments::shared(SegmentLayout layout) {
 KeptSegments::LayoutPointer KeptSegments::own_layout(const Array& array, const Segment& segment,
                                                      bool prepend) {
   SegmentLayout layout = *segment.layout;
-  if (!layout.packing) layout.packing = cf::packing_of(array.attributes);
+  if (!layout.packing) {
+    layout.packing = cf::packing_of(array.attributes);
+    std::erase_if(*layout.packing, [&](const Attribute& a) { return is_nan_fill(layout.type, a); });
+  }
   if (!layout.fill && layout.type == array.type) layout.fill = array.fill;
   if (!layout.fill && !layout.type.has_vlen()) layout.fill = Bytes(layout.type.size, 0);
   if (prepend) layout.chunk_shape.insert(layout.chunk_shape.begin(), 1);
