@@ -7,6 +7,7 @@ from pathlib import Path
 import netCDF4
 import pytest
 
+from test_own_form import upwell
 from test_virtualize import assert_same, four, open_zarr, truth_of, virtualize  # noqa: F401
 
 
@@ -21,6 +22,29 @@ def test_sources_can_be_lists_patterns_and_directories(tmp_path, four):
     for source in (f"@{tmp_path}/list.txt", f"{tmp_path}/g*.nc", folder):
         virtualize(source, "-o", out, "-q")
         assert_same(open_zarr(out), truth)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.parq", "a.upwell"])
+def test_a_set_that_lies_among_its_granules(tmp_path, four, name):
+    """The set that is written is no source of itself, whatever directory is named; other sets are, and one is told."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for p in four:
+        os.link(p, folder / Path(p).name)
+    out, truth = folder / name, truth_of(four)
+    virtualize(*sorted(folder.glob("g*.nc"))[:3], "-o", out)
+    left_out = f"{out} lies among the sources, and was left out"
+    for _ in range(2):
+        run = upwell("append", out, folder)
+        assert left_out in run.stderr, run.stderr
+    assert "nothing to do" in run.stderr
+    for _ in range(2):
+        assert left_out in virtualize(folder, "-o", out).stderr
+    if name != "a.upwell":
+        assert_same(open_zarr(out), truth)
+    assert "is the set itself" in upwell("append", out, out, status=64).stderr
+    other = virtualize(folder, "-o", folder / "other.json", status=65)
+    assert f"a reference set lies among the granules, and is a source like them: {out}" in other.stderr, other.stderr
 
 
 def test_url_prefix(tmp_path, four):

@@ -55,7 +55,7 @@ class Append {
   Result<> run(const std::vector<std::string>& sources) {
     Result<> done = bring_up_to_date(sources);
     auto& warnings = report_.virtualize.combine.warnings;
-    if (!foreign_.empty()) warnings.insert(warnings.begin(), foreign_);
+    warnings.insert(warnings.begin(), told_.begin(), told_.end());
     return done;
   }
 
@@ -235,6 +235,11 @@ class Append {
                                         "NAME.parq or NAME.upwell that upwell virtualize wrote");
   }
 
+  std::string own_url() const {
+    std::string url = io::normal_url(location_.string());
+    return url.ends_with('/') ? url.substr(0, url.size() - 1) : url;
+  }
+
   Result<> choose_sources(const std::vector<std::string>& sources) {
     std::unordered_map<std::string, size_t> there;
     std::unordered_set<std::string> met;
@@ -254,8 +259,14 @@ class Append {
                                          " has no such granule; nothing was changed");
     if (sources.empty()) return {};
     std::vector<std::string> foreign;
-    UPWELL_TRY(const std::vector<std::string> wanted, expand_sources(session_, sources, foreign));
-    foreign_ = foreign_warning(foreign);
+    UPWELL_TRY(std::vector<std::string> wanted, expand_sources(session_, sources, foreign));
+    told_ = leave_out_target(sources, location_.string(), wanted);
+    if (!foreign.empty()) told_.insert(told_.begin(), foreign_warning(foreign));
+    const auto itself = std::find_if(wanted.begin(), wanted.end(), [&](const std::string& url) {
+      return url == own_url() || url == own_url() + "/";
+    });
+    if (itself != wanted.end())
+      return fail(Code::kInvalidArgument, *itself + " is the set itself, and one of the sources");
     for (const std::string& url : wanted) {
       const auto known = there.find(output_url(options_.virtualize.output, url));
       if (known != there.end() && !to_remove_.contains(known->second)) {
@@ -272,8 +283,9 @@ class Append {
   }
 
   Result<Dataset> scan(const std::string& url) {
-    UPWELL_TRY(Dataset dataset, open_source_with(session_, url, open_));
-    return adapted_to_store(std::move(dataset), store_.root, record_.concat);
+    auto dataset = open_source_with(session_, url, open_);
+    if (!dataset) return fail(with_prefix_hint(session_, url, std::move(dataset).error()));
+    return adapted_to_store(std::move(*dataset), store_.root, record_.concat);
   }
 
   /// Arrays without the concat dimension lie in some granule of the store. When that one goes, or
@@ -502,7 +514,7 @@ class Append {
   LocationPairs locations_;
   std::vector<std::string> urls_;  // of the store, then the new ones
   std::unordered_set<size_t> to_remove_, replaced_;
-  std::string foreign_;  // warning of files that are no sources
+  std::vector<std::string> told_;  // warnings of what lies beside the granules
 };
 
 }  // namespace

@@ -277,6 +277,50 @@ std::string foreign_warning(const std::vector<std::string>& foreign) {
          some_of(foreign);
 }
 
+Error with_prefix_hint(io::Session& session, const std::string& url, Error error) {
+  if (error.code != Code::kNotFound || io::scheme_of(url) != "s3" || url.ends_with('/'))
+    return error;
+  bool any = false;
+  (void)session.list_each(url + "/", [&](const std::string&) -> Result<> {
+    any = true;
+    return fail(Code::kCancelled, "one is enough");
+  });
+  if (any) error.message += "; objects lie below it: " + url + "/ names them all";
+  return error;
+}
+
+std::vector<std::string> leave_out_target(const std::vector<std::string>& sources,
+                                          const std::string& target,
+                                          std::vector<std::string>& urls) {
+  const auto plain = [](const std::string& name) {
+    std::string url = io::normal_url(name);
+    while (url.size() > 1 && url.ends_with('/')) url.pop_back();
+    return url;
+  };
+  std::unordered_set<std::string> named;
+  for (const std::string& source : sources) named.insert(plain(source));
+  std::vector<std::string> told;
+  const std::string own = plain(target);
+  if (!named.contains(own) &&
+      std::erase_if(urls, [&](const std::string& url) { return plain(url) == own; }) > 0)
+    told.push_back(target + " lies among the sources, and was left out");
+  std::vector<std::string> sets;
+  for (const std::string& url : urls) {
+    const std::string name = plain(url);
+    const bool set = name.ends_with(".json") || name.ends_with(".parq") ||
+                     name.ends_with(".parquet") || names_store(name);
+    if (set && !named.contains(name)) sets.push_back(name);
+  }
+  if (!sets.empty() && sets.size() < urls.size())
+    told.push_back(
+        (sets.size() == 1
+             ? "a reference set lies among the granules, and is a source like them: "
+             : std::to_string(sets.size()) +
+                   " reference sets lie among the granules, and are sources like them: ") +
+        some_of(sets) + "; keep sets in a directory of their own");
+  return told;
+}
+
 Result<std::vector<std::string>> expand_sources(io::Session& session,
                                                 const std::vector<std::string>& sources,
                                                 std::vector<std::string>& foreign) {

@@ -24,6 +24,15 @@ namespace upwell::refs {
 Result<std::vector<std::string>> expand_sources(io::Session& session,
                                                 const std::vector<std::string>& sources,
                                                 std::vector<std::string>& foreign);
+/// Adds to kNotFound of an s3 URL what it may have been meant for: a prefix, without its '/'.
+Error with_prefix_hint(io::Session& session, const std::string& url, Error error);
+/// Leaves the set that is written out of `urls`, where it lies in a directory or prefix of
+/// `sources` and is none of these itself, and gives what to tell people; of other reference sets
+/// there, too, which are sources like the granules beside them. Empty when there is nothing to
+/// tell.
+std::vector<std::string> leave_out_target(const std::vector<std::string>& sources,
+                                          const std::string& target,
+                                          std::vector<std::string>& urls);
 /// What to tell people of these; empty when there are none.
 std::string foreign_warning(const std::vector<std::string>& foreign);
 

@@ -236,7 +236,7 @@ Result<Dataset> open_first(io::Session& session, const OpenOptions& open,
     }
     if (!error) error = Error(first.error()).with(urls[i]);
     if (!options.combine.skip_offenders || is_about_access(first.error().code))
-      return fail(std::move(first).error().with(urls[i]));
+      return fail(with_prefix_hint(session, urls[i], std::move(first).error()).with(urls[i]));
   }
   return fail(std::move(*error));
 }
@@ -374,6 +374,10 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     std::vector<std::string> foreign;
     UPWELL_TRY(std::vector<std::string> urls, expand_sources(session, sources, foreign));
     if (!foreign.empty()) report.combine.warnings.push_back(foreign_warning(foreign));
+    for (std::string& told : leave_out_target(sources, report.output, urls))
+      report.combine.warnings.push_back(std::move(told));
+    if (urls.empty())
+      return fail(Code::kInvalidArgument, "no sources but " + report.output + ", the output");
     UPWELL_CHECK(check_output(session, report.output, urls));
     if (options.combine.keep_drift && !own)
       return fail(Code::kInvalidArgument, report.output +
