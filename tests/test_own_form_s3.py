@@ -382,11 +382,24 @@ def test_a_writer_that_is_overtaken_begins_again(bucket, tmp_path):
         # Two that make a store: one wins, and the other says so.
         for there in (False, True):
             others = [["virtualize", *urls[:2], "-o", bucket.url("new.upwell"), *KEEP]]
-            run = bucket.upwell("virtualize", *urls[2:], "-o", bucket.url("new.upwell"), *KEEP, tap=tap, status=65)
+            run = bucket.upwell("virtualize", *urls[2:], "-o", bucket.url("new.upwell"), *KEEP, tap=tap, status=75)
             assert "another run" in run.stderr and not others
             assert bits(bucket.values(bucket.url("new.upwell"), tmp_path)) == bits(truth_of(tmp_path, granules[:2])["v"])
         bucket.upwell("append", bucket.url("new.upwell"), urls[2], *KEEP)
         check_only_named(bucket.objects("new.upwell/"))
+
+
+def test_a_broken_manifest_can_be_replaced(bucket, tmp_path):
+    granules = write_all(tmp_path, [Drift(), Drift()])
+    urls = bucket.upload(granules)
+    store = bucket.url("cube.upwell")
+    bucket.upwell("virtualize", urls[0], "-o", store, *KEEP)
+    for broken in (b"", b"{", b"[]", b'{"upwell": 1}'):
+        bucket.client.put_object(Bucket=bucket.name, Key="cube.upwell/manifest.json", Body=broken)
+        assert "manifest.json" in bucket.upwell("append", store, urls[1], *KEEP, status=65).stderr
+        bucket.upwell("virtualize", *urls, "-o", store, *KEEP)
+        assert bits(bucket.values(store, tmp_path)) == bits(truth_of(tmp_path, granules)["v"])
+        check_only_named(bucket.objects("cube.upwell/"))
 
 
 def test_refusals_leave_the_store_as_it_is(bucket, tmp_path):

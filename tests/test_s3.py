@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import s3_servers  # noqa: E402
 from http_servers import PlainFiles, serving_files  # noqa: E402
+from s3_tap import tapping  # noqa: E402
 
 UPWELL = pathlib.Path(os.environ.get("UPWELL", "build/release/bin/upwell"))
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -143,6 +144,36 @@ def test_a_set_in_a_bucket_is_kept_up_to_date(bucket, granules, tmp_path):
     np.testing.assert_array_equal(read_sst(bucket, "s3://granules/next.parq", tmp_path), read_sst(bucket, "s3://granules/whole.json", tmp_path))
     refused = upwell(bucket, "append", "s3://granules/next.parq", "--remove", urls[0])
     assert refused.returncode == 65 and "-o" in refused.stderr
+
+
+def test_two_that_write_one_set_in_json_at_once(bucket, granules, tmp_path):
+    """The one whose PUT is refused begins again upon what the other wrote, and gives up with "try again" in the end."""
+    store = "s3://granules/shared.json"
+    urls = [f"s3://granules/2020/{p.name}" for p in sorted(granules.glob("*.nc"))]
+    assert upwell(bucket, "virtualize", *urls[:2], "-o", store).returncode == 0
+    with tapping(bucket.url) as tap:
+        others = [["append", store, urls[2]], ["append", store, "--remove", urls[0]]]
+
+        def overtake(request):
+            if request.method == "PUT" and request.path.endswith("shared.json") and others:
+                assert upwell(bucket, *others.pop(0)).returncode == 0
+            return True
+
+        tap.before = overtake
+        done = upwell(bucket, "append", store, urls[3], AWS_ENDPOINT_URL=tap.url)
+        assert done.returncode == 0 and not others, done.stderr
+        assert len(read_sst(bucket, store, tmp_path)) == 3
+        others = [["append", store, urls[0]] if i % 2 == 0 else ["append", store, "--remove", urls[0]] for i in range(12)]
+        done = upwell(bucket, "append", store, "--remove", urls[3], AWS_ENDPOINT_URL=tap.url)
+        assert done.returncode == 75 and "run it again" in done.stderr, done.stderr
+
+
+def test_a_prefix_without_its_slash(bucket, tmp_path):
+    for command in (["virtualize", "s3://granules/2020", "-o", tmp_path / "a.json"], ["virtualize", "s3://granules/2020", "-o", "s3://granules/a.upwell"]):
+        done = upwell(bucket, *command)
+        assert done.returncode == 66 and "s3://granules/2020/ names them all" in done.stderr, done.stderr
+    done = upwell(bucket, "virtualize", "s3://granules/202", "-o", tmp_path / "a.json")
+    assert done.returncode == 66 and "names them all" not in done.stderr
 
 
 def test_nothing_matches(bucket, tmp_path):

@@ -436,10 +436,11 @@ class Append {
     }
     for (const GranuleRecord& granule : granules) input.length += granule.length;
     input.granules = granules;
-    auto part = change_store(session_, location_.string(), manifest_, std::move(next), input,
-                             report_.virtualize.combine.warnings);
-    overtaken_ = !part && part.error().code == Code::kChanged && io::scheme_of(output_) != "file";
-    if (!part) return fail(std::move(part).error());
+    UPWELL_TRY(const auto part,
+               change_store(session_, location_.string(), manifest_, std::move(next), input,
+                            report_.virtualize.combine.warnings));
+    overtaken_ = !part;
+    if (overtaken_) return fail(refs::overtaken(output_));
     report_.virtualize.counts = part->counts;
     for (const auto& [file, size] : part->files) report_.virtualize.output_bytes += size;
     report_.written = true;
@@ -489,9 +490,13 @@ class Append {
     UPWELL_TRY(const ReferenceOutputOptions form, form_of(cube));
     const bool in_place = options_.output.empty();
     const uint64_t record_size = record_size_ > 0 ? record_size_ : options_.virtualize.record_size;
-    UPWELL_CHECK(write_output(session_, output_, cube, form, record_size,
-                              in_place ? io::PutCondition::unchanged(etag_) : io::PutCondition{},
-                              report_.virtualize));
+    auto written = write_output(session_, output_, cube, form, record_size,
+                                in_place ? io::PutCondition::unchanged(etag_) : io::PutCondition{},
+                                report_.virtualize);
+    overtaken_ = !written && written.error().code == Code::kChanged && in_place &&
+                 io::scheme_of(output_) != "file";
+    if (overtaken_) return fail(refs::overtaken(output_));
+    UPWELL_CHECK(written);
     report_.written = true;
     return {};
   }
@@ -527,7 +532,7 @@ Result<> append(io::Session& session, const fs::path& store,
     report = {};
     Append append(session, store, options, report);
     result = append.run(sources);
-    // On a file system runs follow one another by a lock; here the others' manifest is the new
+    // On a file system runs follow one another by a lock; here what the others wrote is the new
     // beginning. Granules that were scanned are in the session's cache.
     if (!append.overtaken() || attempt == kAttempts) break;
     session.forget(io::normal_url((store / kManifest).string()));

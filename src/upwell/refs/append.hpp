@@ -28,13 +28,12 @@ struct AppendReport {
 /// Brings the reference set at `store` up to date with `sources` (see expand_sources),
 /// under the audit of virtualize: the store stands in place of the first granule. With
 /// options.output the result is a set of its own. Else a document of JSON, a file or an s3://
-/// object, is replaced in one step (kChanged: another program replaced the object meanwhile), and a
-/// directory of Parquet grows at its end, so that readers that have it open see no difference;
-/// other changes of it are kUnsupported. A store in Upwell's own form takes every change; in an
-/// object store a run that another overtakes begins again. A second run with the same sources
-/// touches nothing. Runs on the same store follow one another. kUnsupported, too, for a set that
-/// does not say where its granules end (no record; see granule_record.hpp).
-/// docs/decisions/append.md has the order of writes.
+/// object, is replaced in one step, and a directory of Parquet grows at its end, so that readers
+/// that have it open see no difference; other changes of it are kUnsupported. A store in Upwell's
+/// own form takes every change. In an object store a run that another overtakes begins again
+/// (kUnavailable: too often). A second run with the same sources touches nothing. Runs on the same
+/// store follow one another. kUnsupported, too, for a set that does not say where its granules end
+/// (no record; see granule_record.hpp). docs/decisions/append.md has the order of writes.
 Result<> append(io::Session& session, const std::filesystem::path& store,
                 const std::vector<std::string>& sources, const AppendOptions& options,
                 AppendReport& report);

@@ -8,7 +8,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kAttemptsAtOnce = 5;  // of runs that replace one object in turn
+constexpr int kAttemptsAtOnce = 5;  // of runs that make one set
 
 /// What is read of a set when it is opened.
 std::string document_of(const std::string& store) {
@@ -67,11 +67,10 @@ Result<> append_or_create(io::Session& session, const std::string& store,
                           AppendReport& report) {
   for (int attempt = 1;; ++attempt) {
     Result<> done = try_once(session, store, sources, options, report);
-    // Another run put its set, or its next state, into place first.
-    const bool overtaken =
-        !done && io::scheme_of(store) != "file" &&
-        (done.error().code == Code::kChanged || done.error().code == Code::kAlreadyExists);
-    if (!overtaken || attempt >= kAttemptsAtOnce) return done;
+    // Another run put its set into place first.
+    const bool there =
+        !done && io::scheme_of(store) != "file" && done.error().code == Code::kAlreadyExists;
+    if (!there || attempt >= kAttemptsAtOnce) return done;
   }
 }
 

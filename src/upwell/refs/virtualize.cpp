@@ -156,15 +156,17 @@ Result<> cut_source(io::Session& session, const std::vector<std::string>& urls, 
 Result<> write_own_form(io::Session& session, const std::filesystem::path& output,
                         const Dataset& cube, const StoreRecord& record,
                         const ReferenceOutputOptions& form, const StoreManifest& before,
-                        VirtualizeReport& report) {
+                        bool must_be_new, VirtualizeReport& report) {
   StoreManifest manifest = plan_store(cube, record, report.combine.decoded, form);
   PartInput input{{{&cube, 0}}, record.granules, form, 0};
   for (const GranuleRecord& granule : record.granules) input.length += granule.length;
   if (io::scheme_of(output.string()) != "file") {
-    UPWELL_TRY(const StorePart part, change_store(session, output.string(), before, manifest, input,
-                                                  report.combine.warnings));
-    report.counts = part.counts;
-    for (const auto& [name, size] : part.files) report.output_bytes += size;
+    UPWELL_TRY(const auto part, change_store(session, output.string(), before, manifest, input,
+                                             report.combine.warnings));
+    if (!part && must_be_new) return fail(Code::kAlreadyExists, output.string() + " is there");
+    if (!part) return fail(overtaken(output.string()));
+    report.counts = part->counts;
+    for (const auto& [name, size] : part->files) report.output_bytes += size;
     return {};
   }
   UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(output));
@@ -312,6 +314,13 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   return out;
 }
 
+Error overtaken(const std::string& output) {
+  return {Code::kUnavailable,
+          output + ": another run wrote it meanwhile, and this one changed nothing: run it again",
+          {},
+          {}};
+}
+
 bool wants_parquet(const std::filesystem::path& output) {
   const std::string name = output.string();
   return !names_store(name) &&
@@ -393,7 +402,9 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
     warn_of_local_granules(options.output, *cube.granules, report);
     const StoreRecord record = record_of(report.combine, options.output, options.mds);
-    if (own) return write_own_form(session, output, cube, record, options.output, before, report);
+    if (own)
+      return write_own_form(session, output, cube, record, options.output, before,
+                            options.must_be_new, report);
     form.record = record_json(record);
     return write_output(session, report.output, cube, form, options.record_size,
                         options.must_be_new ? io::PutCondition::absent() : io::PutCondition{},

@@ -58,6 +58,9 @@ bool is_about_access(Code code);
 /// Lasting state of a source: of the one granule that its dataset has, else of the object itself.
 io::ObjectInfo identity_of(io::Session& session, const Dataset& dataset, const std::string& url);
 
+/// Of a run whose output another run wrote first: kUnavailable, for the next one finds what to do.
+Error overtaken(const std::string& output);
+
 bool wants_parquet(const std::filesystem::path& output);
 /// Whether a reference set may be written at `output`: nothing but such a set is replaced, above
 /// all none of `urls`.

@@ -49,8 +49,8 @@ bool names_part(const StoreManifest& manifest, std::string_view name) {
 
 // --- On a file system ----------------------------------------------------------------------------
 
-Result<StorePart> change_locally(const fs::path& location, StoreManifest next,
-                                 const PartInput& input) {
+Result<std::optional<StorePart>> change_locally(const fs::path& location, StoreManifest next,
+                                                const PartInput& input) {
   const std::string name = std::string(kPartPrefix) + std::to_string(next.next_part++);
   UPWELL_TRY(AtomicDirectory directory, AtomicDirectory::create(location / name));
   UPWELL_TRY(StorePart part, write_part(directory.path(), name, next, input));
@@ -140,9 +140,10 @@ Result<> remove_all(io::Session& session, const std::vector<std::string>& urls) 
                       [&](size_t i) { return session.remove(urls[i]); });
 }
 
-Result<StorePart> change_remotely(io::Session& session, const std::string& base,
-                                  const StoreManifest& before, StoreManifest next,
-                                  const PartInput& input, std::vector<std::string>& warnings) {
+Result<std::optional<StorePart>> change_remotely(io::Session& session, const std::string& base,
+                                                 const StoreManifest& before, StoreManifest next,
+                                                 const PartInput& input,
+                                                 std::vector<std::string>& warnings) {
   const std::string name = unique_part_name(next.next_part++);
   UPWELL_TRY(StorePart part, upload_part(session, base, name, next, input));
   next.parts.push_back(part);
@@ -164,10 +165,7 @@ Result<StorePart> change_remotely(io::Session& session, const std::string& base,
   if (!put && (put.error().code == Code::kChanged || put.error().code == Code::kAlreadyExists)) {
     // libcurl asks again by itself on a connection that ends without an answer.
     const auto there = session.read_one(base + kManifest);
-    if (!there || as_text(there->span()) != text)
-      return fail(Code::kChanged, base +
-                                      ": another run wrote the store meanwhile, and this one "
-                                      "changed nothing: run it again");
+    if (!there || as_text(there->span()) != text) return std::nullopt;
   } else if (!put) {
     return fail(std::move(put).error());
   }
@@ -212,6 +210,13 @@ Result<StoreManifest> manifest_there(io::Session& session, const std::string& ur
   const bool absent = !there && there.error().code == Code::kNotFound &&
                       there.error().message.find("NoSuchBucket") == std::string::npos;
   if (absent) return StoreManifest{};
+  if (!there && there.error().code == Code::kInvalidData) {
+    // Nobody can read it. On a file system, too, what lies there is replaced by its name alone.
+    UPWELL_TRY(const io::ObjectInfo broken,
+               session.stat(with_slash(io::normal_url(url)) + kManifest));
+    there = StoreManifest{};
+    there->etag = broken.etag;
+  }
   if (there && there->etag.empty())
     return fail(Code::kUnsupported, url +
                                         ": the service gives no ETag for its manifest, so it "
@@ -232,9 +237,10 @@ Result<> sweep_parts(const fs::path& location, const StoreManifest& manifest) {
   return {};
 }
 
-Result<StorePart> change_store(io::Session& session, const std::string& location,
-                               const StoreManifest& before, StoreManifest next,
-                               const PartInput& input, std::vector<std::string>& warnings) {
+Result<std::optional<StorePart>> change_store(io::Session& session, const std::string& location,
+                                              const StoreManifest& before, StoreManifest next,
+                                              const PartInput& input,
+                                              std::vector<std::string>& warnings) {
   next.next_part = before.next_part;
   if (io::scheme_of(location) == "file") return change_locally(location, std::move(next), input);
   return change_remotely(session, with_slash(location), before, std::move(next), input, warnings);

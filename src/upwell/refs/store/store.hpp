@@ -4,6 +4,7 @@
 // docs/own-form.md describes it.
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -85,18 +86,20 @@ Result<std::string> manifest_json(const StoreManifest& manifest);
 
 /// Adds `input` as the last part to those of `next`, and puts the manifest that names it in the
 /// place of `before`, in one step. `before` without an ETag, in an object store: nothing is there.
-/// There, kChanged: another run was faster, and nothing was changed. Parts that no reader needs any
+/// There, nullopt: another run was faster, and nothing was changed. Parts that no reader needs any
 /// more are removed; what hinders that is a warning.
-Result<StorePart> change_store(io::Session& session, const std::string& location,
-                               const StoreManifest& before, StoreManifest next,
-                               const PartInput& input, std::vector<std::string>& warnings);
+Result<std::optional<StorePart>> change_store(io::Session& session, const std::string& location,
+                                              const StoreManifest& before, StoreManifest next,
+                                              const PartInput& input,
+                                              std::vector<std::string>& warnings);
 /// Chunks in segments that begin at `begin` of the concat dimension or later.
 uint64_t rows_behind(const Dataset& cube, const std::string& concat, uint64_t begin);
 /// Takes those parts from the end of `next` that a part of `rows` chunks behind them should hold,
 /// too, so that many small additions do not leave many parts.
 std::vector<StorePart> take_small_parts(StoreManifest& next, uint64_t rows);
 
-/// The manifest in an object store; an empty one where there is none.
+/// The manifest in an object store; an empty one where there is none, and in place of a broken one,
+/// with its ETag.
 Result<StoreManifest> manifest_there(io::Session& session, const std::string& url);
 /// Removes parts that no manifest names from a local store: of runs that were stopped, and those
 /// that the last change made superfluous. Until then readers of the older manifest can open them.
