@@ -168,6 +168,31 @@ def test_two_that_write_one_set_in_json_at_once(bucket, granules, tmp_path):
         assert done.returncode == 75 and "run it again" in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("name", ["python.json", "python.parq"])
+def test_xarray_opens_a_set_in_a_bucket(bucket, granules, tmp_path, name, told):
+    """As docs/guide/s3.md says; in a process of its own, for s3fs keeps its connections."""
+    done = upwell(bucket, "virtualize", "s3://granules/2020/*.nc", "-o", f"s3://granules/{told}{name}")
+    assert done.returncode == 0, done.stderr
+    code = """
+import sys
+import numpy as np, xarray as xr
+url, endpoint, out = sys.argv[1:]
+options = {"remote_protocol": "s3"}
+if endpoint:
+    bucket = {"endpoint_url": endpoint}
+    options |= {"target_protocol": "s3", "target_options": dict(bucket), "remote_options": dict(bucket)}
+with xr.open_dataset(url, engine="kerchunk", storage_options=options) as ds:
+    np.save(out, ds["sst"].values)
+"""
+    environment = dict(bucket.environment)
+    if told:
+        environment.pop("AWS_ENDPOINT_URL")
+    done = run_with(environment, sys.executable, "-c", code, f"s3://granules/{told}{name}", bucket.url if told else "", tmp_path / "sst.npy")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "sst.npy"), np.stack([values(day) for day in range(DAYS)]))
+
+
 def test_a_prefix_without_its_slash(bucket, tmp_path):
     for command in (["virtualize", "s3://granules/2020", "-o", tmp_path / "a.json"], ["virtualize", "s3://granules/2020", "-o", "s3://granules/a.upwell"]):
         done = upwell(bucket, *command)
