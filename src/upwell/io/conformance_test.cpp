@@ -12,6 +12,7 @@
 #include "io/file_store.hpp"
 #include "io/http_store.hpp"
 #include "io/memory_store.hpp"
+#include "io/moved_store.hpp"
 #include "io/s3_store.hpp"
 #include "io/test_servers.hpp"
 #include "io/url.hpp"
@@ -23,13 +24,24 @@ class MemoryFixture : public ConformanceFixture {
  public:
   ByteStore& store() override { return *memory_; }
   std::string put(const std::string& name, const std::string& content) override {
-    memory_->put(directory() + name, content);
+    memory_->put("memory://test/" + name, content);
     return directory() + name;
   }
   std::string directory() override { return "memory://test/"; }
 
  protected:
   std::shared_ptr<MemoryStore> memory_ = std::make_shared<MemoryStore>();
+};
+
+/// Named by a place where nothing is.
+class MovedFixture : public MemoryFixture {
+ public:
+  ByteStore& store() override { return moved_; }
+  std::string directory() override { return "elsewhere://test/"; }
+
+ private:
+  MovedStore moved_{
+      std::make_shared<MemoryStore>(), memory_, {{"elsewhere://test/", "memory://test/"}}};
 };
 
 class FaultFixture : public MemoryFixture {
@@ -160,6 +172,9 @@ INSTANTIATE_TEST_SUITE_P(S3, ByteStoreConformance, ::testing::Values(FixtureMake
 INSTANTIATE_TEST_SUITE_P(Memory, ByteStoreConformance, ::testing::Values(FixtureMaker([] {
                            return std::make_unique<MemoryFixture>();
                          })));
+INSTANTIATE_TEST_SUITE_P(Moved, ByteStoreConformance, ::testing::Values(FixtureMaker{[] {
+                           return std::make_unique<MovedFixture>();
+                         }}));
 INSTANTIATE_TEST_SUITE_P(FaultWithoutFaults, ByteStoreConformance,
                          ::testing::Values(FixtureMaker([] {
                            return std::make_unique<FaultFixture>();

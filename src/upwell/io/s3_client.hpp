@@ -12,6 +12,33 @@
 
 namespace upwell::io {
 
+/// The credentials with which a batch of requests is sent, and once more with others where a server
+/// refused them.
+class CredentialsInUse {
+ public:
+  /// kUnauthenticated: some cannot be had.
+  template <typename Requests>
+  static Result<CredentialsInUse> of(S3Dialect& dialect, const Requests& requests) {
+    CredentialsInUse out(dialect);
+    for (const auto& request : requests) UPWELL_CHECK(out.add(request.url));
+    return out;
+  }
+  static Result<CredentialsInUse> of_one(S3Dialect& dialect, const std::string& url) {
+    CredentialsInUse out(dialect);
+    UPWELL_CHECK(out.add(url));
+    return out;
+  }
+  /// Gets others for this URL. False when there are none.
+  bool replace(const std::string& url);
+
+ private:
+  explicit CredentialsInUse(S3Dialect& dialect) : dialect_(&dialect) {}
+  Result<> add(const std::string& url);
+
+  S3Dialect* dialect_;
+  std::vector<std::pair<S3CredentialCache*, S3Credentials>> used_;  // a few
+};
+
 struct S3Client {
   S3Options options;
   std::shared_ptr<S3Dialect> dialect;

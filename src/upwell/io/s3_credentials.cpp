@@ -8,6 +8,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "io/container_credentials.hpp"
+
 namespace upwell::io {
 namespace {
 
@@ -236,7 +238,9 @@ Result<S3Configuration> s3_configuration(const S3Settings& settings, const Envir
       UPWELL_TRY(S3Credentials found, environment_credentials(env));
       if (!found.anonymous()) return found;
     }
-    return profile_credentials(files, name, named);
+    UPWELL_TRY(S3Credentials kept, profile_credentials(files, name, named));
+    if (!kept.anonymous() || named) return kept;
+    return container_credentials(env);
   };
   return out;
 }

@@ -49,14 +49,17 @@ struct S3Configuration {
   std::string region;            ///< empty: to be found out
   std::string addressing_style;  ///< "path", "virtual", "auto" or empty
   S3CredentialsProvider credentials;
+  /// Of single buckets, by name, in place of `credentials`.
+  std::map<std::string, S3CredentialsProvider> bucket_credentials = {};
 };
 
 /// Reads AWS_PROFILE, AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE, AWS_ENDPOINT_URL_S3,
 /// AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_NO_SIGN_REQUEST. The provider of the
 /// result reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
-/// AWS_CREDENTIAL_EXPIRATION, or the profile's keys, anew each time, and gives anonymous ones where
-/// there are none. kBadConfiguration for a profile that is named but not there, half a pair of
-/// keys, and ways to log in that are not known here (SSO, assumed roles, processes).
+/// AWS_CREDENTIAL_EXPIRATION, or the profile's keys, or asks for those of the container's role
+/// (container_credentials.hpp), anew each time, and gives anonymous ones where there are none.
+/// kBadConfiguration for a profile that is named but not there, half a pair of keys, and ways to
+/// log in that are not known here (SSO, assumed roles, processes).
 Result<S3Configuration> s3_configuration(const S3Settings& settings, const Environment& env);
 
 /// Seconds since 1970 of "2026-11-26T07:00:00Z", "2026-11-26 07:00:00+00:00" and the like.

@@ -141,7 +141,17 @@ S3Dialect::S3Dialect(S3Configuration configuration, bool requester_pays,
     : configuration_(std::move(configuration)),
       requester_pays_(requester_pays),
       now_(std::move(now)),
-      credentials_(configuration_.credentials, now_) {}
+      credentials_(configuration_.credentials, now_) {
+  for (const auto& [bucket, provider] : configuration_.bucket_credentials)
+    of_buckets_.try_emplace(bucket, provider, now_);
+}
+
+S3CredentialCache& S3Dialect::credentials(const std::string& url) {
+  if (of_buckets_.empty()) return credentials_;
+  const auto place = parse_s3_url(url);
+  const auto own = place ? of_buckets_.find(place->bucket) : of_buckets_.end();
+  return own != of_buckets_.end() ? own->second : credentials_;
+}
 
 std::string S3Dialect::region_of(const std::string& bucket) const {
   std::lock_guard lock(mutex_);
@@ -180,7 +190,7 @@ Result<> S3Dialect::prepare(HttpRequest& request) {
   const std::string query = canonical_query(request.query);
   if (!query.empty()) request.url += "?" + query;
   if (requester_pays_) request.headers.emplace_back("x-amz-request-payer", "requester");
-  const S3Credentials credentials = credentials_.current();
+  const S3Credentials credentials = this->credentials(request.asked_url).current();
   if (credentials.anonymous()) return {};
 
   SigningRequest signing{request.method, place.path, request.query, {}, {}};
@@ -243,7 +253,8 @@ std::optional<HttpMeaning> S3Dialect::explain(const HttpRequest& sent, const Res
   meaning.code = found->meaning;
   std::string advice(found->advice);
   if (error->code == "RequestTimeTooSkewed") advice = clock_difference(head, now_());
-  if (meaning.code == Code::kPermissionDenied && credentials_.current().anonymous()) {
+  if (meaning.code == Code::kPermissionDenied &&
+      credentials(sent.asked_url).current().anonymous()) {
     advice = "no S3 credentials were found or wanted, so the request was not signed";
   }
   if (!advice.empty()) meaning.what += " (" + advice + ")";

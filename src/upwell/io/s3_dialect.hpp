@@ -51,7 +51,8 @@ class S3Dialect : public HttpDialect {
   Result<> prepare(HttpRequest& request) override;
   std::optional<HttpMeaning> explain(const HttpRequest& sent, const ResponseHead& head,
                                      ByteSpan body) override;
-  S3CredentialCache& credentials() { return credentials_; }
+  /// With which a request for this s3:// URL is signed.
+  S3CredentialCache& credentials(const std::string& url);
 
  private:
   struct Place {
@@ -65,6 +66,7 @@ class S3Dialect : public HttpDialect {
   bool requester_pays_;
   std::function<int64_t()> now_;
   S3CredentialCache credentials_;
+  std::map<std::string, S3CredentialCache> of_buckets_;  // does not change
   mutable std::mutex mutex_;
   std::map<std::string, std::string> regions_;  // of buckets, as servers told
 };

@@ -40,20 +40,20 @@ S3Client::S3Client(S3Options o)
 
 std::vector<HttpAnswer> S3Client::call(const std::vector<HttpRequest>& requests) {
   std::vector<HttpAnswer> answers(requests.size());
-  if (auto ready = dialect->credentials().refresh(); !ready) {
-    for (HttpAnswer& answer : answers) answer.error = ready.error();
+  auto used = CredentialsInUse::of(*dialect, requests);
+  if (!used) {
+    for (HttpAnswer& answer : answers) answer.error = used.error();
     return answers;
   }
-  const S3Credentials used = dialect->credentials().current();
   answers = http.call(requests);
   std::vector<size_t> which;
   std::vector<HttpRequest> again;
   for (size_t i = 0; i < answers.size(); ++i) {
-    if (!refused(answers[i].error)) continue;
+    if (!refused(answers[i].error) || !used->replace(requests[i].url)) continue;
     which.push_back(i);
     again.push_back(requests[i]);
   }
-  if (which.empty() || !dialect->credentials().replace(used)) return answers;
+  if (which.empty()) return answers;
   auto second = http.call(again);
   for (size_t k = 0; k < which.size(); ++k) answers[which[k]] = std::move(second[k]);
   return answers;
@@ -61,6 +61,22 @@ std::vector<HttpAnswer> S3Client::call(const std::vector<HttpRequest>& requests)
 
 HttpAnswer S3Client::call_one(HttpRequest request) {
   return std::move(call({std::move(request)}).front());
+}
+
+Result<> CredentialsInUse::add(const std::string& url) {
+  S3CredentialCache& cache = dialect_->credentials(url);
+  for (const auto& [known, credentials] : used_)
+    if (known == &cache) return {};
+  UPWELL_CHECK(cache.refresh());
+  used_.emplace_back(&cache, cache.current());
+  return {};
+}
+
+bool CredentialsInUse::replace(const std::string& url) {
+  S3CredentialCache& cache = dialect_->credentials(url);
+  for (const auto& [known, credentials] : used_)
+    if (known == &cache) return cache.replace(credentials);
+  return false;
 }
 
 struct S3Store::Impl {
@@ -129,44 +145,38 @@ StoreTraits S3Store::traits_for(const std::string& url) const {
 }
 
 Result<ObjectInfo> S3Store::stat(const std::string& url, const ReachPtr& /*reach*/) {
-  S3CredentialCache& credentials = impl_->client.dialect->credentials();
-  UPWELL_CHECK(credentials.refresh());
-  const S3Credentials used = credentials.current();
+  UPWELL_TRY(auto used, CredentialsInUse::of_one(*impl_->client.dialect, url));
   auto info = impl_->client.http.stat(url);
-  if (!info && refused(info.error()) && credentials.replace(used))
-    info = impl_->client.http.stat(url);
+  if (!info && refused(info.error()) && used.replace(url)) info = impl_->client.http.stat(url);
   if (!info && info.error().code == Code::kNotFound)
     return fail(impl_->why_missing(url, std::move(info).error(), *this));
   return info;
 }
 
 Result<Front> S3Store::front(const std::string& url, uint64_t length, const ReachPtr& /*reach*/) {
-  S3CredentialCache& credentials = impl_->client.dialect->credentials();
-  UPWELL_CHECK(credentials.refresh());
-  const S3Credentials used = credentials.current();
+  UPWELL_TRY(auto used, CredentialsInUse::of_one(*impl_->client.dialect, url));
   auto front = impl_->client.http.front(url, length);
-  if (!front && refused(front.error()) && credentials.replace(used))
+  if (!front && refused(front.error()) && used.replace(url))
     return impl_->client.http.front(url, length);
   return front;
 }
 
 std::vector<Result<SharedBytes>> S3Store::read(std::span<const ReadRequest> requests) {
   std::vector<Result<SharedBytes>> results(requests.size());
-  S3CredentialCache& credentials = impl_->client.dialect->credentials();
-  if (auto ready = credentials.refresh(); !ready) {
-    for (auto& result : results) result = fail(ready.error());
+  auto used = CredentialsInUse::of(*impl_->client.dialect, requests);
+  if (!used) {
+    for (auto& result : results) result = fail(used.error());
     return results;
   }
-  const S3Credentials used = credentials.current();
   results = impl_->client.http.read(requests);
   std::vector<size_t> which;
   std::vector<ReadRequest> again;
   for (size_t i = 0; i < results.size(); ++i) {
-    if (results[i] || !refused(results[i].error())) continue;
+    if (results[i] || !refused(results[i].error()) || !used->replace(requests[i].url)) continue;
     which.push_back(i);
     again.push_back(requests[i]);
   }
-  if (which.empty() || !credentials.replace(used)) return results;
+  if (which.empty()) return results;
   auto second = impl_->client.http.read(again);
   for (size_t k = 0; k < which.size(); ++k) results[which[k]] = std::move(second[k]);
   return results;

@@ -137,6 +137,7 @@ Result<std::shared_ptr<ByteStore>> Session::Impl::make_s3_store() const {
   UPWELL_TRY(s3.configuration, s3_configuration(options.s3, process_environment()));
   if (options.s3_credentials && !options.s3.anonymous)
     s3.configuration.credentials = options.s3_credentials;
+  if (!options.s3.anonymous) s3.configuration.bucket_credentials = options.s3_bucket_credentials;
   s3_host = host_of(s3.configuration.endpoint);
   return std::make_shared<S3Store>(std::move(s3));
 }

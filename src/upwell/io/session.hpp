@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct SessionOptions {
   S3Settings s3 = {};
   /// Of S3, in place of what the environment and profiles say; null: those.
   S3CredentialsProvider s3_credentials = {};
+  /// Of single buckets, by name, whatever holds for others.
+  std::map<std::string, S3CredentialsProvider> s3_bucket_credentials = {};
   std::shared_ptr<HttpLogin> login = {};  ///< of servers behind http and https; null: none
   std::string ca_file = {};               ///< of trusted certificates; empty: the system's
   ReachOptions reach = {};
