@@ -97,7 +97,7 @@ class Append {
     const bool idle = urls_.size() == record_.granules.size() && to_remove_.empty() && in_place;
     if (!idle) UPWELL_CHECK(choose_concat());
     if (!record_.concat.empty()) UPWELL_CHECK(check_lengths());
-    if (idle) return {};
+    if (idle) return copy_unchanged();
     if (!in_place) return write_anew();
     if (parquet_ && !to_remove_.empty()) return only_at_the_end();
     if (own_ && local) UPWELL_CHECK(sweep_parts(location_, manifest_));
@@ -107,6 +107,20 @@ class Append {
     if (own_) return write_own(cube);
     if (!parquet_) return write(cube);
     return is_at_the_end() ? extend(cube) : only_at_the_end();
+  }
+
+  /// Copies that were asked for only now.
+  Result<> copy_unchanged() {
+    VirtualizeOptions missing = options_.virtualize;
+    missing.copies.clear();
+    for (const ReferenceCopy& copy : options_.virtualize.copies) {
+      const std::string document = copy.output + (wants_parquet(copy.output) ? "/.zmetadata" : "");
+      auto there = session_.stat(io::normal_url(document));
+      if (there) continue;
+      if (there.error().code != Code::kNotFound) return fail(std::move(there).error());
+      missing.copies.push_back(copy);
+    }
+    return write_copies(session_, store_, record_, missing);
   }
 
   Result<> write_anew() {
@@ -195,7 +209,7 @@ class Append {
     if (!concat.empty()) return {};
     Result<std::string> inferred = infer_concat(store_);
     for (size_t i = record_.granules.size(); i < urls_.size(); ++i) {
-      auto granule = open_source_with(session_, urls_[i], open_);
+      auto granule = scan_source(session_, urls_[i], open_, options_.virtualize);
       if (!granule) continue;  // met again, and reported, when it is added
       inferred = infer_concat(*granule);
       break;
@@ -283,7 +297,7 @@ class Append {
   }
 
   Result<Dataset> scan(const std::string& url) {
-    auto dataset = open_source_with(session_, url, open_);
+    auto dataset = scan_source(session_, url, open_, options_.virtualize);
     if (!dataset) return fail(with_prefix_hint(session_, url, std::move(dataset).error()));
     return adapted_to_store(std::move(*dataset), store_.root, record_.concat);
   }
@@ -383,6 +397,10 @@ class Append {
       }();
       progress.advance();
       if (added) return {};
+      if (is_withdrawn(options_.virtualize, added.error())) {
+        combiner.leave_out(i);
+        return {};
+      }
       if (is_about_access(added.error().code)) return fail(std::move(added).error().with(urls_[i]));
       combiner.reject(i, {"unreadable", "", added.error().to_string()});
       return {};
@@ -396,23 +414,6 @@ class Append {
       report_.removed += source.fate == "removed";
       report_.skipped += source.fate == "skipped" || !source.reasons.empty();
     }
-  }
-
-  /// --url-prefix is for the new granules: those of the store have their URLs.
-  Result<> rename_granules(Dataset& cube) const {
-    auto renamed = std::make_shared<GranuleTable>();
-    std::unordered_set<std::string> there;
-    for (uint32_t i = 0; i < store_.granules->size(); ++i) there.insert(store_.granules->at(i).url);
-    for (uint32_t i = 0; i < cube.granules->size(); ++i) {
-      Granule granule = cube.granules->at(i);
-      if (!there.contains(granule.url))
-        granule.url = output_url(options_.virtualize.output, granule.url);
-      if (renamed->intern(granule) != i)
-        return fail(Code::kInvalidArgument,
-                    "--url-prefix gives two granules one URL: " + granule.url);
-    }
-    cube.granules = std::move(renamed);
-    return {};
   }
 
   Result<> write_own(const Dataset& cube) {
@@ -451,6 +452,8 @@ class Append {
   StoreRecord new_record() const {
     StoreRecord record = record_of(report_.virtualize.combine, {}, open_.scan.mds);
     if (!record.mds) record.mds = record_.mds;
+    record.catalogue = options_.virtualize.output.catalogue;
+    if (!record.catalogue) record.catalogue = record_.catalogue;
     size_t k = 0;
     for (const size_t i : report_.virtualize.combine.order) {
       GranuleRecord& granule = record.granules[k++];
@@ -480,7 +483,9 @@ class Append {
 
   Result<ReferenceOutputOptions> form_of(Dataset& cube) {
     ReferenceOutputOptions form;
-    if (!options_.virtualize.output.url_prefix.empty()) UPWELL_CHECK(rename_granules(cube));
+    // --url-prefix is for the new granules: those of the store have their URLs.
+    if (!options_.virtualize.output.url_prefix.empty())
+      UPWELL_CHECK(rename_granules(cube, options_.virtualize.output, store_.granules.get()));
     form.locations = locations_;
     form.record = record_json(new_record());
     return form;
@@ -488,6 +493,7 @@ class Append {
 
   Result<> write(Dataset& cube) {
     UPWELL_TRY(const ReferenceOutputOptions form, form_of(cube));
+    UPWELL_CHECK(write_copies(session_, cube, new_record(), options_.virtualize));
     const bool in_place = options_.output.empty();
     const uint64_t record_size = record_size_ > 0 ? record_size_ : options_.virtualize.record_size;
     auto written = write_output(session_, output_, cube, form, record_size,

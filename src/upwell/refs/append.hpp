@@ -54,5 +54,7 @@ Result<> take_static(io::Session& session, Dataset& store, const StoreRecord& re
 /// put in front, names given to nameless dimensions, one run of unencoded bytes cut into the
 /// store's chunks.
 Dataset adapted_to_store(Dataset granule, const Group& store, const std::string& concat);
+/// Gives an array `concat` as its first dimension, of one element.
+void put_in_front(Array& array, const std::string& concat);
 
 }  // namespace upwell::refs

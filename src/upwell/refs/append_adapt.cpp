@@ -2,7 +2,6 @@
 #include "refs/combined_index.hpp"
 
 namespace upwell::refs {
-namespace {
 
 void put_in_front(Array& array, const std::string& concat) {
   array.shape.insert(array.shape.begin(), 1);
@@ -20,6 +19,8 @@ void put_in_front(Array& array, const std::string& concat) {
     segment.layout = std::move(layout);
   }
 }
+
+namespace {
 
 /// Every chunk of shape `cut` is one run of the bytes of an array of shape `whole`.
 bool cuts_into_runs(const Shape& cut, const Shape& whole) {

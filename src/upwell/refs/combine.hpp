@@ -61,9 +61,12 @@ struct SourceReport {
   bool used = false;
   std::vector<Reason> reasons;
   /// Of a store that is added to: why the source is not in the result although it fits ("removed",
-  /// "replaced", "skipped"), or "kept", "added". Empty otherwise.
+  /// "replaced", "skipped"), or "kept", "added". "missing": it is not there, and that is allowed.
+  /// Empty otherwise.
   std::string fate;
-  bool left_out() const { return fate == "removed" || fate == "replaced" || fate == "skipped"; }
+  bool left_out() const {
+    return fate == "removed" || fate == "replaced" || fate == "skipped" || fate == "missing";
+  }
   std::vector<std::string> notes;  ///< how it was read, where that is not plain
   std::string format;              ///< of Dataset; empty for what was in the store
 };
@@ -138,6 +141,8 @@ class Combiner {
       io::Session& session, std::vector<std::string> sources, const Dataset& store,
       const std::vector<uint64_t>& lengths, CombineOptions options, std::vector<Reason>& refused);
   void remove(size_t i) { report_.sources[i].fate = "removed"; }
+  /// Source `i` is not there, and the others shall do without it.
+  void leave_out(size_t i) { report_.sources[i].fate = "missing"; }
   /// Audits and adds source `i`; keeps nothing of `dataset`. Thread-safe. What does not fit becomes
   /// a Reason; an error means that reading failed.
   Result<> add(size_t i, const Dataset& dataset);

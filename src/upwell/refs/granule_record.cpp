@@ -41,6 +41,21 @@ Result<GranuleRecord> parse_granule(const simdjson::dom::element& element) {
   return granule;
 }
 
+Result<CatalogueState> parse_catalogue(const simdjson::dom::object& object) {
+  CatalogueState out;
+  out.as_of = text_of(object, "as_of");
+  simdjson::dom::array places;
+  if (out.as_of.empty() || object["places"].get(places) != simdjson::SUCCESS)
+    return wrong_record("\"catalogue\" without \"as_of\" or \"places\"");
+  for (const simdjson::dom::element pair : places) {
+    std::string_view first, second;
+    if (pair.at(0).get(first) != simdjson::SUCCESS || pair.at(1).get(second) != simdjson::SUCCESS)
+      return wrong_record("a place that is not two URLs");
+    out.places.emplace_back(first, second);
+  }
+  return out;
+}
+
 Result<StoreRecord> parse_record(const simdjson::dom::element& element) {
   StoreRecord out;
   simdjson::dom::object object;
@@ -63,6 +78,10 @@ Result<StoreRecord> parse_record(const simdjson::dom::element& element) {
   for (const simdjson::dom::element one : granules) {
     UPWELL_TRY(GranuleRecord granule, parse_granule(one));
     out.granules.push_back(std::move(granule));
+  }
+  simdjson::dom::object catalogue;
+  if (object["catalogue"].get(catalogue) == simdjson::SUCCESS) {
+    UPWELL_TRY(out.catalogue, parse_catalogue(catalogue));
   }
   simdjson::dom::element mds;
   if (object["mds"].get(mds) == simdjson::SUCCESS) {
@@ -164,6 +183,9 @@ std::string record_json(const StoreRecord& record) {
     out["granules"].push_back(std::move(one));
   }
   if (record.mds) out["mds"] = RecordJson::parse(mds_json(*record.mds));
+  if (record.catalogue)
+    out["catalogue"] = {{"as_of", record.catalogue->as_of},
+                        {"places", RecordJson(record.catalogue->places)}};
   return out.dump(-1, ' ', false, RecordJson::error_handler_t::replace);
 }
 

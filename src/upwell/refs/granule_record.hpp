@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "format/format.hpp"
@@ -20,6 +21,14 @@ struct GranuleRecord {
   uint64_t length = 0;  ///< elements along the concat dimension
 };
 
+/// What a set that follows a catalogue keeps of it.
+struct CatalogueState {
+  std::string as_of;  ///< all that the catalogue said up to then is in the set; ISO 8601, UTC
+  /// Granules whose URL begins with the first also lie where it begins with the second. (Not
+  /// LocationPairs: readers shall hold granules to the states that were recorded of the first.)
+  std::vector<std::pair<std::string, std::string>> places;
+};
+
 /// The member "upwell" of a reference set: of the document in kerchunk JSON, of .zmetadata in
 /// kerchunk Parquet; the last member of either. fsspec, kerchunk, zarr and xarray look at the
 /// members that they know and pass over it. A program that rewrites the set leaves it out, so that
@@ -31,6 +40,7 @@ struct StoreRecord {
   std::vector<GranuleRecord> granules;
   /// How MITgcm's files were read, where some granules are such: scanned anew, they are read alike.
   std::optional<format::MdsOptions> mds;
+  std::optional<CatalogueState> catalogue;  ///< nothing: the granules were named in another way
 };
 
 /// What of an object's state outlives this machine: without the ETag of a file, which holds its

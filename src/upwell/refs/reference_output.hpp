@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/files.hpp"
 #include "cube/dataset.hpp"
+#include "refs/granule_record.hpp"
 #include "refs/locations.hpp"
 #include "refs/zarr_metadata.hpp"
 
@@ -19,9 +21,10 @@ struct ReferenceOutputOptions {
   /// Granule URLs that begin with `first` begin with `second` in the output; the first pair that
   /// fits counts.
   std::vector<std::pair<std::string, std::string>> url_prefix;
-  LocationPairs locations;  ///< of URLs as they are in the output
-  std::string record;       ///< record_json of what is written; empty: none
-  Sync sync = Sync::kYes;   ///< of a local output
+  LocationPairs locations;                  ///< of URLs as they are in the output
+  std::string record;                       ///< record_json of what is written; empty: none
+  std::optional<CatalogueState> catalogue;  ///< of that record
+  Sync sync = Sync::kYes;                   ///< of a local output
 };
 
 /// Takes the objects that make up an output, by name below its directory ("sst/refs.0.parq").

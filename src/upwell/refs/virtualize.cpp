@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <unordered_set>
 
 #include "base/files.hpp"
 #include "base/parallel.hpp"
@@ -208,6 +209,7 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
   out.concat = report.concat;
   out.coordinate = report.coordinate;
   out.loaded = report.loaded;
+  out.catalogue = options.catalogue;
   for (const size_t i : report.order) {
     const SourceReport& source = report.sources[i];
     GranuleRecord granule{output_url(options, source.url), source.info, source.length};
@@ -218,6 +220,17 @@ StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions&
   return out;
 }
 
+bool is_withdrawn(const VirtualizeOptions& options, const Error& error) {
+  return options.skip_missing && error.code == Code::kNotFound;
+}
+
+Result<Dataset> scan_source(io::Session& session, const std::string& url, const OpenOptions& open,
+                            const VirtualizeOptions& options) {
+  UPWELL_TRY(Dataset dataset, open_source_with(session, url, open));
+  if (options.amend) UPWELL_CHECK(options.amend(url, dataset));
+  return dataset;
+}
+
 namespace {
 
 /// Opens the granule with which all others are compared: the first; with skip_offenders the first
@@ -226,7 +239,7 @@ Result<Dataset> open_first(io::Session& session, const OpenOptions& open,
                            const VirtualizeOptions& options, std::vector<std::string>& urls) {
   std::optional<Error> error;
   for (size_t i = 0; i < urls.size(); ++i) {
-    auto first = open_source_with(session, urls[i], open);
+    auto first = scan_source(session, urls[i], open, options);
     CombineReport unused;
     if (first && options.combine.skip_offenders && urls.size() > 1) {
       if (auto sound = check_problems(*first, urls[i], open.scan.drop, unused); !sound)
@@ -237,6 +250,7 @@ Result<Dataset> open_first(io::Session& session, const OpenOptions& open,
       return first;
     }
     if (!error) error = Error(first.error()).with(urls[i]);
+    if (is_withdrawn(options, first.error())) continue;
     if (!options.combine.skip_offenders || is_about_access(first.error().code))
       return fail(with_prefix_hint(session, urls[i], std::move(first).error()).with(urls[i]));
   }
@@ -289,7 +303,7 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
       options.threads > 0 ? options.threads : std::max(kScansAtOnce, 2 * core_count());
   auto done = blocking_for(urls.size() - 1, threads, [&](size_t k) -> Result<> {
     const size_t i = k + 1;
-    auto dataset = open_source_with(session, urls[i], open);
+    auto dataset = scan_source(session, urls[i], open, options);
     if (dataset) {
       to_drop.meet(*dataset);
       combiner->report().sources[i].info = identity_of(session, *dataset, urls[i]);
@@ -300,6 +314,8 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
           return fail(std::move(added).error().with(urls[i]));
         combiner->reject(i, {"unreadable", "", added.error().to_string()});
       }
+    } else if (is_withdrawn(options, dataset.error())) {
+      combiner->leave_out(i);
     } else if (is_about_access(dataset.error().code)) {
       return fail(std::move(dataset).error().with(urls[i]));
     } else {
@@ -372,6 +388,54 @@ Result<> write_output(io::Session& session, const std::string& output, const Dat
   return file.commit(form.sync);
 }
 
+Result<> rename_granules(Dataset& dataset, const ReferenceOutputOptions& form,
+                         const GranuleTable* keep) {
+  std::unordered_set<std::string> kept, taken;
+  for (uint32_t i = 0; keep != nullptr && i < keep->size(); ++i) kept.insert(keep->at(i).url);
+  const GranuleTable& granules = *dataset.granules;
+  for (uint32_t i = 0; i < granules.size(); ++i) {
+    const std::string& url = granules.at(i).url;
+    if (!kept.contains(url) && !taken.insert(output_url(form, url)).second)
+      return fail(Code::kInvalidArgument,
+                  "--url-prefix gives two granules one URL: " + output_url(form, url));
+  }
+  auto renamed = std::make_shared<GranuleTable>();
+  for (uint32_t i = 0; i < granules.size(); ++i) {
+    Granule granule = granules.at(i);
+    if (!kept.contains(granule.url)) {
+      granule.url = output_url(form, granule.url);
+    } else if (taken.contains(granule.url)) {
+      granule.url += " (replaced)";
+    }
+    renamed->intern(granule);
+  }
+  dataset.granules = std::move(renamed);
+  return {};
+}
+
+Result<> write_copies(io::Session& session, const Dataset& cube, const StoreRecord& record,
+                      const VirtualizeOptions& options) {
+  for (const ReferenceCopy& copy : options.copies) {
+    ReferenceOutputOptions form;
+    form.url_prefix = copy.url_prefix;
+    form.sync = options.output.sync;
+    StoreRecord own = record;
+    for (GranuleRecord& granule : own.granules) {
+      const std::string url = output_url(form, granule.url);
+      if (url != granule.url) granule.info.etag.clear();  // of the other place
+      granule.url = url;
+    }
+    form.record = record_json(own);
+    VirtualizeReport report;
+    // Many objects: who opens it meanwhile finds no set instead of half of one and half of another.
+    if (wants_parquet(copy.output) && io::scheme_of(copy.output) != "file")
+      UPWELL_CHECK(session.remove(copy.output + "/.zmetadata"));
+    auto written = write_output(session, copy.output, cube, form, options.record_size, {}, report);
+    if (!written) return fail(std::move(written).error().with(copy.output));
+  }
+  return {};
+}
+
 Result<> virtualize(io::Session& session, const std::vector<std::string>& sources,
                     const std::filesystem::path& output, const VirtualizeOptions& options,
                     VirtualizeReport& report) {
@@ -402,6 +466,11 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
     warn_of_local_granules(options.output, *cube.granules, report);
     const StoreRecord record = record_of(report.combine, options.output, options.mds);
+    if (!options.copies.empty()) {
+      UPWELL_CHECK(rename_granules(cube, options.output));
+      form.url_prefix.clear();
+      UPWELL_CHECK(write_copies(session, cube, record, options));
+    }
     if (own)
       return write_own_form(session, output, cube, record, options.output, before,
                             options.must_be_new, report);

@@ -2,6 +2,7 @@
 // From a pile of granules to one reference set: scan in parallel, audit, combine, write.
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,13 @@
 
 namespace upwell::refs {
 
+/// Another set of the same granules, with other URLs.
+struct ReferenceCopy {
+  std::string output;  ///< as of write_output
+  /// From URLs as they are in the set that is copied.
+  std::vector<std::pair<std::string, std::string>> url_prefix;
+};
+
 struct VirtualizeOptions {
   CombineOptions combine;
   ReferenceOutputOptions output;
@@ -29,6 +37,12 @@ struct VirtualizeOptions {
   SidecarUse sidecar = SidecarUse::kWhenNeeded;
   format::MdsOptions mds;
   Progress::Style progress = Progress::Style::kQuiet;
+  /// Changes what a scan says of the granule at `url`, before it is compared; null: nothing.
+  std::function<Result<>(const std::string& url, Dataset& granule)> amend = {};
+  /// A granule that is not there is left out and reported, with combine.skip_offenders or without.
+  bool skip_missing = false;
+  /// Written before the set itself, which so tells that all are complete. Not of the own form.
+  std::vector<ReferenceCopy> copies = {};
 };
 
 struct VirtualizeReport {
@@ -53,6 +67,12 @@ std::string notes_line(const CombineReport& report);
 StoreRecord record_of(const CombineReport& report, const ReferenceOutputOptions& options,
                       const format::MdsOptions& mds);
 
+/// Opens a source and amends it, as options.amend says.
+Result<Dataset> scan_source(io::Session& session, const std::string& url, const OpenOptions& open,
+                            const VirtualizeOptions& options);
+/// Whether a granule that is not there is to be left out.
+bool is_withdrawn(const VirtualizeOptions& options, const Error& error);
+
 /// Whether trying again, or logging in, would help: such a failure says nothing about the granule.
 bool is_about_access(Code code);
 /// Lasting state of a source: of the one granule that its dataset has, else of the object itself.
@@ -71,6 +91,15 @@ Result<> check_output(io::Session& session, const std::string& output,
 Result<> write_output(io::Session& session, const std::string& output, const Dataset& cube,
                       const ReferenceOutputOptions& form, uint64_t record_size,
                       const io::PutCondition& condition, VirtualizeReport& report);
+
+/// Writes copies of the set that `cube` and `record` describe, of which URLs are those of the set.
+Result<> write_copies(io::Session& session, const Dataset& cube, const StoreRecord& record,
+                      const VirtualizeOptions& options);
+/// Gives granules the URLs that they have in an output; those in `keep` have them. One of these
+/// that a new one replaces at its URL has no chunks any more, and gets another name.
+/// kInvalidArgument when two granules would have one URL.
+Result<> rename_granules(Dataset& dataset, const ReferenceOutputOptions& form,
+                         const GranuleTable* keep = nullptr);
 
 /// combine_sources, written to `output`: Upwell's own form when its name ends in .upwell, Parquet
 /// when it ends in .parq or .parquet or '/', else JSON. The output is whole or not there. It may be

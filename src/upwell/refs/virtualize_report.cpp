@@ -47,6 +47,7 @@ Json source_json(const SourceReport& source) {
   out["length"] = source.length;
   if (!source.first.empty()) out["first"] = source.first;
   if (!source.last.empty()) out["last"] = source.last;
+  if (source.fate == "missing") out["missing"] = true;
   if (!source.notes.empty()) out["notes"] = source.notes;
   if (!source.reasons.empty()) out["reasons"] = list_json(source.reasons, reason_json);
   return out;
