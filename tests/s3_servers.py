@@ -1,6 +1,6 @@
 """S3 services for tests, on loopback, each in a process of its own that ends with its owner.
 
-moto     Amazon's behaviour, from PyPI, behind a front that signs every request again with botocore, an implementation that
+moto     Amazon's behaviour (S3, the Parameter Store), from PyPI, behind a front that signs every request again with botocore, an implementation that
          has nothing to do with ours, and refuses what is not equal; moto itself checks no signatures
 versity  versitygw, a real S3 server that checks signatures itself; built from the Go module proxy once, where there is Go
 
@@ -28,7 +28,7 @@ BUILD_LIMIT_S = 400  # 76 s on two quiet cores
 
 def reason_to_refuse(environ, body):
     """None, or (status, code, message) of a request that botocore would not have signed so."""
-    from botocore.auth import S3SigV4Auth
+    from botocore.auth import S3SigV4Auth, SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
@@ -42,7 +42,7 @@ def reason_to_refuse(environ, body):
               for n in names}
     sent = {k[5:].lower().replace("_", "-") for k in environ if k.startswith("HTTP_")}
     unsigned = [n for n in sent if (n.startswith("x-amz-") or n.startswith("if-") or n == "host") and n not in names]
-    access, date, region = fields["Credential"].split("/")[:3]
+    access, date, region, service = fields["Credential"].split("/")[:4]
     path, _, query = raw.partition("?")
     encoded = "&".join(f"{urllib.parse.quote(k, safe='-_.~')}={urllib.parse.quote(v, safe='-_.~')}"
                        for k, v in (p.split("=") for p in urllib.parse.unquote(query).split("&"))) if query else ""
@@ -56,13 +56,14 @@ def reason_to_refuse(environ, body):
         return "403 Forbidden", "SignatureDoesNotMatch", f"not canonical: {raw}"
     if region != REGION:
         return "400 Bad Request", "AuthorizationHeaderMalformed", f"expecting {REGION}</Message><Region>{REGION}</Region><Message>"
-    if header["x-amz-content-sha256"] != hashlib.sha256(body).hexdigest():
+    given_hash = header.get("x-amz-content-sha256")  # other services than S3 do without
+    if (given_hash or service == "s3") and given_hash != hashlib.sha256(body).hexdigest():
         return "400 Bad Request", "XAmzContentSHA256Mismatch", "body"
     if abs(time.time() - time.mktime(time.strptime(header["x-amz-date"], "%Y%m%dT%H%M%SZ")) + time.timezone) > 900:
         return "403 Forbidden", "RequestTimeTooSkewed", "The difference is too large."
     request = AWSRequest(method=environ["REQUEST_METHOD"], url=f"http://{header['host']}{raw}", headers=header, data=body)
     request.context["timestamp"] = header["x-amz-date"]
-    signer = S3SigV4Auth(Credentials(ACCESS, SECRET), "s3", REGION)
+    signer = (S3SigV4Auth if service == "s3" else SigV4Auth)(Credentials(ACCESS, SECRET), service, REGION)
     signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
     if signature != fields["Signature"]:
         return "403 Forbidden", "SignatureDoesNotMatch", signer.canonical_request(request).replace("&", "&amp;")
@@ -131,11 +132,11 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def client(self):
+    def client(self, service="s3"):
         import boto3
         from botocore.config import Config
 
-        return boto3.client("s3", endpoint_url=self.url, aws_access_key_id=ACCESS, aws_secret_access_key=SECRET,
+        return boto3.client(service, endpoint_url=self.url, aws_access_key_id=ACCESS, aws_secret_access_key=SECRET,
                             region_name=REGION, config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
 
 

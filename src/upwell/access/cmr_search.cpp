@@ -297,6 +297,16 @@ Result<uint64_t> CmrSearch::count(const std::string& concept_type, const Pairs& 
   return *summary.hits;
 }
 
+Result<uint64_t> CmrSearch::count_deleted(const std::string& collection_id,
+                                          const std::string& since) {
+  const Pairs pairs{{"parent_collection_id", collection_id}, {"revision_date", since + ","}};
+  UPWELL_TRY(
+      const SearchAnswer answer,
+      client_.send({.url = origin_ + "/search/deleted-granules.json?" + encode_query(pairs)}));
+  if (const auto hits = hits_of(answer)) return *hits;
+  return fail(Code::kInvalidData, "CMR does not say how many granules were deleted");
+}
+
 Result<Pairs> CmrSearch::granule_pairs(const CmrQuery& query) {
   Pairs pairs = query.pairs;
   for (const std::string& id : query.granule_ids) pairs.emplace_back("concept_id[]", id);

@@ -49,6 +49,10 @@ class CmrSearch {
   /// How many there are.
   Result<uint64_t> count(const std::string& concept_type, const Pairs& pairs);
 
+  /// How many granules of a collection were deleted since an instant of the last year, as the
+  /// catalogue tells it.
+  Result<uint64_t> count_deleted(const std::string& collection_id, const std::string& since);
+
   /// The parameters of a granule search: its collection, looked up by what chooses it, and the
   /// others. kNotFound, kInvalidArgument with a list when more than one collection is meant.
   Result<Pairs> granule_pairs(const CmrQuery& query);

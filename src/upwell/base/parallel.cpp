@@ -1,5 +1,6 @@
 #include "base/parallel.hpp"
 
+#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/partitioner.h>
 #include <oneapi/tbb/task_arena.h>
@@ -47,6 +48,17 @@ Result<> guarded(const std::function<Result<>(size_t)>& fn, size_t i) {
 }
 
 }  // namespace
+
+struct CoreLimit::Impl {
+  explicit Impl(size_t cores)
+      : control(oneapi::tbb::global_control::max_allowed_parallelism, cores) {}
+  oneapi::tbb::global_control control;
+};
+
+CoreLimit::CoreLimit(size_t cores)
+    // A limit above what there is would be no limit, and oneTBB is slow to start.
+    : impl_(cores < core_count() ? std::make_unique<Impl>(cores) : nullptr) {}
+CoreLimit::~CoreLimit() = default;
 
 size_t core_count() {
   // Not asked of oneTBB: it looks for half a dozen libraries first, for a millisecond.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 
 #include "base/result.hpp"
 
@@ -15,6 +16,19 @@ Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_
 
 /// Calls fn(i) for i in [0, n) on up to `threads` threads that may block (I/O). Errors as above.
 Result<> blocking_for(size_t n, size_t threads, const std::function<Result<>(size_t)>& fn);
+
+/// As long as it lives, parallel_for uses no more cores than these.
+class CoreLimit {
+ public:
+  explicit CoreLimit(size_t cores);
+  ~CoreLimit();
+  CoreLimit(const CoreLimit&) = delete;
+  CoreLimit& operator=(const CoreLimit&) = delete;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 /// Number of cores this process may use.
 size_t core_count();

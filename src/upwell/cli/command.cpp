@@ -147,6 +147,27 @@ std::shared_ptr<io::Session> Context::new_session(size_t share) const {
   return std::make_shared<io::Session>(session);
 }
 
+std::shared_ptr<io::Session> Context::add_session(
+    const std::function<void(io::SessionOptions&)>& adjust) {
+  io::SessionOptions session = session_options(options_, login_);
+  adjust(session);
+  return added_.emplace_back(std::make_shared<io::Session>(session));
+}
+
+io::Counters Context::counters() const {
+  io::Counters sum = session_->counters();
+  for (const auto& session : added_) {
+    const io::Counters more = session->counters();
+    sum.requests += more.requests;
+    sum.retries += more.retries;
+    sum.bytes_asked += more.bytes_asked;
+    sum.bytes_fetched += more.bytes_fetched;
+    sum.cache_hits += more.cache_hits;
+    sum.rounds += more.rounds;
+  }
+  return sum;
+}
+
 Progress::Style Context::progress_style() const {
   return options_.quiet ? Progress::Style::kQuiet : Progress::Style::kAuto;
 }
@@ -438,7 +459,7 @@ int Program::run(int argc, char** argv) {
     if (!result)
       fmt::print(stderr, "upwell {}: {}: {}\n", name, to_string(result.error().code),
                  result.error().to_string());
-    if (impl_->common.stats) print_stats(context.session().counters(), wall_s);
+    if (impl_->common.stats) print_stats(context.counters(), wall_s);
     return result ? 0 : exit_status(result.error().code);
   }
   return exit_status(Code::kInternal);

@@ -53,6 +53,10 @@ class Context {
   /// Another session with the same options, which has seen nothing yet. `share`: how many such
   /// there may be, that together keep no more blocks in memory than one.
   std::shared_ptr<io::Session> new_session(size_t share) const;
+  /// Another session with the same options but for what `adjust` changes. It lives as long as this.
+  std::shared_ptr<io::Session> add_session(const std::function<void(io::SessionOptions&)>& adjust);
+  /// Of `session()` and those that were added.
+  io::Counters counters() const;
   Progress::Style progress_style() const;
   const CommonOptions& options() const { return options_; }
   /// How sources are opened; `drop`: arrays to leave out.
@@ -64,6 +68,7 @@ class Context {
   CommonOptions options_;
   std::shared_ptr<access::EarthdataLogin> login_;
   std::unique_ptr<io::Session> session_;
+  std::vector<std::shared_ptr<io::Session>> added_;
 };
 
 /// The program: subcommands register themselves here; `run` parses, runs one body, prints errors,
@@ -102,6 +107,7 @@ void add_compare_command(Program& program);
 void add_doctor_command(Program& program);
 void add_serve_command(Program& program);
 void add_produce_commands(Program& program);
+void add_generate_command(Program& program);
 void add_login_command(Program& program);
 
 /// Everything above in one call, for main. Started by the name of a program of EDP, such as

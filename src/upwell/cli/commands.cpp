@@ -12,7 +12,7 @@ struct Command {
   std::string_view name;
   void (*add)(Program&);
 };
-constexpr std::array<Command, 13> kCommands{{
+constexpr std::array<Command, 14> kCommands{{
     {"search", add_search_command},
     {"download", add_download_command},
     {"info", add_info_command},
@@ -25,6 +25,7 @@ constexpr std::array<Command, 13> kCommands{{
     {"doctor", add_doctor_command},
     {"serve", add_serve_command},
     {"produce", add_produce_commands},
+    {"generate", add_generate_command},
     {"login", add_login_command},
 }};
 

@@ -1,0 +1,44 @@
+#pragma once
+// The granules of a collection as a search gives them, and where each of them lies.
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "access/cmr_search.hpp"
+#include "access/umm_files.hpp"
+#include "generate/collection_form.hpp"
+
+namespace upwell::generate {
+
+/// One granule: the one file that holds its data.
+struct ListedGranule {
+  access::Granule record;  ///< without files, footprint and what else takes room
+  std::string s3, https;   ///< either may be empty
+};
+
+struct Listing {
+  std::vector<ListedGranule> granules;
+  std::map<std::string, std::string> s3_credentials;  ///< bucket ▸ endpoint that gives its keys
+};
+
+struct Question {
+  std::string collection_id;
+  std::string temporal;  ///< as of temporal_of
+  std::vector<CollectionForm::Search> searches;
+  std::string s3_credentials;  ///< of the collection's record, for granules that do not say
+  access::FileChoice files;
+};
+
+/// All granules, each once, or those of which the catalogue's records changed since an instant.
+/// kUnavailable when not all came; kInvalidData names granules without one data file.
+Result<Listing> list_granules(access::CmrSearch& cmr, const Question& question,
+                              const std::string& updated_since);
+
+/// "s3://bucket/a/" and "https://host/x/a/" of "s3://bucket/a/f.nc" and "https://host/x/a/f.nc": as
+/// short as possible, so that few pairs serve many granules. kInvalidData: nothing in common.
+Result<std::pair<std::string, std::string>> place_pair(const std::string& s3,
+                                                       const std::string& https);
+
+}  // namespace upwell::generate
