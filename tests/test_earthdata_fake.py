@@ -438,10 +438,11 @@ def test_a_collection_that_changes(earthdata):
 
     assert checksum(changed[0]) != checksum(before)
     assert follow(earthdata, signed(earthdata, DAY5)).body == granules.mur(5, 2)
-    gone = ask(earthdata, "cmr", f"/search/deleted-granules.json?revision_date={now},&parent_collection_id=C1996881146-POCLOUD")
+    gone = ask(earthdata, "cmr", f"/search/deleted-granules.json?revision_date={now}&parent_collection_id=C1996881146-POCLOUD")
     assert [g["concept-id"] for g in gone.json()] == ["G2028632049-POCLOUD"] and gone.headers["CMR-Hits"] == "1"
     assert ask(earthdata, "podaac", DAY5.replace("0606", "0608"), Authorization=bearer(earthdata)).status == 404
-    for query, text in (("", "One revision date is required"), ("revision_date=2001-01-01T00:00:00Z,", "within one year of today")):
+    for query, text in (("", "One revision date is required"), ("revision_date=2001-01-01T00:00:00Z", "within one year of today"),
+                        ("revision_date=2026-01-01T00:00:00Z,", "Only a starting date")):
         assert text in ask(earthdata, "cmr", f"/search/deleted-granules.json?{query}").json()["errors"][0]
     name = search(earthdata, short_name=TELLUS).json()["items"][0]["umm"]["GranuleUR"]
     earthdata.granules(TELLUS, "add", count=1)

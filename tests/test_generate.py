@@ -3,6 +3,7 @@
 The sets are opened by other programs (fsspec, zarr, xarray); the bytes that references lead to are those of the fake.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -280,6 +281,43 @@ def test_what_is_new_revised_and_deleted_is_followed(tmp_path):
         for key, value in document["refs"].items():
             if isinstance(value, list):
                 assert [fs.references[key][0], *map(int, fs.references[key][1:])] == value
+
+
+def test_parquet_in_a_bucket_is_written_anew(tmp_path, moto):
+    with running("--mur", 3, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        run = ("--collection", MUR, "--output-bucket", "staging", "--parquet")
+        generate(fake, *run, **moto.environment)
+        fake.granules(MUR, "add", count=1)
+        fake.granules(MUR, "revise", number=1)
+        assert "2 added, 1 replaced" in generate(fake, *run, **moto.environment).stderr
+    base = f"virtual_collections/{MUR}/{MUR}_virtual_"
+    document = document_in(moto, base + "s3.json", "staging")
+    check_mur(document, range(4), {1: 2}.items())
+    for kind in ("s3", "https"):
+        here = tmp_path / f"{kind}.parq"
+        for key in keys_in(moto, "staging"):
+            if key.startswith(f"{base}{kind}.parq/"):
+                path = here / key.removeprefix(f"{base}{kind}.parq/")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                moto.client().download_file("staging", key, str(path))
+        fs = fsspec.filesystem("reference", fo=str(here), remote_protocol="memory")
+        document = document_in(moto, f"{base}{kind}.json", "staging")
+        for key, value in document["refs"].items():
+            if isinstance(value, list):
+                assert [fs.references[key][0], *map(int, fs.references[key][1:])] == value
+
+
+def test_runs_at_once_leave_sets_that_agree(moto):
+    with running("--mur", 12, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        arguments = ("--collection", MUR, "--start-date", "2002-06-01", "--output-bucket", "outputs")
+        for _ in range(2):
+            fake.granules(MUR, "add", count=1)
+            with concurrent.futures.ThreadPoolExecutor(3) as pool:
+                list(pool.map(lambda _: generate(fake, *arguments, **moto.environment), range(3)))
+        base = f"virtual_collections/{MUR}/{MUR}_2002-06-01_to_present_virtual_"
+        s3, https = (document_in(moto, f"{base}{kind}.json") for kind in ("s3", "https"))
+        check_mur(s3, range(14))
+        assert urls_in(https) == {url.replace("s3://", fake.url("podaac", "/")) for url in urls_in(s3)}
 
 
 def test_a_collection_of_one_file_that_gets_another_name(tmp_path):

@@ -182,6 +182,8 @@ class Cmr:
                 raise Refused(*[f"Parameter [{name}] was not recognized." for name in sorted(unknown)])
             if "revision_date" not in given:
                 raise Refused("One revision date is required for deleted granules search.")
+            if "," in given["revision_date"]:
+                raise Refused("Only a starting date is allowed for deleted granules search, not a range.")
             since = query.interval(given["revision_date"], "revision-date")
             if since.first < time.time() - YEAR_S:
                 raise Refused("Revision date must be within one year of today.")

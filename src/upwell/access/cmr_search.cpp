@@ -299,7 +299,7 @@ Result<uint64_t> CmrSearch::count(const std::string& concept_type, const Pairs& 
 
 Result<uint64_t> CmrSearch::count_deleted(const std::string& collection_id,
                                           const std::string& since) {
-  const Pairs pairs{{"parent_collection_id", collection_id}, {"revision_date", since + ","}};
+  const Pairs pairs{{"parent_collection_id", collection_id}, {"revision_date", since}};
   UPWELL_TRY(
       const SearchAnswer answer,
       client_.send({.url = origin_ + "/search/deleted-granules.json?" + encode_query(pairs)}));

@@ -126,21 +126,24 @@ Result<uint64_t> set_limits(const GenerateArguments& args, refs::VirtualizeOptio
   return std::clamp(memory / 8, kLeastCache, kScanCache);
 }
 
-void print_generated(const GenerateArguments& args, const generate::GenerateReport& report) {
-  const refs::AppendReport& changes = report.changes;
-  const refs::CombineReport& combine = changes.virtualize.combine;
+void print_granules(const refs::CombineReport& combine, bool created) {
   for (const std::string& warning : combine.warnings) fmt::print(stderr, "warning: {}\n", warning);
-  if (!changes.virtualize.error.empty()) return;
   for (const refs::SourceReport& source : combine.sources) {
     if (!source.reasons.empty())
       fmt::print(stderr, "skipped {}: {}\n", source.url, source.reasons[0].message);
     else if (source.left_out())
       fmt::print(stderr, "{} {}\n", source.fate, source.url);
   }
+  if (!created) return;
   for (const refs::GapReport& gap : combine.gaps)
-    if (report.created)
-      fmt::print(stderr, "gap: {} to {} ({:.1f} steps), after {}\n", gap.from, gap.to, gap.steps,
-                 gap.after);
+    fmt::print(stderr, "gap: {} to {} ({:.1f} steps), after {}\n", gap.from, gap.to, gap.steps,
+               gap.after);
+}
+
+/// Of a run that has come to its end.
+void print_generated(const GenerateArguments& args, const generate::GenerateReport& report) {
+  const refs::AppendReport& changes = report.changes;
+  print_granules(changes.virtualize.combine, report.created);
   if (!changes.written) {
     fmt::print(stderr, "{}: nothing to do, {} granules are in it\n", report.output,
                changes.granules);
@@ -150,10 +153,10 @@ void print_generated(const GenerateArguments& args, const generate::GenerateRepo
   fmt::print(stderr, "{}: {} added, {} replaced, {} removed, {} skipped; {} granules now\n",
              report.output, changes.added, changes.replaced, changes.removed, changes.skipped,
              changes.granules);
-  fmt::print(stderr, "{} references to {:.1f} MiB; peak memory {:.0f} MiB{}\n", counts.stored,
-             static_cast<double>(counts.stored_bytes) / (1 << 20),
-             static_cast<double>(peak_memory()) / (1 << 20),
-             args.options.parquet ? "; also in Parquet" : "");
+  fmt::print(stderr, "{} references to {:.1f} MiB, as s3 and https{}; peak memory {:.0f} MiB\n",
+             counts.stored, static_cast<double>(counts.stored_bytes) / (1 << 20),
+             args.options.parquet ? ", as JSON and Parquet" : "",
+             static_cast<double>(peak_memory()) / (1 << 20));
 }
 
 Result<> write_report(const std::string& path, const generate::GenerateReport& report) {
@@ -210,7 +213,7 @@ Result<> run_generate(GenerateArguments& args, Context& context) {
     auto written = write_report(args.report, report);
     if (!written && result) result = std::move(written);
   }
-  if (!context.options().quiet || !result) print_generated(args, report);
+  if (result && !context.options().quiet) print_generated(args, report);
   return result;
 }
 

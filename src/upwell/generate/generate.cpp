@@ -101,17 +101,27 @@ class Generation {
     }
     if (!by_feed) return find_gone(listing_, false, 0);
     UPWELL_TRY(const uint64_t deleted, context_.cmr.count_deleted(question_.collection_id, since));
-    if (deleted == 0) return {};
+    if (deleted == 0 && !some_may_have_moved()) return {};
     UPWELL_TRY(const Listing all, list_granules(context_.cmr, question_, ""));
     return find_gone(all, true, deleted);
+  }
+
+  /// Whether what is listed has names that are not in the set though it is not new: another name
+  /// may be in the set.
+  bool some_may_have_moved() const {
+    std::unordered_set<std::string> there;
+    for (const refs::GranuleRecord& granule : set_->granules) there.insert(granule.url);
+    return std::any_of(listing_.granules.begin(), listing_.granules.end(),
+                       [&](const ListedGranule& granule) {
+                         return granule.record.revision > 1 && !there.contains(granule.name());
+                       });
   }
 
   /// What is in the set and no longer in the catalogue. `explained`: the feeds tell of so many that
   /// were deleted, and `listing_` of those that may have moved.
   Result<> find_gone(const Listing& all, bool explained, uint64_t deleted) {
     std::unordered_set<std::string> there;
-    for (const ListedGranule& granule : all.granules)
-      there.insert(granule.s3.empty() ? granule.https : granule.s3);
+    for (const ListedGranule& granule : all.granules) there.insert(granule.name());
     for (const refs::GranuleRecord& granule : set_->granules)
       if (!there.contains(granule.url)) gone_.push_back(granule.url);
     report_.gone = gone_.size();
@@ -220,7 +230,7 @@ class Generation {
     std::vector<std::string> sources;
     std::unordered_map<std::string, const access::Granule*> records;
     for (const ListedGranule& granule : listing_.granules) {
-      sources.push_back(granule.s3.empty() ? granule.https : granule.s3);
+      sources.push_back(granule.name());
       records.emplace(sources.back(), &granule.record);
     }
     if (options_.form && !options_.form->dimension.empty()) {

@@ -16,6 +16,9 @@ namespace upwell::generate {
 struct ListedGranule {
   access::Granule record;  ///< without files, footprint and what else takes room
   std::string s3, https;   ///< either may be empty
+
+  /// By which it is known in sets, however it is read.
+  const std::string& name() const { return s3.empty() ? https : s3; }
 };
 
 struct Listing {

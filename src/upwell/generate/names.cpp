@@ -56,7 +56,8 @@ Result<std::string> iso_date(const std::string& text) {
   if (std::sscanf(text.c_str(), "%2d-%2d-%4d%n", &month, &day, &year, &used) == 3 &&
       static_cast<size_t>(used) == text.size() && year >= 1000)
     iso = fmt::format("{:04}-{:02}-{:02}", year, month, day);
-  if (auto taken = access::cmr_temporal(iso + ","); !taken || !is_name(text))
+  const bool has_year = iso.size() >= 4 && iso.find_first_not_of("0123456789") >= 4;
+  if (!has_year || !is_name(text) || !access::cmr_temporal(iso + ","))
     return fail(Code::kInvalidArgument,
                 "date '" + text +
                     "': write it as 2022-01-31, 2022-01, 2022, 2022-01-31T12:00:00Z, or as "

@@ -112,6 +112,7 @@ class Append {
   /// Copies that were asked for only now.
   Result<> copy_unchanged() {
     VirtualizeOptions missing = options_.virtualize;
+    if (missing.renew_copies) return write_copies(session_, store_, record_, missing);
     missing.copies.clear();
     for (const ReferenceCopy& copy : options_.virtualize.copies) {
       const std::string document = copy.output + (wants_parquet(copy.output) ? "/.zmetadata" : "");
@@ -534,13 +535,15 @@ Result<> append(io::Session& session, const fs::path& store,
                 const std::vector<std::string>& sources, const AppendOptions& options,
                 AppendReport& report) {
   Result<> result;
+  AppendOptions plan = options;
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     report = {};
-    Append append(session, store, options, report);
+    Append append(session, store, plan, report);
     result = append.run(sources);
     // On a file system runs follow one another by a lock; here what the others wrote is the new
     // beginning. Granules that were scanned are in the session's cache.
     if (!append.overtaken() || attempt == kAttempts) break;
+    plan.virtualize.renew_copies = true;
     session.forget(io::normal_url((store / kManifest).string()));
   }
   if (report.written) report.granules = report.virtualize.combine.order.size();

@@ -65,8 +65,10 @@ Result<> try_once(io::Session& session, const std::string& store,
 Result<> append_or_create(io::Session& session, const std::string& store,
                           const std::vector<std::string>& sources, const AppendOptions& options,
                           AppendReport& report) {
+  AppendOptions plan = options;
   for (int attempt = 1;; ++attempt) {
-    Result<> done = try_once(session, store, sources, options, report);
+    Result<> done = try_once(session, store, sources, plan, report);
+    plan.virtualize.renew_copies = true;  // this run's were written, the other's set is there
     // Another run put its set into place first.
     const bool there =
         !done && io::scheme_of(store) != "file" && done.error().code == Code::kAlreadyExists;

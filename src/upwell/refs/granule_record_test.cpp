@@ -51,6 +51,23 @@ TEST(GranuleRecord, KeepsHowMitgcmsFilesWereRead) {
         << mds;
 }
 
+TEST(GranuleRecord, KeepsWhatACatalogueTold) {
+  StoreRecord record;
+  record.catalogue = CatalogueState{"2026-11-27T16:00:00Z",
+                                    {{"s3://a/", "https://h/a/"}, {"s3://b/", "https://h/b/"}}};
+  auto back = read_record("{\"upwell\":" + record_json(record) + "}");
+  ASSERT_TRUE(back && *back && (*back)->catalogue) << (back ? "none" : back.error().to_string());
+  EXPECT_EQ((*back)->catalogue->as_of, record.catalogue->as_of);
+  EXPECT_EQ((*back)->catalogue->places, record.catalogue->places);
+  EXPECT_EQ(record_json(**back), record_json(record));
+  for (const char* wrong : {R"({})", R"({"as_of":"x"})", R"({"as_of":"","places":[]})",
+                            R"({"as_of":"x","places":[["a"]]})", R"({"as_of":"x","places":[1]})"})
+    EXPECT_FALSE(read_record(
+        std::string(R"({"upwell":{"version":1,"loaded":[],"granules":[],"catalogue":)") + wrong +
+        "}}"))
+        << wrong;
+}
+
 TEST(GranuleRecord, SetsOfOtherProgramsHaveNone) {
   auto none = read_record(R"({"version":1,"refs":{"upwell/0":"x"}})");
   ASSERT_TRUE(none);

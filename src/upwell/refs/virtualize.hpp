@@ -43,6 +43,8 @@ struct VirtualizeOptions {
   bool skip_missing = false;
   /// Written before the set itself, which so tells that all are complete. Not of the own form.
   std::vector<ReferenceCopy> copies = {};
+  /// Copies may be of another state than the set: append writes all, though it changes nothing.
+  bool renew_copies = false;
 };
 
 struct VirtualizeReport {
