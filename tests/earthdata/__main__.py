@@ -40,7 +40,8 @@ def arguments():
     parser.add_argument("--tellus", type=int, default=200, metavar="N", help="months in the file of the mascons (default 200)")
     parser.add_argument("--atl03", type=int, default=500, metavar="N", help="granules of ATL03 (default 500)")
     parser.add_argument("--full", type=pathlib.Path, metavar="DIR", help="files of real size: mur_*.nc, ecco_*.nc, tellus_*.nc, atl03*.h5 "
-                        "take the places of the small ones, in turn, with times of their own; FILE.dmrpp beside them is their sidecar")
+                        "take the places of the small ones, in turn, with times of their own; a file that has a granule's name takes that one's place; "
+                        "FILE.dmrpp beside them is their sidecar, FILE.md5 their checksum")
     parser.add_argument("--recorded", type=pathlib.Path, metavar="DIR", help="recorded answers of CMR (default: data/cmr of UPWELL_SHARED)")
     parser.add_argument("--token-seconds", type=float, default=60 * DAY_S)
     parser.add_argument("--signed-seconds", type=int, default=3600, help="life of signed URLs")
@@ -66,9 +67,9 @@ class World:
         options = self.options
         users = [User(options.user, options.password), User("other", "other")]
         self.accounts = Accounts(self.key, users, options.token_seconds)
-        self.library = catalogue.Library(kind(count, self.full(pattern)) for kind, count, pattern in (
-            (catalogue.Mur, options.mur, "mur_*.nc"), (catalogue.Ecco, options.ecco, "ecco_*.nc"),
-            (catalogue.Tellus, options.tellus, "tellus_*.nc"), (catalogue.Atl03, options.atl03, "atl03*.h5")))
+        self.library = catalogue.Library(kind(count, self.full(patterns)) for kind, count, patterns in (
+            (catalogue.Mur, options.mur, ("mur_*.nc", "*-JPL-L4_GHRSST-SSTfnd-MUR-*.nc")), (catalogue.Ecco, options.ecco, ("ecco_*.nc",)),
+            (catalogue.Tellus, options.tellus, ("tellus_*.nc",)), (catalogue.Atl03, options.atl03, ("atl03*.h5",))))
         signer = Signer()
         self.gateways = [Gateway(self.accounts, self.hosts, signer, self.library, options.signed_seconds) for _ in GATEWAYS]
         self.objects = Objects(signer, self.library, options.in_region)
@@ -80,8 +81,8 @@ class World:
         self.front.restart({"urs": Login(self.accounts, self.hosts), "cmr": repository, "s3": self.objects, "status": status,
                             **dict(zip(GATEWAYS, self.gateways))})
 
-    def full(self, pattern):
-        return sorted(self.options.full.glob(pattern)) if self.options.full else []
+    def full(self, patterns):
+        return sorted(path for pattern in patterns for path in self.options.full.glob(pattern)) if self.options.full else []
 
 
 async def status(_):

@@ -6,6 +6,7 @@ that are revised, deleted, added) is kept beside.
 
 import calendar
 import datetime
+import functools
 import re
 import time
 from dataclasses import dataclass, field
@@ -85,16 +86,29 @@ class Collection:
 
     suffix = ".nc"
 
+    def real(self, number):
+        """The file of real size that is in this granule's place, or None: the one of its name, else one of those without, in turn."""
+        named = self.real_named.get(self.data_part(number).name)
+        return named or (self.real_others[number % len(self.real_others)] if self.real_others else None)
+
+    @functools.cached_property
+    def real_named(self):
+        return {path.name: path for path in self.full if path not in self.real_others}
+
+    @functools.cached_property
+    def real_others(self):
+        return [path for path in self.full if self.number_of(path.name) is None]
+
     def data(self, number):
         """The object of the data file."""
         revision, when = self.revision(number)
-        if self.full:
-            return granules.File(self.full[number % len(self.full)])
+        if path := self.real(number):
+            return granules.File(path)
         maker, what = self.made(number)
         return granules.Bytes(maker(what, revision), when)
 
     def size_and_md5(self, number):
-        if self.full:
+        if self.real(number):
             return self.data(number).size, self.data(number).etag
         return granules.size_and_md5(*self.made(number), self.revision(number)[0])
 
@@ -116,8 +130,7 @@ class Collection:
             return TIFF
         if part.kind == "txt":
             return f"{self.name(number)}\n".encode()
-        if self.full:
-            path = self.full[number % len(self.full)]
+        if path := self.real(number):
             beside = path.with_name(path.name + ".dmrpp")
             return beside.read_bytes() if beside.is_file() else dmrpp.document(part.name, path)
         return dmrpp.document(self.data_part(number).name, self.data(number).data)
