@@ -170,13 +170,72 @@ def xarray_write(source, out, variables, count):
     return (time.perf_counter() - start) / int(count), list(dataset.variables)
 
 
+def earthaccess_photons(granule, group, name, *settings):
+    """As its guide for ICESat-2 does it; `settings` for files other than its own: cache type and block size."""
+    earthaccess = import_earthaccess()
+    import xarray as xr
+
+    start = time.perf_counter()
+    earthaccess.login(strategy="environment")
+    found = earthaccess.search_data(short_name="ATL03", granule_name=granule)
+    (file,) = earthaccess.open(found, **open_settings(settings))
+    with xr.open_dataset(file, group=group, engine="h5netcdf") as dataset:
+        mean = float(dataset[name].mean(dtype="f8"))
+    return time.perf_counter() - start, mean
+
+
+def earthaccess_lakes(out, begin, end, names, box, *settings):
+    """Sea-surface temperature of a box where there is little ice or none, mean by year; decoded to and added up in float64 by xarray."""
+    earthaccess = import_earthaccess()
+    import dask  # noqa: F401, its threads are the default
+    import numpy as np
+    import xarray as xr
+
+    west, south, east, north = map(float, box.split(","))
+    start = time.perf_counter()
+    earthaccess.login(strategy="environment")
+    found = earthaccess.search_data(short_name="MUR-JPL-L4-GLOB-v4.1", temporal=(begin, end), granule_name=names.split(","))
+    files = earthaccess.open(found, **open_settings(settings))
+    with xr.open_mfdataset(files, engine="h5netcdf", combine="nested", concat_dim="time", data_vars="minimal", coords="minimal",
+                           compat="override", join="override") as granules:
+        part = granules[["analysed_sst", "sea_ice_fraction"]].sel(lat=slice(south, north), lon=slice(west, east))
+        mean = part.analysed_sst.mean("time").compute()
+    seconds = time.perf_counter() - start
+    np.savez(out, mean=mean.values, lat=mean.lat.values, lon=mean.lon.values)
+    return seconds, [len(files), list(mean.shape), str(mean.dtype)]
+
+
+def earthaccess_search(out, short_name):
+    earthaccess = import_earthaccess()
+    processor, start = time.process_time(), time.perf_counter()
+    earthaccess.login(strategy="environment")
+    found = earthaccess.search_data(short_name=short_name, count=-1)
+    pathlib.Path(out).write_text("".join(f"{granule.data_links()[0]}\n" for granule in found))
+    return time.perf_counter() - start, {"processor": time.process_time() - processor, "granules": len(found)}
+
+
+def import_earthaccess():
+    import warnings
+
+    warnings.simplefilter("ignore")
+    import earthaccess
+
+    return earthaccess
+
+
+def open_settings(settings):
+    """None: what earthaccess chooses by the file's size."""
+    return {"open_kwargs": {"cache_type": settings[0], "block_size": int(settings[1])}} if settings else {}
+
+
 def peak_memory_mib():
     """Of this process alone; what getrusage says counts the process that started it, too."""
     status = pathlib.Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-JOBS = {f.__name__: f for f in (kerchunk_index, h5py_chunk_iter, kerchunk_combine, h5py_mean, xarray_mean, xarray_time_mean, fsspec_lookup, scipy_mapping, remote_scan, remote_slice, xarray_write)}
+JOBS = {f.__name__: f for f in (kerchunk_index, h5py_chunk_iter, kerchunk_combine, h5py_mean, xarray_mean, xarray_time_mean, fsspec_lookup, scipy_mapping, remote_scan, remote_slice,
+                                 xarray_write, earthaccess_photons, earthaccess_lakes, earthaccess_search)}
 
 if __name__ == "__main__":
     seconds, result = JOBS[sys.argv[1]](*sys.argv[2:])

@@ -4,6 +4,7 @@ Bytes and requests are those of nginx's log. Needs root, TUN and network namespa
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -50,15 +51,20 @@ def make_granule(path):
 
 
 class Link:
-    """The running link and server."""
+    """The running link."""
 
     def __init__(self, directory):
         self.log = directory / "traffic.log"
-        self.client = f"upwell-{os.getpid()}-c"[-15:]
-        self.server = f"upwell-{os.getpid()}-s"[-15:]
+        self.client = f"upwell-{os.getpid()}-c"[-14:]
+        self.server = f"upwell-{os.getpid()}-s"[-14:]
 
     def inside(self, command):
         return ["ip", "netns", "exec", self.client, *command]
+
+    def received(self):
+        """Bytes that have come to the client so far, with all headers of all layers above the link."""
+        shown = subprocess.run(["ip", "-n", self.client, "-j", "-s", "link", "show", "dev", f"{self.client}0"], check=True, capture_output=True)
+        return json.loads(shown.stdout)[0]["stats64"]["rx"]["bytes"]
 
     @contextlib.contextmanager
     def traffic(self):
@@ -84,35 +90,48 @@ def why_not():
 
 
 @contextlib.contextmanager
-def link(directory, root):
+def link(directory):
+    """The two namespaces, joined."""
     program = directory / "wan"
     source = pathlib.Path(__file__).with_name("wan.cpp")
     subprocess.run(["g++", "-O2", "-std=c++20", str(source), "-o", str(program)], check=True)
     made = Link(directory)
     command = [str(program), made.client, made.server, str(ROUND_TRIP_MS), str(MBIT)]
     wan = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    nginx = None
     try:
         if wan.stdout.readline().strip() != "ready":
             raise OSError(wan.stderr.read().strip() or "the link did not come up")
-        conf = directory / "wan-nginx.conf"
-        conf.write_text(NGINX.format(dir=directory, root=root, server=SERVER))
-        nginx = subprocess.Popen(["ip", "netns", "exec", made.server, "nginx", "-p", str(directory), "-c", str(conf)],
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        yield made
+    finally:
+        end(wan)
+
+
+@contextlib.contextmanager
+def server(directory, root, wide):
+    """nginx on the far side."""
+    conf = directory / "wan-nginx.conf"
+    conf.write_text(NGINX.format(dir=directory, root=root, server=SERVER))
+    nginx = subprocess.Popen(["ip", "netns", "exec", wide.server, "nginx", "-p", str(directory), "-c", str(conf)],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
         for _ in range(50):
             if (directory / "nginx.pid").is_file() and (directory / "nginx.pid").read_text().strip():
                 break
             if nginx.poll() is not None:
                 raise OSError(nginx.stderr.read().decode().strip())
             time.sleep(0.1)
-        yield made
+        yield
     finally:
-        for process in (nginx, wan):
-            if process is not None and process.poll() is None:
-                process.terminate()
-                process.wait(timeout=20)
-        if wan.poll() is None:
-            wan.kill()
+        end(nginx)
+
+
+def end(process):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def bench(run_in, directory, check_same_references, rounds):
@@ -128,7 +147,8 @@ def bench(run_in, directory, check_same_references, rounds):
     url = f"http://{SERVER}/granule.h5"
     with contextlib.ExitStack() as stack:
         try:
-            wide = stack.enter_context(link(directory, served))
+            wide = stack.enter_context(link(directory))
+            stack.enter_context(server(directory, served, wide))
         except OSError as problem:
             print(f"remote: skipped, no emulated link here: {problem}", file=sys.stderr)
             return []

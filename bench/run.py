@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import inputs
+import nasa
 import produce
 import remote
 import serving
@@ -123,6 +124,11 @@ AIMS = {
     ("3-D native granule, 2 variables", produce.XARRAY): 4,
     ("3-D lat-lon granule, 2 variables", produce.PIPELINE): 20,
     ("3-D lat-lon granule, 2 variables, --compression fast", produce.PIPELINE): 40,
+    nasa.PHOTONS_WORK: 10,
+    nasa.PHOTONS_WORK + ": bytes": 8,
+    nasa.LAKES_WORK: 10,
+    nasa.LAKES_WORK + ": bytes": 10,
+    nasa.SEARCH_WORK + ", processor time": 5,
     "remote 2 % slice of three variables": 5,
     "remote 2 % slice of three variables: bytes": 20,
 }
@@ -322,6 +328,13 @@ def bench_remote(directory, rounds):
     return [Row(*r) for r in remote.bench(run_in, directory, check_same_references, rounds)]
 
 
+def bench_nasa(data, scratch, rounds):
+    def run_in(side, *arguments, inside):
+        return {"upwell": run_upwell, "peer": run_peer}[side](*arguments, inside=inside)
+
+    return [Row(*r) for r in nasa.bench(run_in, UPWELL, scratch, data, rounds)]
+
+
 def table(rows):
     lines = ["| work | peer | Upwell | peer's | ratio | aim | |", "|---|---|---|---|---|---|---|"]
     return "\n".join(lines + ["| " + " | ".join(row.cells()) + " |" for row in rows])
@@ -369,6 +382,7 @@ PARTS = {
     "aggregate": ("Aggregating many files", lambda data, scratch, rounds: bench_aggregate(inputs.series(data), scratch, rounds)),
     "serve": ("Serving", lambda _, scratch, rounds: [Row(*r) for r in serving.bench(UPWELL, scratch, rounds)]),
     "produce": ("Making granules", lambda data, scratch, rounds: [Row(*r) for r in produce.bench(run_upwell, run_peer, interleave, data, scratch, rounds)]),
+    "nasa": ("NASA's archive from afar", bench_nasa),
     "remote": ("Over a wide-area link", lambda _, scratch, rounds: bench_remote(scratch, rounds)),
 }
 

@@ -1,0 +1,303 @@
+"""The work that people do with NASA's archive from afar: Upwell beside earthaccess with xarray and h5netcdf.
+
+Both are behind the wide-area link of remote.py, on whose far side is the fake Earthdata of tests/earthdata (TLS, logins, signed
+URLs, the catalogue). Both begin with a name and password and know nothing of a granule yet. Bytes are those that came over the link.
+"""
+
+import contextlib
+import datetime
+import pathlib
+import subprocess
+import sys
+
+import h5py
+import netCDF4
+import numpy as np
+import remote
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
+from earthdata.fixture import running  # noqa: E402
+from earthdata.names import REAL  # noqa: E402
+
+SERVER = "10.91.0.2"
+PEER = "earthaccess, xarray, h5netcdf"
+PHOTONS = {"gt1l": 3376706, "gt1r": 700000, "gt2l": 2000000, "gt2r": 600000, "gt3l": 1800000, "gt3r": 500000}
+VARIABLE = "gt1l/heights/h_ph"
+YEARS = range(2010, 2020)
+DAYS = (24, 25)  # of December
+NAME = "{}12{}090000-JPL-L4_GHRSST-SSTfnd-MUR-GLOB-v02.0-fv04.1.nc"
+ROWS, COLUMNS = 17999, 36000
+BOX = (-94.93, 40.26, -73.83, 48.95)
+LAKE_NAMES = tuple(f"????12{day}*" for day in DAYS)
+SEARCHED = 20_000
+PHOTONS_WORK = "ATL03-like: open a group, mean of 13 MB"
+LAKES_WORK = "Great Lakes, MUR-like: two days of ten years"
+SEARCH_WORK = f"search of {SEARCHED:,} granules"
+FEW = f"the same of {SEARCHED // 5:,}"
+
+
+# --- Inputs -----------------------------------------------------------------------------------------------------------
+
+def make_photons(path):
+    """As ATL03: beams of very different sizes, small chunks, version 1 B-trees; delta_time is the dimension of what has its rate."""
+    random = np.random.default_rng(31)
+    how = {"chunks": (10000,), "compression": 6, "shuffle": True}
+    with h5py.File(path, "w", libver="earliest") as file:
+        for beam, photons in PHOTONS.items():
+            heights, geolocation = file.create_group(f"{beam}/heights"), file.create_group(f"{beam}/geolocation")
+            along = np.linspace(20, 60, photons) + random.normal(0, 1e-6, photons)
+            write_rate(heights, "delta_time", {"delta_time": 1e8 + along, "lat_ph": along, "lon_ph": 2 * along, "dist_ph_along": 4 * along,
+                                               **{name: random.normal(100, 30, photons).astype("f4") for name in ("h_ph", "dist_ph_across")},
+                                               **{name: random.integers(0, 9, photons).astype("i1")
+                                                  for name in ("ph_id_channel", "ph_id_count", "ph_id_pulse", "quality_ph")}}, how)
+            segments = photons // 20
+            write_rate(geolocation, "delta_time", {"delta_time": np.linspace(1e8, 1e8 + 40, segments),
+                                                   **{f"seg_{n:02d}": np.cumsum(random.normal(size=segments)) for n in range(25)}}, how)
+
+
+def write_rate(group, dimension, variables, how):
+    for name, values in variables.items():
+        variable = group.create_dataset(name, data=values, **how)
+        variable.attrs.update(units="seconds since 2018-01-01" if name == dimension else "1",
+                              description="a variable of this rate, described at some length " * 4)
+        if name == dimension:
+            variable.make_scale(dimension)
+        else:
+            variable.dims[0].attach_scale(group[dimension])
+
+
+PACKED = (("analysed_sst", "i2", (1, 1023, 2047), {"scale_factor": 0.001, "add_offset": 298.15, "units": "kelvin"}, 850_000),
+          ("analysis_error", "i2", (1, 1023, 2047), {"scale_factor": 0.01, "add_offset": 0.0, "units": "kelvin"}, 500_000),
+          ("mask", "i1", (1, 1447, 2895), {"flag_masks": np.array([1, 2, 4, 8, 16], "i1"), "flag_meanings": "open_sea land open_lake sea_ice lake_ice"}, 120_000),
+          ("sea_ice_fraction", "i1", (1, 1447, 2895), {"scale_factor": 0.01, "add_offset": 0.0}, 90_000))  # the last: bytes of a chunk, about
+
+
+def write_global_analysis(path, date):
+    """A daily analysis of MUR's grid, chunks and size, 0.5 GB. Chunks that the box does not touch have their size, but are holes of the file."""
+    random = np.random.default_rng(date.toordinal())
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("time", 1), ("lat", ROWS), ("lon", COLUMNS)):
+            file.createDimension(name, size)
+        file.setncatts({"Conventions": "CF-1.5", "title": "Daily MUR-like SST, synthetic"})
+        time = file.createVariable("time", "i4", ("time",))
+        time.setncatts({"standard_name": "time", "units": "seconds since 1981-01-01 00:00:00 UTC"})
+        time[:] = netCDF4.date2num(date, time.units)
+        for name, standard, units, first, last, size in (("lat", "latitude", "degrees_north", -89.99, 89.99, ROWS),
+                                                         ("lon", "longitude", "degrees_east", -179.99, 180.0, COLUMNS)):
+            axis = file.createVariable(name, "f4", (name,))
+            axis.setncatts({"standard_name": standard, "units": units})
+            axis[:] = np.linspace(first, last, size)
+        for name, kind, chunks, attributes, _ in PACKED:
+            variable = file.createVariable(name, kind, ("time", "lat", "lon"), zlib=True, complevel=6, shuffle=True, chunksizes=chunks,
+                                           fill_value=-32768 if kind == "i2" else -128)
+            variable.setncatts(attributes)
+    with h5py.File(path, "r+") as file:
+        for name, _, chunks, _, size in PACKED:
+            write_chunks(file[name], chunks[1:], size, random, date)
+    subprocess.run(["fallocate", "--dig-holes", str(path)], check=False)  # the same file, of less disk
+
+
+def write_chunks(variable, chunks, size, random, date):
+    rows = [int((degrees + 89.99) * 100) for degrees in BOX[1::2]]
+    columns = [int((degrees + 179.99) * 100) for degrees in BOX[::2]]
+    for row in range(0, ROWS, chunks[0]):
+        for column in range(0, COLUMNS, chunks[1]):
+            near = row <= rows[1] + 1 and rows[0] - 1 < row + chunks[0] and column <= columns[1] + 1 and columns[0] - 1 < column + chunks[1]
+            if near:
+                end = min(row + chunks[0], ROWS), min(column + chunks[1], COLUMNS)
+                variable[0, row:end[0], column:end[1]] = stored_values(variable, row, column, end, random, date)
+            else:
+                variable.id.write_direct_chunk((0, row, column), bytes(int(size * random.uniform(0.7, 1.3))))
+
+
+def stored_values(variable, row, column, end, random, date):
+    """Waves with a little noise, land, and ice in the north: packed, they deflate about as real analyses do."""
+    y = np.radians(np.arange(row, end[0])[:, None] * 0.01 - 89.99)
+    x = np.radians(np.arange(column, end[1])[None, :] * 0.01 - 179.99)
+    warmth = 0.2 * (date.year - YEARS[0]) + 0.1 * date.day
+    field = 271 + 9 * np.cos(y) ** 2 + warmth + 1.5 * np.sin(10 * x + date.year) * np.cos(8 * y) + random.normal(0, 0.002, (len(y), x.size))
+    land = np.sin(20 * x + 0.4) + np.sin(30 * y + 0.6) + 0.5 * np.sin(60 * x - 50 * y) > 0
+    name = variable.name.strip("/")
+    if name == "analysed_sst":
+        return np.where(land, -32768, np.round((field - 298.15) / 0.001)).astype("i2")
+    if name == "analysis_error":
+        return np.where(land, -32768, np.round(37 + 2 * np.abs(np.sin(field)))).astype("i2")
+    if name == "mask":
+        return np.where(land, 2, 1).astype("i1")
+    ice = np.clip((276 - field) * 30, 0, 100)
+    return np.where(land | (ice <= 0), -128, ice).astype("i1")
+
+
+def make_granules(directory):
+    """What the fake serves in place of its small granules: one of ATL03, and two days of ten Decembers."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if not (directory / "atl03.h5").exists():
+        make_photons(directory / "atl03.tmp")
+        (directory / "atl03.tmp").rename(directory / "atl03.h5")
+    for number, (year, day) in enumerate((year, day) for year in YEARS for day in DAYS):
+        path = directory / NAME.format(year, day)
+        if not path.exists():
+            path.with_name(path.name + ".md5").write_text(f"{number:032x}  {path.name}\n")  # nobody verifies it, and reading all takes long
+            write_global_analysis(directory / "analysis.tmp", datetime.datetime(year, 12, day, 9))
+            (directory / "analysis.tmp").rename(path)
+    return directory
+
+
+# --- The far side -----------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def earthdata(wide, granules):
+    """The fake Earthdata at NASA's names. Gives what a client's environment has to say."""
+    names = pathlib.Path("/etc/netns") / wide.client  # what `ip netns exec` shows as /etc
+    names.mkdir(parents=True)
+    try:
+        (names / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{SERVER} {name}\n" for name in REAL.values()))
+        with running("--bind", SERVER, "--port", "443", "--full", granules, "--atl03", SEARCHED,
+                     command=("ip", "netns", "exec", wide.server)) as fake:
+            trusted = dict.fromkeys(("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"), fake.ca)
+            yield {"EARTHDATA_USERNAME": fake.user, "EARTHDATA_PASSWORD": fake.password, "NETRC": "/dev/null/none", **trusted,
+                   "control": fake.started["control"]}
+    finally:
+        (names / "hosts").unlink(missing_ok=True)
+        names.rmdir()
+        with contextlib.suppress(OSError):
+            names.parent.rmdir()  # if nobody else has namespaces with names of their own
+
+
+class Measured:
+    """Runs commands on the near side, each as somebody who has no files yet, and keeps what they cost by (work, side)."""
+
+    def __init__(self, wide, environment, directory, upwell, run_in):
+        self.wide, self.environment, self.directory, self.upwell, self.run_in = wide, dict(environment), directory, upwell, run_in
+        self.control = self.environment.pop("control")
+        self.samples = {}
+
+    def count(self):
+        return sum(map(len, self.samples.values()))
+
+    def inside(self, command):
+        home = self.directory / "home" / str(self.count())
+        home.mkdir(parents=True, exist_ok=True)
+        named = {**self.environment, "HOME": str(home), "XDG_CACHE_HOME": str(self.cache or home)}
+        return self.wide.inside(["env", *(f"{name}={value}" for name, value in named.items()), *command])
+
+    def requests(self):
+        """How many the fake has answered so far."""
+        answer = subprocess.run(["ip", "netns", "exec", self.wide.server, sys.executable, "-c", LAST_REQUEST, self.control], check=True,
+                                capture_output=True, text=True)
+        return int(answer.stdout)
+
+    def __call__(self, work, side, *arguments, again=False):
+        """`again`: with what the run before has kept."""
+        self.cache = self.cache if again else self.directory / "cache" / str(self.count())
+        received, requests = self.wide.received(), self.requests()
+        sample = self.run_in(side, *map(str, arguments), inside=self.inside)
+        sample.megabytes = (self.wide.received() - received) / 1e6
+        sample.requests = self.requests() - requests
+        self.samples.setdefault((work, side), []).append(sample)
+        return sample
+
+    cache = None
+
+
+LAST_REQUEST = """
+import json, sys, urllib.request
+log = json.load(urllib.request.urlopen(sys.argv[1] + "/log?since=0"))
+print(log[-1]["number"] if log else 0)
+"""
+
+
+# --- The work ---------------------------------------------------------------------------------------------------------
+
+def photons(measured, url):
+    """The mean of one variable of one beam of a granule that is known by name."""
+    granule = url.rsplit("/", 1)[-1]
+    theirs = measured("photons", "peer", "earthaccess_photons", granule, *VARIABLE.rsplit("/", 1)).result
+    for again in ("", " again"):
+        ours = measured("photons" + again, "upwell", "read", url, VARIABLE, again=bool(again)).result
+        mean = float(ours.split(" mean ")[1].split()[0])
+        if abs(mean - theirs) > 1e-9 * abs(theirs):
+            raise SystemExit(f"photons: {mean} and {theirs} differ")
+
+
+def lakes(measured, urls, directory):
+    """Sea-surface temperature of a box over ten Decembers."""
+    box = ",".join(map(str, BOX))
+    listed, ours, theirs = (directory / f"lakes{measured.count()}.{kind}" for kind in ("txt", "nc", "npz"))
+    listed.write_text("".join(f"{url}\n" for url in urls))
+    measured("lakes", "peer", "earthaccess_lakes", theirs, YEARS[0], YEARS[-1], ",".join(LAKE_NAMES), f" {box}")
+    measured("lakes", "upwell", "aggregate", f"@{listed}", f"--bbox={box}", "--variables", "analysed_sst", "--reduce", "time:mean",
+             "-o", ours, "--no-sync")
+    peer = np.load(theirs)
+    with netCDF4.Dataset(ours) as file:
+        mean = np.ma.filled(file["analysed_sst"][:].astype("f8"), np.nan)
+    np.testing.assert_allclose(mean, peer["mean"], rtol=1e-12, err_msg="lakes")
+
+
+def search(measured, directory):
+    """All granules of a collection, and where they lie; then a fifth of them, to see whether memory grows."""
+    ours, few, theirs = (directory / f"search{measured.count()}.{kind}" for kind in ("ours", "few", "theirs"))
+    told = measured("search", "peer", "earthaccess_search", theirs, "ATL03")
+    told.cpu = told.result["processor"]  # without imports
+    where = ("search", "--short-name", "ATL03", "--format", "urls")
+    measured("search", "upwell", *where, "-o", ours)
+    measured("few", "upwell", *where, "-o", few, "--limit", SEARCHED // 5)
+    if told.result["granules"] != SEARCHED or sorted(ours.read_text().split()) != sorted(theirs.read_text().split()):
+        raise SystemExit("search: the granules are others")
+
+
+def found(measured, *options):
+    """URLs of a search that is not measured."""
+    command = measured.inside([measured.upwell, "search", *options, "--format", "urls"])
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+def work(measured, directory, rounds):
+    (granule,) = found(measured, "--short-name", "ATL03", "--limit", "1")
+    days = found(measured, "--short-name", "MUR-JPL-L4-GLOB-v4.1", "--temporal", f"{YEARS[0]},{YEARS[-1]}",
+                 *(word for name in LAKE_NAMES for word in ("--granule-name", name)))
+    for number in range(rounds):
+        photons(measured, granule)
+        search(measured, directory)
+        if number < 3:  # the peer's takes a minute
+            lakes(measured, days, directory)
+
+
+def bench(run_in, upwell, directory, inputs_in, rounds):
+    """run_in(side, *arguments, inside=...) runs "upwell" or "peer"; gives its Sample. Rows, or none where there can be no link."""
+    reason = remote.why_not()
+    if reason:
+        print(f"nasa: skipped, no emulated link here: {reason}", file=sys.stderr)
+        return []
+    granules = make_granules(inputs_in / "nasa")
+    with contextlib.ExitStack() as stack:
+        try:
+            wide = stack.enter_context(remote.link(directory))
+        except OSError as problem:
+            print(f"nasa: skipped, no emulated link here: {problem}", file=sys.stderr)
+            return []
+        environment = stack.enter_context(earthdata(wide, granules.resolve()))
+        measured = Measured(wide, environment, directory, upwell, run_in)
+        work(measured, directory, rounds)
+    return rows(measured.samples)
+
+
+def rows(samples):
+    def pair(work, peer, ours, theirs, what, unit="s", note=""):
+        return work, peer, [what(s) for s in samples[ours, "upwell"]], [what(s) for s in samples[theirs, "peer"]], unit, note
+
+    def of_link(work, ours, theirs):
+        requests = [samples[key][0].requests for key in ((ours, "upwell"), (theirs, "peer"))]
+        note = f"{remote.ROUND_TRIP_MS} ms, {remote.MBIT} Mbit/s; {requests[0]} against {requests[1]} requests"
+        return [pair(work, PEER, ours, theirs, lambda s: s.inner, note=note),
+                pair(f"{work}: bytes", PEER, ours, theirs, lambda s: s.megabytes, "MB"),
+                pair(f"{work}: peak memory", PEER, ours, theirs, lambda s: s.memory_mib, "MiB")]
+
+    few, all_of_them = samples["few", "upwell"], samples["search", "upwell"]
+    return [*of_link(PHOTONS_WORK, "photons", "photons"), *of_link(PHOTONS_WORK + ", the second time", "photons again", "photons")[:2],
+            *of_link(LAKES_WORK, "lakes", "lakes"),
+            pair(SEARCH_WORK + ", processor time", "earthaccess", "search", "search", lambda s: s.cpu,
+                 note="of Upwell the whole process, of the peer without imports; equal links"),
+            *of_link(SEARCH_WORK, "search", "search"),
+            (SEARCH_WORK + ": peak memory", FEW, [s.memory_mib for s in all_of_them], [s.memory_mib for s in few], "MiB",
+             "1x is no growth")]
