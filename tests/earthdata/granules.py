@@ -259,6 +259,11 @@ def write_atl03(path):
                 continue
             d = h.create_dataset(name, values.shape, values.dtype, chunks=(PHOTONS // 4,), compression=6, shuffle=True)
             d.attrs["units"] = {"h_ph": "meters", "delta_time": "seconds since 2018-01-01"}.get(name.rsplit("/", 1)[-1], "degrees")
+        for beam in BEAMS:
+            heights = h[f"{beam}/heights"]
+            heights["delta_time"].make_scale("delta_time")
+            for name in ("lat_ph", "lon_ph", "h_ph"):
+                heights[name].dims[0].attach_scale(heights["delta_time"])
 
 
 @functools.lru_cache(maxsize=1)
