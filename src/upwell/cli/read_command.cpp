@@ -68,6 +68,7 @@ Result<Dataset> open_for_arrays(Context& context, const ReadRequestOptions& opti
   // Other files hold what describes the array, too, and that may be anywhere.
   bool values_alone = options.output.empty() || options.output.ends_with(".npy");
   if (values_alone) open.scan.only = options.arrays;
+  open.scan.values_alone = values_alone && options.sel.empty() && options.bbox.empty();
   UPWELL_TRY(Dataset dataset, refs::open_source_with(context.session(), options.source, open));
   if (!dataset.partial) return dataset;
   bool enough = std::all_of(options.arrays.begin(), options.arrays.end(), [&](const auto& path) {

@@ -32,6 +32,9 @@ struct ScanOptions {
   /// dimensions. A dataset that is not whole says so (Dataset::partial). Where a path leads
   /// nowhere, the dataset is whole.
   std::vector<std::string> only;
+  /// With `only`: the values of the wanted arrays are all that matters, so that the arrays that
+  /// bear the names of their dimensions may be left out, too.
+  bool values_alone = false;
   /// Contiguous arrays are cut along their leading axes into chunks of about this many bytes. 0:
   /// one chunk.
   uint64_t subchunk_bytes = 4ULL << 20;

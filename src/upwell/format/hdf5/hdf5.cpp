@@ -22,7 +22,10 @@ constexpr uint64_t kHeadBytes = 8192;
 class FileReader : public GranuleReader {
  public:
   FileReader(const Granule& granule, const ScanOptions& options)
-      : granule_(granule), options_(options), wanted_(options.only) {}
+      : granule_(granule),
+        options_(options),
+        wanted_(options.only),
+        used_(options.values_alone ? options.only : std::vector<std::string>()) {}
 
   Result<bool> advance(Window& window) override;
   Result<Dataset> finish() override;
@@ -59,11 +62,16 @@ class FileReader : public GranuleReader {
   bool measure_uses();
   Result<> measure(Window& window, Object& object);
   bool complete_part();
-  Object* reach(uint64_t address, std::string path);
+  Object* reach(uint64_t address, std::string path, bool used = true);
+  void use(Object& object);
+  bool is_used(const Object& group, const Link& link) const;
+  bool has_other_ways() const;
 
   Granule granule_;
   ScanOptions options_;
   Wanted wanted_;
+  Wanted used_;  // of what is wanted: the arrays that are to have chunks
+  std::vector<Object*> unused_;
   std::set<std::pair<const Object*, uint64_t>> followed_;  // scales, by group that needs them
   Superblock superblock_;
   bool have_superblock_ = false;
@@ -148,13 +156,46 @@ Result<> FileReader::read_extension(Window& window) {
   return {};
 }
 
-Object* FileReader::reach(uint64_t address, std::string path) {
-  if (Object* known = objects_.find(address)) return known;
+Object* FileReader::reach(uint64_t address, std::string path, bool used) {
+  if (Object* known = objects_.find(address)) {
+    if (used) use(*known);
+    return known;
+  }
   objects_.all.emplace_back(address, std::move(path));
   Object* object = &objects_.all.back();
+  object->used = used;
   objects_.by_address.emplace(address, object);
   work_.push_back({Step::kHeader, object});
   return object;
+}
+
+/// The chunks of this dataset are wanted after all.
+void FileReader::use(Object& object) {
+  object.used = true;
+  if (std::erase(unused_, &object) > 0) work_.push_back({Step::kIndex, &object});
+}
+
+/// Whether what a link leads to will be an array of the result, with its chunks.
+bool FileReader::is_used(const Object& group, const Link& link) const {
+  const std::string path = group.path + "/" + link.name;
+  return used_.has(group.path, link.name) &&
+         std::none_of(options_.drop.begin(), options_.drop.end(), [&](const std::string& dropped) {
+           return dropped == path || "/" + dropped == path;
+         });
+}
+
+/// Whether objects may be reached by other paths than the one by which they were found first, so
+/// that it does not tell whether they are used.
+bool FileReader::has_other_ways() const {
+  std::unordered_set<uint64_t> met;
+  for (const Object& object : objects_.all) {
+    if (object.dataset && object.dataset->is_virtual) return true;
+    for (const Link& link : object.links) {
+      if (link.kind == Link::Kind::kSoft) return true;
+      if (link.kind == Link::Kind::kHard && !met.insert(link.address).second) return true;
+    }
+  }
+  return false;
 }
 
 Result<> FileReader::count_header(const Window& window, const ObjectHeader& header) {
@@ -201,7 +242,7 @@ Result<> FileReader::read_group(Window& window, Object& object) {
 void FileReader::reach_links(const Object& group) {
   for (const Link& link : group.links)
     if (link.kind == Link::Kind::kHard && wanted_.has(group.path, link.name))
-      reach(link.address, group.path + "/" + link.name);
+      reach(link.address, group.path + "/" + link.name, is_used(group, link));
 }
 
 Result<> FileReader::read_attributes(Window& window, Object& object) {
@@ -226,7 +267,10 @@ Result<> FileReader::run(Window& window, const Task& task) {
       return read_attributes(window, object);
     case Step::kDataset:
       UPWELL_CHECK(object.dataset->describe(window, shared_, object.header, options_));
-      work_.push_back({Step::kIndex, &object});
+      if (object.used)
+        work_.push_back({Step::kIndex, &object});
+      else
+        unused_.push_back(&object);
       return {};
     case Step::kIndex:
       return object.dataset->index(window, facts());
@@ -391,6 +435,10 @@ Result<> FileReader::measure(Window& window, Object& object) {
 /// When all that is wanted has been read: wants what that needs, or else the whole file. True:
 /// there is more to read.
 bool FileReader::complete_part() {
+  if (!unused_.empty() && has_other_ways()) {
+    while (!unused_.empty()) use(*unused_.back());
+    return true;
+  }
   if (wanted_.everything()) return false;
   bool alone = true;
   // More objects may come while they are looked at.
@@ -401,6 +449,7 @@ bool FileReader::complete_part() {
   if (alone && !work_.empty()) return true;
   if (alone && is_whole_part()) return false;
   wanted_.want_everything();
+  used_.want_everything();
   for (size_t i = 0; i < objects_.all.size(); ++i) reach_links(objects_.all[i]);
   return true;
 }

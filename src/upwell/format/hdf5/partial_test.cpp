@@ -75,6 +75,22 @@ void expect_equal_arrays(const Array& part, const Array& whole, bool partial) {
   }
 }
 
+void expect_holds(io::Session& session, const std::string& path, const ScanOptions& options,
+                  const std::string& name, const Array& array) {
+  auto part = scan(session, path, options);
+  ASSERT_TRUE(part) << part.error().to_string();
+  for_each_array(part->root, [&](const std::string& held, const Array& one) {
+    // Without the variable of a dimension, the dimension's name and length may be others.
+    if (held == name && options.drop.empty())
+      expect_equal_arrays(one, array, true);
+    else if (held == name && one.shape == array.shape)
+      EXPECT_EQ(chunks_text(one), chunks_text(array));
+    else
+      EXPECT_FALSE(options.drop.empty() && part->partial) << held << " is more than was asked for";
+  });
+  EXPECT_TRUE(part->root.find_array(name));
+}
+
 /// Each array of a file alone is as it is in the whole file, with its coordinates. Returns how many
 /// scans could leave something out.
 int compare_parts(const std::string& path) {
@@ -107,6 +123,13 @@ int compare_parts(const std::string& path) {
       if (of_part && coordinate) expect_equal_arrays(*of_part, *coordinate, part->partial);
     }
     partial += part->partial ? 1 : 0;
+    options.values_alone = true;
+    expect_holds(session, path, options, name, *array);
+    // Whatever else there is may be left out without a look at its chunks.
+    ScanOptions others;
+    for (const auto& [other, _] : arrays)
+      if (other != name) others.drop.push_back(other);
+    expect_holds(session, path, others, name, *array);
   }
   return partial;
 }
@@ -163,6 +186,16 @@ TEST_F(PartialScanTest, HoldsTheArrayItsCoordinatesAndTheGroupsOnTheWay) {
   EXPECT_EQ(held, "/x /g/v ");
   EXPECT_EQ(part->root.find_array("g/v")->dimensions, (std::vector<std::string>{"y", "x"}));
   EXPECT_TRUE(find_attribute(part->root.attributes, "title"));
+
+  // The values alone need no coordinates, but shapes and names of dimensions stay.
+  options.values_alone = true;
+  part = scan(session, path_, options);
+  ASSERT_TRUE(part) << part.error().to_string();
+  held.clear();
+  for_each_array(part->root, [&](const std::string& name, const Array&) { held += name + " "; });
+  EXPECT_EQ(held, "/g/v ");
+  EXPECT_EQ(part->root.find_array("g/v")->dimensions, (std::vector<std::string>{"y", "x"}));
+  options.values_alone = false;
 
   // A group is all that lies in it.
   options.only = {"/g/"};

@@ -107,6 +107,7 @@ class TreeBuilder {
 
   void add_array(Object& object, const std::string& path, const std::string& name, Group& group) {
     if (is_dimension_only(object) && !options_.all_attributes) return;
+    if (!object.used) return;  // it only bears the name of a dimension
     for (const Error& error : object.attribute_errors) report(path, error);
     Array array = object.dataset->array;
     std::string shown = path;
