@@ -38,6 +38,7 @@ struct HttpStore::Impl {
   LineBook lines;
   KeptRedirects kept_redirects;
   std::atomic<uint64_t> requests{0}, retries{0}, bytes{0};
+  std::atomic<size_t> under_way{0};                // jobs of all readers
   std::mt19937_64 random{std::random_device{}()};  // of the engine's thread
   std::unique_ptr<HttpEngine> engine;              // last: its thread uses the others
 
@@ -115,8 +116,10 @@ void HttpStore::Impl::run_all(std::span<HttpJob* const> jobs) {
     job->countdown = &countdown;
     job->begin_anew();
   }
+  under_way += jobs.size();
   start(jobs);
   countdown.wait();
+  under_way -= jobs.size();
 }
 
 void HttpStore::Impl::start(std::span<HttpJob* const> jobs, double delay_s) {
@@ -368,7 +371,10 @@ HttpStore::~HttpStore() = default;
 StoreTraits HttpStore::traits() const { return impl_->usual_line(); }
 
 StoreTraits HttpStore::traits_for(const std::string& url) const {
-  return impl_->lines.traits(origin_of(url), traits());
+  StoreTraits line = impl_->lines.traits(origin_of(url), traits());
+  // Where others read at the same time, theirs are the connections that are ready.
+  if (line.ready > 1) line.ready -= std::min<size_t>(impl_->under_way, line.ready - 1);
+  return line;
 }
 
 Result<ObjectInfo> HttpStore::stat(const std::string& url, const ReachPtr& reach) {
