@@ -6,7 +6,9 @@ URLs, the catalogue). Both begin with a name and password and know nothing of a 
 
 import contextlib
 import datetime
+import functools
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -25,7 +27,7 @@ PHOTONS = {"gt1l": 3376706, "gt1r": 700000, "gt2l": 2000000, "gt2r": 600000, "gt
 VARIABLE = "gt1l/heights/h_ph"
 YEARS = range(2010, 2020)
 DAYS = (24, 25)  # of December
-NAME = "{}12{}090000-JPL-L4_GHRSST-SSTfnd-MUR-GLOB-v02.0-fv04.1.nc"
+NAME = "{}{:02d}{:02d}090000-JPL-L4_GHRSST-SSTfnd-MUR-GLOB-v02.0-fv04.1.nc"
 ROWS, COLUMNS = 17999, 36000
 BOX = (-94.93, 40.26, -73.83, 48.95)
 LAKE_NAMES = tuple(f"????12{day}*" for day in DAYS)
@@ -72,9 +74,45 @@ PACKED = (("analysed_sst", "i2", (1, 1023, 2047), {"scale_factor": 0.001, "add_o
           ("sea_ice_fraction", "i1", (1, 1447, 2895), {"scale_factor": 0.01, "add_offset": 0.0}, 90_000))  # the last: bytes of a chunk, about
 
 
+# About where the Great Lakes have their shores.
+SHORES = (
+    ((-92.1, 46.7), (-90.6, 47.6), (-89.3, 48.1), (-88.3, 48.8), (-86.5, 48.75), (-85, 47.9), (-84.7, 46.9), (-84.8, 46.5), (-86.2, 46.6), (-87.4, 46.5),
+     (-88.3, 46.9), (-87.8, 47.4), (-89, 46.95), (-90.5, 46.6), (-91.5, 46.8)),
+    ((-87.5, 41.65), (-86.9, 41.75), (-86.3, 42.4), (-86.3, 43.3), (-86.5, 44), (-86.2, 44.7), (-85.5, 45.2), (-85, 45.8), (-85.5, 46.05), (-86.5, 45.9),
+     (-87.2, 45.6), (-87.7, 44.9), (-88, 44.55), (-87.5, 44.5), (-87.6, 43.8), (-87.9, 43), (-87.8, 42.3)),
+    ((-84.6, 45.8), (-84, 46), (-82.5, 46.1), (-81.3, 46), (-80.5, 45.6), (-79.8, 44.8), (-80.1, 44.5), (-81.2, 45.1), (-81.7, 44.3), (-81.7, 43.4),
+     (-82.4, 43), (-82.6, 43.8), (-83, 44.05), (-83.4, 43.85), (-83.9, 43.65), (-83.8, 43.95), (-83.3, 44.3), (-83.3, 45), (-84, 45.5)),
+    ((-83.45, 41.75), (-82.7, 41.5), (-81.7, 41.5), (-80.5, 42), (-79, 42.75), (-78.9, 42.9), (-80, 42.8), (-81.2, 42.65), (-82, 42.2), (-83.1, 42.05)),
+    ((-79.8, 43.3), (-79, 43.28), (-77.5, 43.28), (-76.2, 43.55), (-76.3, 44.1), (-77, 43.95), (-78, 43.95), (-79.3, 43.65)))
+
+
+@functools.lru_cache(maxsize=16)
+def land(row, column, end):
+    """Of cells from there to `end`: in the box all but the lakes, elsewhere waves."""
+    lat, lon = np.arange(row, end[0])[:, None] * 0.01 - 89.99, np.arange(column, end[1])[None, :] * 0.01 - 179.99
+    y, x = np.radians(lat), np.radians(lon)
+    dry = np.sin(20 * x + 0.4) + np.sin(30 * y + 0.6) + 0.5 * np.sin(60 * x - 50 * y) > 0
+    box = (lon >= BOX[0]) & (lon <= BOX[2]) & (lat >= BOX[1]) & (lat <= BOX[3])
+    water = np.zeros(dry.shape, bool)
+    for shore in SHORES:
+        for (x1, y1), (x2, y2) in zip(shore, shore[1:] + shore[:1]):
+            if y1 != y2:  # a cell is inside where an odd number of sides lies west of it
+                water ^= ((lat > y1) != (lat > y2)) & (lon > x1 + (lat - y1) * (x2 - x1) / (y2 - y1))
+    return np.where(box, ~water, dry)
+
+
 def write_global_analysis(path, date):
     """A daily analysis of MUR's grid, chunks and size, 0.5 GB. Chunks that the box does not touch have their size, but are holes of the file."""
     random = np.random.default_rng(date.toordinal())
+    write_frame(path, date)
+    with h5py.File(path, "r+") as file:
+        for name, _, chunks, _, size in PACKED:
+            write_chunks(file[name], chunks[1:], size, random, date)
+    subprocess.run(["fallocate", "--dig-holes", str(path)], check=False)  # the same file, of less disk
+
+
+def write_frame(path, date):
+    """All but the chunks."""
     with netCDF4.Dataset(path, "w") as file:
         for name, size in (("time", 1), ("lat", ROWS), ("lon", COLUMNS)):
             file.createDimension(name, size)
@@ -91,10 +129,6 @@ def write_global_analysis(path, date):
             variable = file.createVariable(name, kind, ("time", "lat", "lon"), zlib=True, complevel=6, shuffle=True, chunksizes=chunks,
                                            fill_value=-32768 if kind == "i2" else -128)
             variable.setncatts(attributes)
-    with h5py.File(path, "r+") as file:
-        for name, _, chunks, _, size in PACKED:
-            write_chunks(file[name], chunks[1:], size, random, date)
-    subprocess.run(["fallocate", "--dig-holes", str(path)], check=False)  # the same file, of less disk
 
 
 def write_chunks(variable, chunks, size, random, date):
@@ -116,16 +150,21 @@ def stored_values(variable, row, column, end, random, date):
     x = np.radians(np.arange(column, end[1])[None, :] * 0.01 - 179.99)
     warmth = 0.2 * (date.year - YEARS[0]) + 0.1 * date.day
     field = 271 + 9 * np.cos(y) ** 2 + warmth + 1.5 * np.sin(10 * x + date.year) * np.cos(8 * y) + random.normal(0, 0.002, (len(y), x.size))
-    land = np.sin(20 * x + 0.4) + np.sin(30 * y + 0.6) + 0.5 * np.sin(60 * x - 50 * y) > 0
+    dry = land(row, column, end)
     name = variable.name.strip("/")
     if name == "analysed_sst":
-        return np.where(land, -32768, np.round((field - 298.15) / 0.001)).astype("i2")
+        return np.where(dry, -32768, np.round((field - 298.15) / 0.001)).astype("i2")
     if name == "analysis_error":
-        return np.where(land, -32768, np.round(37 + 2 * np.abs(np.sin(field)))).astype("i2")
+        return np.where(dry, -32768, np.round(37 + 2 * np.abs(np.sin(field)))).astype("i2")
     if name == "mask":
-        return np.where(land, 2, 1).astype("i1")
+        return np.where(dry, 2, 1).astype("i1")
     ice = np.clip((276 - field) * 30, 0, 100)
-    return np.where(land | (ice <= 0), -128, ice).astype("i1")
+    return np.where(dry | (ice <= 0), -128, ice).astype("i1")
+
+
+def write_checksum(path, number):
+    """Of what nobody verifies: reading it all takes long."""
+    path.with_name(path.name + ".md5").write_text(f"{number:032x}  {path.name}\n")
 
 
 def make_granules(directory):
@@ -135,9 +174,9 @@ def make_granules(directory):
         make_photons(directory / "atl03.tmp")
         (directory / "atl03.tmp").rename(directory / "atl03.h5")
     for number, (year, day) in enumerate((year, day) for year in YEARS for day in DAYS):
-        path = directory / NAME.format(year, day)
+        path = directory / NAME.format(year, 12, day)
         if not path.exists():
-            path.with_name(path.name + ".md5").write_text(f"{number:032x}  {path.name}\n")  # nobody verifies it, and reading all takes long
+            write_checksum(path, number)
             write_global_analysis(directory / "analysis.tmp", datetime.datetime(year, 12, day, 9))
             (directory / "analysis.tmp").rename(path)
     return directory
@@ -148,20 +187,21 @@ def make_granules(directory):
 @contextlib.contextmanager
 def earthdata(wide, granules):
     """The fake Earthdata at NASA's names. Gives what a client's environment has to say."""
-    names = pathlib.Path("/etc/netns") / wide.client  # what `ip netns exec` shows as /etc
-    names.mkdir(parents=True)
+    sides = [pathlib.Path("/etc/netns") / space for space in (wide.client, wide.server)]  # what `ip netns exec` shows as /etc
     try:
-        (names / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{SERVER} {name}\n" for name in REAL.values()))
+        for side in sides:
+            side.mkdir(parents=True)
+            (side / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{SERVER} {name}\n" for name in REAL.values()))
         with running("--bind", SERVER, "--port", "443", "--full", granules, "--atl03", SEARCHED,
                      command=("ip", "netns", "exec", wide.server)) as fake:
             trusted = dict.fromkeys(("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"), fake.ca)
             yield {"EARTHDATA_USERNAME": fake.user, "EARTHDATA_PASSWORD": fake.password, "NETRC": "/dev/null/none", **trusted,
                    "control": fake.started["control"]}
     finally:
-        (names / "hosts").unlink(missing_ok=True)
-        names.rmdir()
+        for side in sides:
+            shutil.rmtree(side, ignore_errors=True)
         with contextlib.suppress(OSError):
-            names.parent.rmdir()  # if nobody else has namespaces with names of their own
+            sides[0].parent.rmdir()  # if nobody else has namespaces with names of their own
 
 
 class Measured:
@@ -175,11 +215,12 @@ class Measured:
     def count(self):
         return sum(map(len, self.samples.values()))
 
-    def inside(self, command):
+    def inside(self, command, near=False):
         home = self.directory / "home" / str(self.count())
         home.mkdir(parents=True, exist_ok=True)
         named = {**self.environment, "HOME": str(home), "XDG_CACHE_HOME": str(self.cache or home)}
-        return self.wide.inside(["env", *(f"{name}={value}" for name, value in named.items()), *command])
+        space = self.wide.server if near else self.wide.client
+        return ["ip", "netns", "exec", space, "env", *(f"{name}={value}" for name, value in named.items()), *command]
 
     def requests(self):
         """How many the fake has answered so far."""
@@ -187,11 +228,11 @@ class Measured:
                                 capture_output=True, text=True)
         return int(answer.stdout)
 
-    def __call__(self, work, side, *arguments, again=False):
-        """`again`: with what the run before has kept."""
+    def __call__(self, work, side, *arguments, again=False, near=False):
+        """`again`: with what the run before has kept; `near`: on the far side of the link."""
         self.cache = self.cache if again else self.directory / "cache" / str(self.count())
         received, requests = self.wide.received(), self.requests()
-        sample = self.run_in(side, *map(str, arguments), inside=self.inside)
+        sample = self.run_in(side, *map(str, arguments), inside=lambda command: self.inside(command, near))
         sample.megabytes = (self.wide.received() - received) / 1e6
         sample.requests = self.requests() - requests
         self.samples.setdefault((work, side), []).append(sample)
