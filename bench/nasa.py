@@ -7,8 +7,10 @@ URLs, the catalogue). Both begin with a name and password and know nothing of a 
 import contextlib
 import datetime
 import functools
+import json
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -32,9 +34,11 @@ ROWS, COLUMNS = 17999, 36000
 BOX = (-94.93, 40.26, -73.83, 48.95)
 LAKE_NAMES = tuple(f"????12{day}*" for day in DAYS)
 SEARCHED = 20_000
+FIRST_DAY, GENERATED = datetime.datetime(2002, 6, 1, 9), 1000
 PHOTONS_WORK = "ATL03-like: open a group, mean of 13 MB"
 LAKES_WORK = "Great Lakes, MUR-like: two days of ten years"
 SEARCH_WORK = f"search of {SEARCHED:,} granules"
+GENERATE_WORK = "generate: {:,} MUR-like granules to both JSONs"
 FEW = f"the same of {SEARCHED // 5:,}"
 
 
@@ -162,13 +166,36 @@ def stored_values(variable, row, column, end, random, date):
     return np.where(dry | (ice <= 0), -128, ice).astype("i1")
 
 
+def write_many_analyses(directory):
+    """A thousand days of that size, of which all chunks are holes: for who only wants to know where they are."""
+    template = directory / "many.tmp"
+    write_frame(template, FIRST_DAY)
+    random = np.random.default_rng(0)
+    with h5py.File(template, "r+") as file:
+        for name, _, chunks, _, size in PACKED:
+            for row in range(0, ROWS, chunks[1]):
+                for column in range(0, COLUMNS, chunks[2]):
+                    file[name].id.write_direct_chunk((0, row, column), bytes(int(size * random.uniform(0.7, 1.3))))
+        place, first = file["time"].id.get_offset(), int(file["time"][0])
+    subprocess.run(["fallocate", "--dig-holes", str(template)], check=False)
+    for number in range(GENERATED):
+        date = FIRST_DAY + datetime.timedelta(number)
+        path = directory / NAME.format(date.year, date.month, date.day)
+        subprocess.run(["cp", "--sparse=always", str(template), str(path)], check=True)
+        with open(path, "r+b") as file:
+            file.seek(place)
+            file.write(struct.pack("<i", first + 86400 * number))
+        write_checksum(path, number)
+    template.rename(directory / "many")
+
+
 def write_checksum(path, number):
     """Of what nobody verifies: reading it all takes long."""
     path.with_name(path.name + ".md5").write_text(f"{number:032x}  {path.name}\n")
 
 
 def make_granules(directory):
-    """What the fake serves in place of its small granules: one of ATL03, and two days of ten Decembers."""
+    """What the fake serves in place of its small granules: one of ATL03, two days of ten Decembers, and a thousand days without values."""
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / "atl03.h5").exists():
         make_photons(directory / "atl03.tmp")
@@ -176,9 +203,11 @@ def make_granules(directory):
     for number, (year, day) in enumerate((year, day) for year in YEARS for day in DAYS):
         path = directory / NAME.format(year, 12, day)
         if not path.exists():
-            write_checksum(path, number)
+            write_checksum(path, GENERATED + number)
             write_global_analysis(directory / "analysis.tmp", datetime.datetime(year, 12, day, 9))
             (directory / "analysis.tmp").rename(path)
+    if not (directory / "many").exists():
+        write_many_analyses(directory)
     return directory
 
 
@@ -287,6 +316,23 @@ def search(measured, directory):
         raise SystemExit("search: the granules are others")
 
 
+def generate(measured, directory, ours, theirs):
+    """Both reference sets of so many days; the peer's of fewer. Beside the archive, without the link: the generator runs there."""
+    begin, ends = FIRST_DAY.date(), [FIRST_DAY + datetime.timedelta(days - 1, 3 * 3600) for days in (ours, theirs)]
+    out, peer_out = directory / "generated", directory / "generated-peer"
+    told = measured("generate", "peer", "kerchunk_generate", peer_out, begin, ends[1].isoformat(), near=True)
+    told.cpu = told.result["processor"] * ours / theirs
+    told.granules = theirs
+    mine = measured("generate", "upwell", "generate", "--collection", "MUR-JPL-L4-GLOB-v4.1", "--loadable-vars", "lat,lon,time", "--start-date", begin,
+             "--end-date", ends[0].isoformat(), "--access", "https", "-o", out, near=True)
+    mine.granules = ours
+    for kind in ("s3", "https"):
+        sets = [json.loads(path.read_text())["refs"] for path in (next(out.glob(f"*_virtual_{kind}.json")), pathlib.Path(f"{peer_out}_{kind}.json"))]
+        for key, place in sets[1].items():
+            if isinstance(place, list) and key.split("/")[0] in {name for name, *_ in PACKED} and sets[0].get(key) != place:
+                raise SystemExit(f"generate: {key} of {kind} is {sets[0].get(key)} and {place}")
+
+
 def found(measured, *options):
     """URLs of a search that is not measured."""
     command = measured.inside([measured.upwell, "search", *options, "--format", "urls"])
@@ -302,6 +348,7 @@ def work(measured, directory, rounds):
         search(measured, directory)
         if number < 3:  # the peer's takes a minute
             lakes(measured, days, directory)
+    generate(measured, directory, *((GENERATED, 20) if rounds > 1 else (GENERATED // 10, 5)))
 
 
 def bench(run_in, upwell, directory, inputs_in, rounds):
@@ -334,11 +381,16 @@ def rows(samples):
                 pair(f"{work}: bytes", PEER, ours, theirs, lambda s: s.megabytes, "MB"),
                 pair(f"{work}: peak memory", PEER, ours, theirs, lambda s: s.memory_mib, "MiB")]
 
+    made, made_by_peer = (samples["generate", side][0].granules for side in ("upwell", "peer"))
+    generate_work = GENERATE_WORK.format(made)
     few, all_of_them = samples["few", "upwell"], samples["search", "upwell"]
     return [*of_link(PHOTONS_WORK, "photons", "photons"), *of_link(PHOTONS_WORK + ", the second time", "photons again", "photons")[:2],
             *of_link(LAKES_WORK, "lakes", "lakes"),
             pair(SEARCH_WORK + ", processor time", "earthaccess", "search", "search", lambda s: s.cpu,
                  note="of Upwell the whole process, of the peer without imports; equal links"),
             *of_link(SEARCH_WORK, "search", "search"),
+            pair(generate_work + ", processor time", f"kerchunk, {made_by_peer} granules, times {made // made_by_peer}", "generate", "generate", lambda s: s.cpu,
+                 note="one run each, beside the archive; the peer's references equal"),
+            (generate_work + ", peak memory", "the limit that was set", [s.memory_mib for s in samples["generate", "upwell"]], [200], "MiB", ""),
             (SEARCH_WORK + ": peak memory", FEW, [s.memory_mib for s in all_of_them], [s.memory_mib for s in few], "MiB",
              "1x is no growth")]

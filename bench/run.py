@@ -129,6 +129,8 @@ AIMS = {
     nasa.LAKES_WORK: 10,
     nasa.LAKES_WORK + ": bytes": 10,
     nasa.SEARCH_WORK + ", processor time": 5,
+    nasa.GENERATE_WORK.format(nasa.GENERATED) + ", processor time": 30,
+    nasa.GENERATE_WORK.format(nasa.GENERATED) + ", peak memory": 1,
     "remote 2 % slice of three variables": 5,
     "remote 2 % slice of three variables: bytes": 20,
 }
