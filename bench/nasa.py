@@ -162,7 +162,7 @@ def stored_values(variable, row, column, end, random, date):
         return np.where(dry, -32768, np.round(37 + 2 * np.abs(np.sin(field)))).astype("i2")
     if name == "mask":
         return np.where(dry, 2, 1).astype("i1")
-    ice = np.clip((276 - field) * 30, 0, 100)
+    ice = np.clip((277.5 - field) * 30, 0, 100)
     return np.where(dry | (ice <= 0), -128, ice).astype("i1")
 
 
