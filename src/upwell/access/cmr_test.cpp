@@ -11,7 +11,6 @@
 #include "access/cmr_values.hpp"
 #include "access/search_seen.hpp"
 #include "access/stac_search.hpp"
-#include "codec/codec.hpp"
 #include "io/test_servers.hpp"
 
 namespace upwell::access {
@@ -368,39 +367,6 @@ TEST(CmrSearch, OneCollectionOrAList) {
   EXPECT_THAT(two.error().message, HasSubstr("S  version 2  C2-P  2 granules"));
   query.select = {{"short_name", "nothing"}};
   EXPECT_EQ(cmr.granule_pairs(query).error().code, Code::kNotFound);
-}
-
-TEST(SearchClient, PagesAndErrorsMayComeCompressed) {
-  const auto gzip = codec::make_codec({"gzip"}, 1);
-  ASSERT_TRUE(gzip);
-  const std::string text(300'000, 'x');
-  const auto packed = [&](const std::string& plain) {
-    Bytes out;
-    EXPECT_TRUE((*gzip)->encode(as_bytes(plain), out));
-    return std::string(as_text(out));
-  };
-  std::string broken = packed(text);
-  broken[broken.size() / 2] = static_cast<char>(~broken[broken.size() / 2]);
-  io::RawServer server([&](const io::SeenRequest&, size_t n) {
-    const std::string encoding = "Content-Encoding: gzip\r\n";
-    if (n == 0) return answer(200, encoding, packed(text));
-    if (n == 1) return answer(200, encoding, packed(text) + packed(text));  // members follow
-    if (n == 2) return answer(400, encoding, packed(R"({"errors":["no such thing"]})"));
-    if (n == 3) return answer(200, encoding, broken);
-    return answer(200, "Content-Encoding: br\r\n", "xyz");
-  });
-  SearchClient client({});
-  const auto ask = [&] { return client.send({.url = server.url() + "/search"}); };
-  auto whole = ask();
-  ASSERT_TRUE(whole) << whole.error().to_string();
-  EXPECT_EQ(as_text(whole->body), text);
-  EXPECT_THAT(server.seen().front().header("accept-encoding"), "gzip");
-  auto two = ask();
-  ASSERT_TRUE(two) << two.error().to_string();
-  EXPECT_EQ(as_text(two->body), text + text);
-  EXPECT_THAT(ask().error().message, HasSubstr("no such thing"));
-  EXPECT_EQ(ask().error().code, Code::kInvalidData);
-  EXPECT_EQ(ask().error().code, Code::kUnsupported);
 }
 
 TEST(CmrSearch, Hosts) {

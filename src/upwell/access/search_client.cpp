@@ -4,33 +4,12 @@
 #include <mutex>
 
 #include "access/umm_page.hpp"
-#include "codec/codec.hpp"
 #include "io/url.hpp"
 
 namespace upwell::access {
 namespace {
 
 constexpr std::string_view kOutOfTime = "the catalogue ran out of time";
-constexpr size_t kLongestAnswer = 64 << 20;
-
-/// The body without its Content-Encoding, which can only be gzip: nothing else is asked for.
-Result<Bytes> decoded_body(const io::ResponseHead& head, Bytes body) {
-  if (!io::is_encoded(head)) return body;
-  if (head.content_encoding != "gzip")
-    return fail(Code::kUnsupported,
-                "it came with Content-Encoding " + head.content_encoding.substr(0, 40));
-  UPWELL_TRY(auto gzip, codec::make_codec({"gzip"}, 1));
-  // RFC 1952 2.3.1: the last four bytes are the length, which spares trying buffers.
-  Bytes out;
-  size_t length = 0;
-  for (size_t i = 4; i >= 1 && body.size() >= 18; --i)
-    length = length << 8 | body[body.size() - 5 + i];
-  if (length == 0 || length > kLongestAnswer || length / 1032 > body.size()) length = 0;
-  out.resize(length);
-  if (length == 0 || !gzip->decode_into(body, MutableByteSpan(out)))
-    UPWELL_CHECK(gzip->decode(body, kLongestAnswer, out));
-  return out;
-}
 
 bool says_out_of_time(const io::ResponseHead& head) {
   return std::any_of(head.cmr.begin(), head.cmr.end(), [](const auto& field) {
@@ -66,8 +45,7 @@ std::optional<io::HttpMeaning> CatalogueDialect::explain(const io::HttpRequest& 
                            io::status_text(status) +
                                ": it redirects, which searches do not follow; is this the host "
                                "of a catalogue?"};
-  auto plain = decoded_body(head, to_bytes(body));
-  const std::string said = plain ? error_text(as_text(*plain)) : std::string();
+  const std::string said = error_text(as_text(body));
   const bool of_parameters = status == 400 || status == 413 || status == 414 || status == 422;
   return io::HttpMeaning{Next::kFail,
                          of_parameters ? Code::kInvalidArgument : io::code_of_status(status),
@@ -135,7 +113,6 @@ Result<SearchAnswer> SearchClient::send(const SearchRequest& request) {
     sent.url = request.url;
     sent.headers = request.headers;
     sent.headers.emplace_back("client-id", "upwell");
-    sent.headers.emplace_back("accept-encoding", "gzip");
     if (!request.content_type.empty()) {
       sent.method = "POST";
       sent.headers.emplace_back("content-type", request.content_type);
@@ -144,11 +121,7 @@ Result<SearchAnswer> SearchClient::send(const SearchRequest& request) {
     const std::string token = impl_->token_for(request.url);
     if (!token.empty()) sent.headers.emplace_back("authorization", "Bearer " + token);
     io::HttpAnswer answer = std::move(impl_->http->call({std::move(sent)}).front());
-    if (!answer.error) {
-      auto body = decoded_body(answer.head, std::move(answer.body));
-      if (!body) return fail(std::move(body).error().with(io::shown_url(request.url)));
-      return SearchAnswer{std::move(answer.head), std::move(*body)};
-    }
+    if (!answer.error) return SearchAnswer{std::move(answer.head), std::move(answer.body)};
     if (answer.error->code != Code::kUnauthenticated || !impl_->drop_token(token))
       return fail(std::move(*answer.error));
     warn("the catalogue refuses the Earthdata token; going on without it: " +

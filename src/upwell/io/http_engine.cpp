@@ -449,13 +449,11 @@ void HttpEngine::Impl::configure(Transfer& t) {
     set(CURLOPT_CUSTOMREQUEST, e.method.c_str());
   }
   if (!e.range.empty()) set(CURLOPT_RANGE, e.range.c_str());
-  bool encoding_named = false;
+  // A range of an encoded body would be a range of something else.
+  t.headers = curl_slist_append(t.headers, "Accept-Encoding: identity");
   for (const std::string& header : e.headers) {
-    encoding_named |= header.starts_with("accept-encoding:");
     t.headers = curl_slist_append(t.headers, header.c_str());
   }
-  // A range of an encoded body would be a range of something else.
-  if (!encoding_named) t.headers = curl_slist_append(t.headers, "Accept-Encoding: identity");
   set(CURLOPT_HTTPHEADER, t.headers);
 }
 
