@@ -49,7 +49,7 @@ struct EarthdataLogin::Impl {
   std::optional<Error> wrong_options;
 
   std::mutex asking;                    // one question to the login host at a time; before `mutex`
-  std::unique_ptr<io::HttpStore> http;  // of who holds `asking`
+  std::shared_ptr<io::HttpStore> http;  // of who holds `asking`, but for its traffic
   std::set<std::string> refused;        // tokens; likewise
   std::map<std::string, int64_t> renewed_for;  // origin, and when; likewise
 
@@ -83,9 +83,20 @@ io::HttpStore& EarthdataLogin::Impl::requests() {
     io::HttpOptions o;
     o.attempts = 4;
     o.ca_file = options.ca_file;
-    http = std::make_unique<io::HttpStore>(std::move(o));
+    auto made = std::make_shared<io::HttpStore>(std::move(o));
+    std::lock_guard lock(mutex);
+    http = std::move(made);
   }
   return *http;
+}
+
+io::Traffic EarthdataLogin::traffic() const {
+  std::shared_ptr<io::HttpStore> http;
+  {
+    std::lock_guard lock(impl_->mutex);
+    http = impl_->http;
+  }
+  return http ? http->traffic().value_or(io::Traffic{}) : io::Traffic{};
 }
 
 Error EarthdataLogin::Impl::nobody() const {

@@ -41,6 +41,8 @@ class EarthdataLogin : public io::HttpLogin {
   /// The body of a small document behind the login, such as S3 credentials.
   Result<Bytes> get(const std::string& url);
   const std::string& host() const;
+  /// What asking for tokens, cookies and S3 keys has cost so far.
+  io::Traffic traffic() const;
 
   bool covers(const std::string& url) const override;
   void prepare(const std::string& url) override;

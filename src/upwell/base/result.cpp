@@ -12,7 +12,7 @@ struct CodeRow {
   int http;
 };
 
-constexpr std::array<CodeRow, 17> kCodes{{
+constexpr std::array<CodeRow, 18> kCodes{{
     {Code::kInvalidArgument, "invalid argument", 64, 400},
     {Code::kInvalidData, "invalid data", 65, 502},
     {Code::kUnsupported, "unsupported", 65, 502},
@@ -25,6 +25,7 @@ constexpr std::array<CodeRow, 17> kCodes{{
     {Code::kDeadlineExceeded, "timed out", 75, 503},
     {Code::kCancelled, "cancelled", 75, 503},
     {Code::kResourceExhausted, "limit reached", 75, 503},
+    {Code::kOverBudget, "over budget", 64, 503},
     {Code::kCannotWrite, "cannot write", 73, 507},
     {Code::kBadConfiguration, "bad configuration", 78, 400},
     {Code::kNeedBytes, "needs more bytes", 70, 500},

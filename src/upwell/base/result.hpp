@@ -26,6 +26,7 @@ enum class Code {
   kDeadlineExceeded,   ///< took longer than allowed
   kCancelled,          ///< the user stopped it
   kResourceExhausted,  ///< a limit of ours (memory, requests) would be passed
+  kOverBudget,         ///< more would be fetched than the user allows
   kCannotWrite,        ///< disk full, read-only, ...
   kBadConfiguration,   ///< a configuration file or recipe is wrong
   kNeedBytes,  ///< internal to readers: resume when the window holds more (see format/window.hpp)

@@ -69,7 +69,9 @@ struct StoreTraits {
 struct Traffic {
   uint64_t requests = 0;  ///< including retries and the steps of a redirect
   uint64_t retries = 0;
-  uint64_t bytes = 0;  ///< of bodies
+  uint64_t bytes = 0;       ///< of bodies that came, also of errors, redirects and failed attempts
+  uint64_t head_bytes = 0;  ///< of the heads of answers
+  uint64_t sent_bytes = 0;  ///< of requests, heads and bodies
 };
 
 /// What must hold of the object in whose place another is put, at that moment.

@@ -67,6 +67,7 @@ struct Transfer {
   bool too_long = false;
   bool no_memory = false;
   size_t header_bytes = 0;
+  uint64_t body_bytes = 0;
   curl_off_t sent = 0;
   EngineClock::time_point last_progress;
   EngineClock::time_point sent_at{}, first_byte_at{};
@@ -154,6 +155,7 @@ size_t on_body(char* data, size_t, size_t size, void* user) {
   auto& t = *static_cast<Transfer*>(user);
   t.last_progress = Clock::now();
   *t.arrived += size;
+  t.body_bytes += size;
   try {
     if (!t.head_done) t.finish_head();
     if (t.unwanted) return 0;
@@ -417,7 +419,7 @@ void HttpEngine::Impl::configure(Transfer& t) {
   set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout_s));
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_BUFFERSIZE, 256L << 10);
-  set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
+  set(CURLOPT_HTTP_CONTENT_DECODING, long{e.compressed});
   set(CURLOPT_ERRORBUFFER, t.error);
   set(CURLOPT_HEADERFUNCTION, on_header);
   set(CURLOPT_HEADERDATA, &t);
@@ -450,7 +452,11 @@ void HttpEngine::Impl::configure(Transfer& t) {
   }
   if (!e.range.empty()) set(CURLOPT_RANGE, e.range.c_str());
   // A range of an encoded body would be a range of something else.
-  t.headers = curl_slist_append(t.headers, "Accept-Encoding: identity");
+  if (e.compressed) {
+    set(CURLOPT_ACCEPT_ENCODING, "gzip");
+  } else {
+    t.headers = curl_slist_append(t.headers, "Accept-Encoding: identity");
+  }
   for (const std::string& header : e.headers) {
     t.headers = curl_slist_append(t.headers, header.c_str());
   }
@@ -509,7 +515,18 @@ void HttpEngine::Impl::complete(CURL* easy, Response::End end, std::string detai
   char* redirect = nullptr;
   curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
   if (redirect != nullptr) t->response.redirect_url = redirect;
-  long version = 0;
+  long version = 0, request_size = 0;
+  curl_off_t uploaded = 0;
+  curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &request_size);
+  curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+  t->response.head_bytes = t->header_bytes;
+  t->response.body_bytes = t->body_bytes;
+  if (t->exchange->compressed) {
+    curl_off_t arrived = 0;
+    curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &arrived);
+    t->response.body_bytes = static_cast<uint64_t>(arrived);
+  }
+  t->response.sent_bytes = static_cast<uint64_t>(request_size) + static_cast<uint64_t>(uploaded);
   curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
   if (version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1)
     addresses.serial.insert(t->host);

@@ -45,7 +45,9 @@ struct Response {
   ResponseHead head;
   Bytes body;
   std::string redirect_url;  ///< absolute
-  LineSample line;           ///< as measured here; zeros where nothing was sent or came
+  /// What has gone over the wire, also of a failure: head and body that came, head and body sent.
+  uint64_t head_bytes = 0, body_bytes = 0, sent_bytes = 0;
+  LineSample line;  ///< as measured here; zeros where nothing was sent or came
 };
 
 using EngineClock = std::chrono::steady_clock;
@@ -57,6 +59,7 @@ struct Exchange {
   std::vector<std::string> headers;  ///< further ones, "name: value"
   SharedBytes body;                  ///< to send; only with PUT and POST
   bool exact_path = false;           ///< send ".." and "." in the path as they are
+  bool compressed = false;           ///< the answer may come in gzip, and is given decoded
   std::string range;                 ///< "0-99", "100-"; empty: none
   /// Addresses that may be connected to; null: all. Behind a proxy they are not seen.
   ReachPtr reach;

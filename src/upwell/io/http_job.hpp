@@ -66,6 +66,8 @@ struct HttpJob {
   SharedBytes bytes;
   ObjectInfo info;
   bool size_known = false;  // of info
+  uint64_t reserved = 0;    // of the budget, for the answer under way
+  bool over_budget = false;
   std::optional<Error> error;
 
   bool ranged() const {

@@ -126,7 +126,8 @@ Verdict Judge::call() {
   }
   if (r.end == Response::End::kTooLong)
     return done_with(job, Code::kResourceExhausted, "the answer is too long");
-  if (head.content_length && *head.content_length != r.body.size())
+  const bool decoded = job.call->compressed && is_encoded(head);
+  if (head.content_length && !decoded && *head.content_length != r.body.size())
     return retry_with(job, Code::kUnavailable, short_body(r.body.size(), *head.content_length));
   job.answer.body = std::move(r.body);
   return {};

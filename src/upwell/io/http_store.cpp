@@ -6,6 +6,7 @@
 #include <ctime>
 #include <map>
 #include <random>
+#include <utility>
 
 #include "io/http_engine.hpp"
 #include "io/http_job.hpp"
@@ -37,7 +38,7 @@ struct HttpStore::Impl {
   FirstSeen first_seen;
   LineBook lines;
   KeptRedirects kept_redirects;
-  std::atomic<uint64_t> requests{0}, retries{0}, bytes{0};
+  std::atomic<uint64_t> requests{0}, retries{0}, bytes{0}, head_bytes{0}, sent_bytes{0};
   std::atomic<size_t> under_way{0};                // jobs of all readers
   std::mt19937_64 random{std::random_device{}()};  // of the engine's thread
   std::unique_ptr<HttpEngine> engine;              // last: its thread uses the others
@@ -72,6 +73,8 @@ struct HttpStore::Impl {
   bool keep(HttpJob& job, const Response& response);
   bool no_longer_there(HttpJob& job, int status);
   bool retry_later(HttpJob& job, std::optional<double> retry_after, double& delay_s);
+  std::optional<uint64_t> limit_of_body(HttpJob& job, const ResponseHead& head);
+  void account(HttpJob& job, const Response& response);
 };
 
 void HttpStore::Impl::run(std::span<HttpJob> jobs) {
@@ -185,6 +188,10 @@ void HttpStore::Impl::end(HttpJob& job) {
 }
 
 std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double delay_s) {
+  if (options.budget && options.budget->left() == 0) {
+    job.error = job.failed(Code::kOverBudget, options.budget->state());
+    return nullptr;
+  }
   ++requests;
   auto e = std::make_unique<Exchange>();
   e->url = job.current;
@@ -202,7 +209,7 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
     e->not_before = EngineClock::now() + std::chrono::duration_cast<EngineClock::duration>(
                                              std::chrono::duration<double>(delay_s));
   }
-  e->body_limit = [this, &job](const ResponseHead& head) { return body_limit(job, head, options); };
+  e->body_limit = [this, &job](const ResponseHead& head) { return limit_of_body(job, head); };
   e->done = [this, &job](Response response) { on_response(job, std::move(response)); };
   return e;
 }
@@ -237,6 +244,7 @@ bool HttpStore::Impl::prepare(HttpJob& job, Exchange& exchange) {
   exchange.url = job.current;
   exchange.exact_path = options.dialect != nullptr;
   exchange.method = request.method;
+  exchange.compressed = request.compressed;
   for (const auto& [name, value] : request.headers) {
     exchange.headers.push_back(name + ": " + value);
   }
@@ -245,10 +253,38 @@ bool HttpStore::Impl::prepare(HttpJob& job, Exchange& exchange) {
   return true;
 }
 
+/// What the budget does not hold is not read.
+std::optional<uint64_t> HttpStore::Impl::limit_of_body(HttpJob& job, const ResponseHead& head) {
+  const auto limit = body_limit(job, head, options);
+  if (!limit || !options.budget) return limit;
+  const uint64_t expected = std::min(*limit, head.content_length.value_or(*limit));
+  // Of an answer that does not tell its length as much is read as there is room for.
+  const uint64_t wanted =
+      head.content_length ? expected : std::min(expected, options.budget->left());
+  job.over_budget = !options.budget->reserve(wanted);
+  if (job.over_budget) return {};
+  job.reserved = wanted;
+  return head.content_length ? *limit : wanted;
+}
+
+void HttpStore::Impl::account(HttpJob& job, const Response& response) {
+  bytes += response.body_bytes;
+  head_bytes += response.head_bytes;
+  sent_bytes += response.sent_bytes;
+  if (!options.budget) return;
+  options.budget->settle(std::exchange(job.reserved, 0), response.body_bytes);
+  if (response.end == Response::End::kTooLong && options.budget->left() == 0)
+    job.over_budget = true;
+}
+
 void HttpStore::Impl::on_response(HttpJob& job, Response response) {
-  bytes += response.body.size();
+  account(job, response);
   learn(job, response);
   job.error.reset();
+  if (job.over_budget) {
+    job.error = job.failed(Code::kOverBudget, options.budget->state());
+    return end(job);
+  }
   Verdict verdict = judge(job, response, options, first_seen);
   double delay_s = 0;
   bool again = false;
@@ -495,7 +531,11 @@ void HttpStore::expect(const std::string& url, const ObjectInfo& state) {
 void HttpStore::forget(const std::string& url) { impl_->first_seen.forget(url); }
 
 std::optional<Traffic> HttpStore::traffic() const {
-  return Traffic{.requests = impl_->requests, .retries = impl_->retries, .bytes = impl_->bytes};
+  return Traffic{.requests = impl_->requests,
+                 .retries = impl_->retries,
+                 .bytes = impl_->bytes,
+                 .head_bytes = impl_->head_bytes,
+                 .sent_bytes = impl_->sent_bytes};
 }
 
 }  // namespace upwell::io

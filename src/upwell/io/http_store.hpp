@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/byte_store.hpp"
+#include "io/egress_budget.hpp"
 #include "io/first_seen.hpp"
 #include "io/http_login.hpp"
 #include "io/http_message.hpp"
@@ -21,7 +22,8 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> query;    ///< not encoded
   std::vector<std::pair<std::string, std::string>> headers;  ///< lower-case names
   SharedBytes body;
-  std::string note;  ///< the dialect's own
+  bool compressed = false;  ///< of calls: the answer may come in gzip, and is given decoded
+  std::string note;         ///< the dialect's own
 };
 
 /// What an answer that is no data means.
@@ -68,8 +70,9 @@ struct HttpOptions {
   uint64_t max_body = 4ULL << 30;  ///< of one response
   /// Where a server ignores Range: how much of an object is read for the sake of a part of it.
   uint64_t max_unranged_body = 8 << 20;
-  std::string ca_file;               ///< of trusted certificates; empty: the system's
-  std::shared_ptr<HttpLogin> login;  ///< null: nobody is known to any server
+  std::string ca_file;                   ///< of trusted certificates; empty: the system's
+  std::shared_ptr<EgressBudget> budget;  ///< of bodies that may come; null: no limit
+  std::shared_ptr<HttpLogin> login;      ///< null: nobody is known to any server
   /// Where a redirect may lead that follows a request without a reach; null: anywhere.
   ReachPtr redirects;
   std::shared_ptr<HttpDialect> dialect;  ///< null: plain HTTP

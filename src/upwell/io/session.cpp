@@ -74,7 +74,7 @@ struct Session::Impl {
   /// A request that is not a read, before it is made.
   void count_request(const ByteStore& store, bool own_round = true);
   HttpOptions http_options() const;
-  Result<std::shared_ptr<ByteStore>> make_s3_store() const;
+  Result<std::shared_ptr<ByteStore>> make_s3_store(const S3CredentialsProvider& keys) const;
 
   void read_store(ByteStore& store, std::span<const ReadRequest> asked,
                   const std::vector<size_t>& which, std::vector<Result<SharedBytes>>& results);
@@ -104,7 +104,7 @@ Result<std::shared_ptr<ByteStore>> Session::Impl::store_of(const std::string& ur
   }
   std::unique_lock lock(mounts_mutex);
   if (!mounts[scheme].store && scheme == "s3") {
-    UPWELL_TRY(auto s3, make_s3_store());
+    UPWELL_TRY(auto s3, make_s3_store(options.s3_credentials));
     mounts[scheme].store = s3;
     count_traffic_of(s3);
   }
@@ -127,16 +127,17 @@ HttpOptions Session::Impl::http_options() const {
   http.redirects = Reach::of_redirects(options.reach);
   http.login = options.login;
   http.ca_file = options.ca_file;
+  http.budget = options.budget;
   return http;
 }
 
-Result<std::shared_ptr<ByteStore>> Session::Impl::make_s3_store() const {
+Result<std::shared_ptr<ByteStore>> Session::Impl::make_s3_store(
+    const S3CredentialsProvider& keys) const {
   S3Options s3;
   s3.http = http_options();
   s3.requester_pays = options.s3.requester_pays;
   UPWELL_TRY(s3.configuration, s3_configuration(options.s3, process_environment()));
-  if (options.s3_credentials && !options.s3.anonymous)
-    s3.configuration.credentials = options.s3_credentials;
+  if (keys && !options.s3.anonymous) s3.configuration.credentials = keys;
   if (!options.s3.anonymous) s3.configuration.bucket_credentials = options.s3_bucket_credentials;
   s3_host = host_of(s3.configuration.endpoint);
   return std::make_shared<S3Store>(std::move(s3));
@@ -156,6 +157,14 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
                                                       std::span<const ReadRequest> merged) {
   if (merged.empty()) return {};
   const StoreTraits line = store.traits_for(merged.front().url);
+  if (options.budget && line.worth_caching) {
+    uint64_t planned = 0;
+    for (const ReadRequest& request : merged)
+      if (request.range.length != kToEnd) planned += request.range.length;
+    auto enough = options.budget->check(planned, shown_url(merged.front().url));
+    if (!enough)
+      return std::vector<Result<SharedBytes>>(merged.size(), fail(std::move(enough).error()));
+  }
   if (line.worth_caching) ++rounds;
   const uint64_t part = part_size(merged, line);
   size_t asked_for = merged.size();
@@ -382,6 +391,22 @@ void Session::mount(const std::string& scheme, std::shared_ptr<ByteStore> store)
   impl_->mounts[scheme] = {std::move(store)};
 }
 
+Result<> Session::read_directly(DirectPlaces places, S3CredentialsProvider keys,
+                                std::function<void(const std::string&)> say) {
+  UPWELL_TRY(auto https, impl_->store_of("https://"));
+  std::shared_ptr<ByteStore> s3;
+  if (keys) {
+    std::unique_lock lock(impl_->mounts_mutex);
+    UPWELL_TRY(s3, impl_->make_s3_store(keys));
+    impl_->count_traffic_of(s3);
+  } else {
+    UPWELL_TRY(s3, impl_->store_of("s3://"));
+  }
+  mount("https", std::make_shared<DirectStore>(std::move(https), std::move(s3), std::move(places),
+                                               std::move(say)));
+  return {};
+}
+
 std::vector<Result<SharedBytes>> Session::read(std::span<const ReadRequest> requests) {
   std::vector<Result<SharedBytes>> results(requests.size());
   std::map<std::shared_ptr<ByteStore>, std::vector<size_t>> by_store;
@@ -587,6 +612,27 @@ ReachPtr Session::reach_from(const std::string& url) const {
   return std::make_shared<const Reach>(url, std::move(options));
 }
 
+const EgressBudget* Session::budget() const { return impl_->options.budget.get(); }
+
+uint64_t Session::bytes_to_fetch(std::span<const ReadRequest> requests) {
+  std::map<std::shared_ptr<ByteStore>, std::vector<size_t>> by_store;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].range.length == kToEnd) continue;
+    auto store = impl_->store_of(requests[i].url);
+    if (!store || !(*store)->traits().worth_caching) continue;
+    if (!impl_->find_cached(**store, requests[i])) by_store[*store].push_back(i);
+  }
+  uint64_t bytes = 0;
+  for (const auto& [store, which] : by_store) {
+    for (auto& [host, of_host] : by_origin(requests, which)) {
+      const StoreTraits line = store->traits_for(requests[of_host.front()].url);
+      for (const Fetch& fetch : coalesce(requests, std::move(of_host), line))
+        bytes += fetch.request.range.length;
+    }
+  }
+  return bytes;
+}
+
 const std::string& Session::preferred_scheme() const { return impl_->options.prefer_scheme; }
 
 Counters Session::counters() const {
@@ -594,6 +640,8 @@ Counters Session::counters() const {
                     .retries = 0,
                     .bytes_asked = impl_->bytes_asked,
                     .bytes_fetched = impl_->bytes_fetched,
+                    .head_bytes = 0,
+                    .sent_bytes = 0,
                     .cache_hits = impl_->cache_hits,
                     .rounds = impl_->rounds};
   std::shared_lock lock(impl_->mounts_mutex);
@@ -602,6 +650,8 @@ Counters Session::counters() const {
     counters.requests += now.requests - before.requests;
     counters.retries += now.retries - before.retries;
     counters.bytes_fetched += now.bytes - before.bytes;
+    counters.head_bytes += now.head_bytes - before.head_bytes;
+    counters.sent_bytes += now.sent_bytes - before.sent_bytes;
   }
   return counters;
 }

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "io/byte_store.hpp"
+#include "io/direct_store.hpp"
+#include "io/egress_budget.hpp"
 #include "io/http_login.hpp"
 #include "io/index_cache.hpp"
 #include "io/s3_credentials.hpp"
@@ -34,6 +36,8 @@ struct SessionOptions {
   std::map<std::string, S3CredentialsProvider> s3_bucket_credentials = {};
   std::shared_ptr<HttpLogin> login = {};  ///< of servers behind http and https; null: none
   std::string ca_file = {};               ///< of trusted certificates; empty: the system's
+  /// Of bytes that may come from servers; null: as many as it takes.
+  std::shared_ptr<EgressBudget> budget = {};
   ReachOptions reach = {};
   /// "s3" or "https": which to read where an object lies at both; empty: as the set that names it.
   std::string prefer_scheme = {};
@@ -45,7 +49,9 @@ struct Counters {
       0;  ///< requests that went to a store after coalescing (http: including retries)
   uint64_t retries = 0;
   uint64_t bytes_asked = 0;    ///< by callers, and given to them
-  uint64_t bytes_fetched = 0;  ///< from stores
+  uint64_t bytes_fetched = 0;  ///< from stores; http: all bodies that came, also of errors
+  uint64_t head_bytes = 0;     ///< http: of the heads of answers
+  uint64_t sent_bytes = 0;     ///< http: of requests
   uint64_t cache_hits = 0;     ///< ranges answered without a request
   /// Batches of requests to servers that somebody waited for: each takes a round trip at least.
   uint64_t rounds = 0;
@@ -62,6 +68,12 @@ class Session {
   /// Adds a store for a URL scheme ("memory", "s3", ...), or replaces one (tests inject faults this
   /// way). "file" (also for plain paths), "http", "https" and "s3" are there from the start.
   void mount(const std::string& scheme, std::shared_ptr<ByteStore> store);
+
+  /// From now on reads objects behind https from S3 where they lie there, too, and S3 lets us: see
+  /// DirectStore. `keys` gives the credentials for that; null: those of the session. Before
+  /// anything is read.
+  Result<> read_directly(DirectPlaces places, S3CredentialsProvider keys,
+                         std::function<void(const std::string&)> say);
 
   /// See ByteStore. Ranges of the whole batch, over all objects, are coalesced and fetched
   /// together: do not loop over single reads.
@@ -98,6 +110,12 @@ class Session {
   void expect(const std::string& url, const ObjectInfo& state);
   /// Takes the object as it is from now on: forgets its first-seen state and its cached blocks.
   void forget(const std::string& url);
+
+  /// Null: there is none.
+  const EgressBudget* budget() const;
+  /// How many bytes it takes to read these from servers, as far as they are not here already:
+  /// with the gaps between ranges that are fetched together. Ranges to an unknown end count as 0.
+  uint64_t bytes_to_fetch(std::span<const ReadRequest> requests);
 
   const std::string& preferred_scheme() const;
   /// What the content of the object at this URL may name. Goes with every read of what it names.

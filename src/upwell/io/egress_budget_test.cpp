@@ -1,0 +1,28 @@
+#include "io/egress_budget.hpp"
+
+#include <gtest/gtest.h>
+
+namespace upwell::io {
+namespace {
+
+TEST(EgressBudget, CountsWhatCameAndWhatIsOnItsWay) {
+  EgressBudget budget(100);
+  EXPECT_TRUE(budget.check(100, "all"));
+  EXPECT_TRUE(budget.reserve(60));
+  EXPECT_FALSE(budget.reserve(41));
+  EXPECT_EQ(budget.left(), 40u);
+  budget.settle(60, 10);  // it broke off
+  EXPECT_EQ(budget.left(), 90u);
+  budget.settle(0, 200);  // more than was told
+  EXPECT_EQ(budget.left(), 0u);
+  EXPECT_FALSE(budget.reserve(1));
+  const auto refused = budget.check(20'000'000, "reading sst");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kOverBudget);
+  EXPECT_NE(refused.error().message.find("reading sst takes 20.00 MB"), std::string::npos)
+      << refused.error().message;
+  EXPECT_EQ(exit_status(Code::kOverBudget), 64);
+}
+
+}  // namespace
+}  // namespace upwell::io
