@@ -45,7 +45,7 @@ constexpr std::array kParameters{
     CmrParameter{"--temporal", "temporal[]", Kind::kTemporal, Scope::kBoth, kMany, "FROM,TO",
                  "What overlaps these times: 2013-12-24,2013-12-25; 2013-12 is the month; ,2014 "
                  "and 2014, are open; 2014/P1M is a month from then. FROM,TO,60,90 is days 60 to "
-                 "90 of each year"},
+                 "90 of each year. Ten Decembers: --temporal={2003..2012}-12 in bash"},
     CmrParameter{"--bounding-box,--bbox", "bounding_box[]", Kind::kBox, Scope::kBoth, kMany,
                  "W,S,E,N",
                  "What touches this box, in degrees; 170,-10,-170,10 crosses the "

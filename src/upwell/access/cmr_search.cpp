@@ -340,6 +340,7 @@ Result<Pairs> CmrSearch::granule_pairs(const CmrQuery& query) {
                             std::max<uint64_t>(outcome.hits, found.size()),
                             collection_lines(found, outcome.hits)));
   pairs.emplace_back("collection_concept_id[]", found[0].concept_id);
+  published_ = std::move(found[0].published);
   return pairs;
 }
 

@@ -57,6 +57,13 @@ class CmrSearch {
   /// others. kNotFound, kInvalidArgument with a list when more than one collection is meant.
   Result<Pairs> granule_pairs(const CmrQuery& query);
 
+  /// Stores that an archive has published of the collection that granule_pairs looked up.
+  const std::vector<PublishedStore>& published() const { return published_; }
+
+  /// Of a granule search that found nothing: how many granules there are without each of its
+  /// conditions, and in the whole collection, in words.
+  Result<std::string> why_none(const Pairs& pairs);
+
  private:
   struct Part;
   Result<SearchAnswer> page(const std::string& concept_type, const Pairs& pairs, size_t page_size,
@@ -67,6 +74,7 @@ class CmrSearch {
 
   SearchClient& client_;
   std::string origin_;
+  std::vector<PublishedStore> published_;
 };
 
 }  // namespace upwell::access

@@ -24,6 +24,16 @@ std::string lower_name(std::string text) {
   return text;
 }
 
+/// "host[:port]" of what the user wrote, perhaps as a URL.
+std::string named_host(std::string text) {
+  text = lower_name(std::move(text));
+  if (const size_t scheme = text.find("://"); scheme != std::string::npos)
+    text.erase(0, scheme + 3);
+  text.resize(std::min(text.find('/'), text.size()));
+  if (text.ends_with(":443")) text.resize(text.size() - 4);  // as origins leave it out
+  return text;
+}
+
 /// `name`: "host", "host:port" or ".domain"; `authority`: "host[:port]".
 bool names_host(std::string_view name, std::string_view authority) {
   const std::string_view host = authority.substr(0, authority.find(':'));
@@ -42,7 +52,7 @@ EarthdataHosts::EarthdataHosts(const std::string& login_host, const std::vector<
   login_origin_ = io::origin_of((plain ? "http://" : "https://") + login_host + "/");
   const size_t urs = ("." + name).find(".urs.");
   if (urs != std::string::npos) names_.push_back(lower_name(name.substr(urs + 3)));
-  for (const std::string& host : added) names_.push_back(lower_name(host));
+  for (const std::string& host : added) names_.push_back(named_host(host));
 }
 
 bool EarthdataHosts::is_login(const std::string& url) const {

@@ -8,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include "access/earthdata_hosts.hpp"
 #include "access/s3_keys.hpp"
 #include "io/http_store.hpp"
 #include "io/test_servers.hpp"
@@ -303,6 +304,19 @@ TEST(Earthdata, AnUnknownHostGetsNoTokenButTheWalk) {
   answer = std::move(store.read(requests).front());
   EXPECT_TRUE(answer) << answer.error().to_string();
   for (const SeenRequest& r : world.gateway.seen()) EXPECT_EQ(r.header("authorization"), "");
+}
+
+TEST(EarthdataHosts, AreNamedAsHostsOrAsUrls) {
+  for (const char* name :
+       {"data.x.org", "https://data.x.org", "https://Data.X.org/", "data.x.org:443"})
+    EXPECT_TRUE(EarthdataHosts("urs.y.org", {name}, false).covers("https://data.x.org/a.nc"))
+        << name;
+  EXPECT_TRUE(
+      EarthdataHosts("urs.y.org", {"https://x.org:8443/"}, false).covers("https://x.org:8443/a"));
+  EXPECT_FALSE(
+      EarthdataHosts("urs.y.org", {"https://x.org:8443/"}, false).covers("https://x.org/a"));
+  EXPECT_FALSE(
+      EarthdataHosts("urs.y.org", {"https://data.x.org"}, false).covers("https://x.org/a"));
 }
 
 TEST(Earthdata, ARedirectToADataHostFindsTheToken) {

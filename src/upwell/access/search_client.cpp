@@ -111,6 +111,7 @@ Result<SearchAnswer> SearchClient::send(const SearchRequest& request) {
   while (true) {
     io::HttpRequest sent;
     sent.url = request.url;
+    sent.compressed = true;
     sent.headers = request.headers;
     sent.headers.emplace_back("client-id", "upwell");
     if (!request.content_type.empty()) {
