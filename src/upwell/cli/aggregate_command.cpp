@@ -9,9 +9,11 @@
 #include "base/machine.hpp"
 #include "cli/bounding_box.hpp"
 #include "cli/command.hpp"
+#include "cli/granule_search.hpp"
 #include "cli/reduced_output.hpp"
 #include "cli/result_output.hpp"
 #include "cli/variables.hpp"
+#include "cube/plan_cost.hpp"
 #include "refs/output_check.hpp"
 #include "refs/source_list.hpp"
 #include "refs/virtualize.hpp"
@@ -27,6 +29,7 @@ struct AggregateArguments {
   bool nearest = false, compress = false, no_sync = false, load_given = false;
   refs::VirtualizeOptions combine;
   PlotOptions plot;
+  GranuleSearch search;
 };
 
 constexpr const char* kAggregateFooter =
@@ -36,6 +39,9 @@ constexpr const char* kAggregateFooter =
     "  upwell aggregate cube.json --sel time=2020 --reduce time:std --ddof 1 -o std.nc\n"
     "  upwell aggregate data/ --bbox -95,40,-73,49 --reduce lat,lon:mean -o lakes.nc\n"
     "  upwell aggregate cube.json --variables sst --reduce time:mean -o map.png    a map\n"
+    "  upwell aggregate --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2013-12-24,2013-12-25 \\\n"
+    "      --bbox -95,40,-73,49 --variables analysed_sst --reduce time:mean -o lakes.nc\n"
+    "                                                       search, open, compute at once\n"
     "\n"
     "FUNCTION is mean, sum, min, max, count, std or var. Values are decoded as CF says, and what "
     "is\n"
@@ -321,7 +327,8 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
 Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(const Request request, parse_reduce(args.reduce));
   std::vector<std::string> foreign;
-  UPWELL_TRY(auto urls, refs::expand_sources(context.session(), args.sources, foreign));
+  UPWELL_TRY(const auto sources, find_sources(context, args.search, args.sources, args.bbox));
+  UPWELL_TRY(auto urls, refs::expand_sources(context.session(), sources, foreign));
   if (!foreign.empty()) fmt::print(stderr, "warning: {}\n", refs::foreign_warning(foreign));
   UPWELL_CHECK(check_target(args, urls));
   UPWELL_TRY(Dataset dataset, open_sources(args, context, urls, request));
@@ -332,6 +339,9 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
     UPWELL_TRY(dataset, join_across(context.session(), std::move(dataset), paths, box));
   }
   UPWELL_TRY(auto variables, plan_variables(args, context, dataset, paths, request));
+  std::vector<PlannedRead> reads;
+  for (const ReducedVariable& v : variables) reads.push_back({v.array, v.named.selection});
+  UPWELL_CHECK(check_budget(context.session(), dataset, reads));
   UPWELL_TRY(const auto file,
              plan_reduced_file(context.session(), dataset, variables, args.compress));
   if (result_form_of(args.output) == ResultForm::kPlot)
@@ -359,11 +369,14 @@ void add_aggregate_command(Program& program) {
   auto args = std::make_shared<AggregateArguments>();
   CLI::App* app = program.add(
       "aggregate", "Reduce variables over dimensions: means, extremes, counts of many granules",
-      kAggregateFooter, [args](Context& context) { return run_aggregate(*args, context); });
-  app->add_option("SOURCE", args->sources,
-                  "A cube (reference set, .upwell, Zarr store), or granules to join: paths, URLs, "
-                  "patterns, directories, @list.txt, @- for a list on standard input")
-      ->required();
+      kAggregateFooter, [args](Context& context) {
+        return with_search_advice(args->search, run_aggregate(*args, context));
+      });
+  app->add_option(
+      "SOURCE", args->sources,
+      "A cube (reference set, .upwell, Zarr store), or granules to join: paths, URLs, "
+      "patterns, directories, @list.txt, @- for a list on standard input. Or search for them, "
+      "see below");
   app->add_option("--reduce", args->reduce,
                   "What to do, over which dimensions: time:mean, lat,lon:max")
       ->required()
@@ -442,6 +455,7 @@ void add_aggregate_command(Program& program) {
       ->check(CLI::Range(size_t{1}, size_t{1024}))
       ->type_name("N")
       ->group(joining);
+  add_granule_search(app, args->search);
 }
 
 }  // namespace upwell::cli

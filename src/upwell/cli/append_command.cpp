@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/combine_options.hpp"
+#include "cli/granule_search.hpp"
 #include "refs/append.hpp"
 
 namespace upwell::cli {
@@ -15,6 +16,7 @@ struct AppendArguments {
   std::vector<std::string> sources;
   CombineArguments combine;
   refs::AppendOptions options;
+  GranuleSearch search;
 };
 
 constexpr const char* kAppendFooter =
@@ -61,10 +63,15 @@ void print_append(const refs::AppendReport& report) {
 Result<> run_append(AppendArguments& args, Context& context) {
   refs::AppendOptions& options = args.options;
   UPWELL_CHECK(apply_combine_options(args.combine, context, options.virtualize));
-  if (args.sources.empty() && options.remove.empty())
-    return fail(Code::kInvalidArgument, "name granules to add, or --remove some");
+  std::vector<std::string> sources;
+  if (!args.sources.empty() || args.search.given()) {
+    UPWELL_TRY(sources, find_sources(context, args.search, args.sources));
+  } else if (options.remove.empty()) {
+    return fail(Code::kInvalidArgument,
+                "name granules to add, search for them (--short-name NAME), or --remove some");
+  }
   refs::AppendReport report;
-  auto result = refs::append(context.session(), args.output, args.sources, options, report);
+  auto result = refs::append(context.session(), args.output, sources, options, report);
   result = with_report(args.combine, [&] { return report.to_json(); }, std::move(result));
   if (!context.options().quiet || !result) print_append(report);
   return result;
@@ -74,9 +81,10 @@ Result<> run_append(AppendArguments& args, Context& context) {
 
 void add_append_command(Program& program) {
   auto args = std::make_shared<AppendArguments>();
-  CLI::App* app =
-      program.add("append", "Add, replace or remove granules of a reference set", kAppendFooter,
-                  [args](Context& context) { return run_append(*args, context); });
+  CLI::App* app = program.add("append", "Add, replace or remove granules of a reference set",
+                              kAppendFooter, [args](Context& context) {
+                                return with_search_advice(args->search, run_append(*args, context));
+                              });
   app->add_option(
          "OUT", args->output,
          "Reference set that upwell virtualize wrote, a path, or an s3:// URL of NAME.json "
@@ -85,7 +93,7 @@ void add_append_command(Program& program) {
       ->required();
   app->add_option("GRANULE", args->sources,
                   "Granules: paths, URLs, patterns, directories, prefixes, @list.txt, @- for a "
-                  "list on standard input");
+                  "list on standard input. Or search for them, see below");
   app->add_option("-o,--output", args->options.output,
                   "Write the result as a set of its own and leave OUT as it is: NAME.json, or "
                   "NAME.parq for Parquet; may be an s3:// URL")
@@ -111,6 +119,7 @@ void add_append_command(Program& program) {
       ->delimiter(',')
       ->type_name("NAME,...");
   add_combine_options(app, args->combine, args->options.virtualize);
+  add_granule_search(app, args->search);
 }
 
 }  // namespace upwell::cli

@@ -35,6 +35,8 @@ void print_stats(const io::Counters& counters, double wall_s) {
                               {"retries", counters.retries},
                               {"bytes_asked", counters.bytes_asked},
                               {"bytes_fetched", counters.bytes_fetched},
+                              {"bytes_headers", counters.head_bytes},
+                              {"bytes_sent", counters.sent_bytes},
                               {"cache_hits", counters.cache_hits},
                               {"wall_s", wall_s},
                               {"cpu_s", seconds(usage.ru_utime) + seconds(usage.ru_stime)},
@@ -106,8 +108,10 @@ std::shared_ptr<access::EarthdataLogin> login_for(access::EarthdataOptions optio
 }
 
 io::SessionOptions session_options(const CommonOptions& options,
-                                   const std::shared_ptr<access::EarthdataLogin>& login) {
+                                   const std::shared_ptr<access::EarthdataLogin>& login,
+                                   const std::shared_ptr<io::EgressBudget>& budget) {
   io::SessionOptions session;
+  session.budget = budget;
   session.ca_file = trusted_certificates();
   session.login = login;
   if (!options.s3_credentials.empty())
@@ -132,7 +136,19 @@ io::SessionOptions session_options(const CommonOptions& options,
 Context::Context(const CommonOptions& options)
     : options_(options),
       login_(login_for(options.earthdata, options.quiet)),
-      session_(std::make_unique<io::Session>(session_options(options, login_))) {}
+      budget_(options.budget > 0 ? std::make_shared<io::EgressBudget>(options.budget) : nullptr),
+      session_(std::make_unique<io::Session>(session_options(options, login_, budget_))) {}
+
+io::Counters Context::counters() const {
+  io::Counters counters = session_->counters();
+  const io::Traffic login = login_->traffic();
+  counters.requests += login.requests;
+  counters.retries += login.retries;
+  counters.bytes_fetched += login.bytes;
+  counters.head_bytes += login.head_bytes;
+  counters.sent_bytes += login.sent_bytes;
+  return counters;
+}
 
 std::shared_ptr<access::EarthdataLogin> Context::new_login(access::EarthdataOptions options) const {
   return login_for(std::move(options), options_.quiet);
@@ -140,7 +156,7 @@ std::shared_ptr<access::EarthdataLogin> Context::new_login(access::EarthdataOpti
 
 std::shared_ptr<io::Session> Context::new_session(size_t share) const {
   constexpr uint64_t kMemoryCache = 256 << 20;
-  io::SessionOptions session = session_options(options_, login_);
+  io::SessionOptions session = session_options(options_, login_, budget_);
   // A disk cache is shared anyhow.
   if (session.disk_cache.empty())
     session.cache_bytes = (session.cache_bytes > 0 ? session.cache_bytes : kMemoryCache) / share;
@@ -297,6 +313,15 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->type_name("DIR|none")
       ->group(common_group);
   command
+      ->add_option(
+          "--budget", common.budget,
+          "Fetch no more than so much (500MB, 4GB): what would take more is refused before "
+          "it begins, exit status 64")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->check(check_positive, "")
+      ->type_name("SIZE")
+      ->group(common_group);
+  command
       ->add_option("--timeout", common.timeout_s,
                    "Seconds without a byte until a request counts as failed")
       ->capture_default_str()
@@ -335,9 +360,10 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
                  "Agree to pay for requests, where a bucket's owner wants that")
       ->group(s3);
   command
-      ->add_option("--prefer", common.prefer,
-                   "Where a reference set says that granules lie in S3 and behind https: which to "
-                   "try first")
+      ->add_option(
+          "--prefer", common.prefer,
+          "Where granules lie in S3 and behind https, as a reference set or a search says: "
+          "which to try first")
       ->check(CLI::IsMember({"s3", "https"}))
       ->group(s3);
   command

@@ -25,6 +25,7 @@ struct CommonOptions {
   std::string cache_dir;     ///< disk cache; empty: none
   uint64_t cache_bytes = 0;  ///< of memory and disk cache together; 0: chosen
   std::string index_cache;   ///< of what scans read; "none": none; empty: the usual place
+  uint64_t budget = 0;       ///< bytes that may be fetched; 0: as many as it takes
   double timeout_s = 30;     ///< stall timeout of one request
   int retries = 4;
   bool ignore_changes = false;  ///< read granules that changed since their set was made
@@ -48,6 +49,9 @@ class Context {
   io::Session& session() { return *session_; }
   /// Of all sessions.
   access::EarthdataLogin& login() { return *login_; }
+  std::shared_ptr<access::EarthdataLogin> shared_login() { return login_; }
+  /// What all of it has cost so far, also the questions to the login host.
+  io::Counters counters() const;
   /// Another one, of which the sessions know nothing.
   std::shared_ptr<access::EarthdataLogin> new_login(access::EarthdataOptions options) const;
   /// Another session with the same options, which has seen nothing yet. `share`: how many such
@@ -67,6 +71,7 @@ class Context {
  private:
   CommonOptions options_;
   std::shared_ptr<access::EarthdataLogin> login_;
+  std::shared_ptr<io::EgressBudget> budget_;  ///< of all sessions
   std::unique_ptr<io::Session> session_;
   std::vector<std::shared_ptr<io::Session>> added_;
 };

@@ -9,7 +9,7 @@
 
 #include "access/search_download.hpp"
 #include "base/progress.hpp"
-#include "cli/command.hpp"
+#include "cli/granule_search.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -18,8 +18,9 @@ using How = access::DownloadResult::How;
 
 constexpr const char* kDownloadFooter =
     "Examples:\n"
+    "  upwell download --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2013-12 -d december/\n"
     "  upwell search --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2013-12 --format json |\n"
-    "      upwell download @- -d december/\n"
+    "      upwell download @- -d december/                  the same, looked at in between\n"
     "  upwell download https://host/a.nc https://host/b.nc\n"
     "  upwell download @urls.txt -d data/ --files-at-once 8\n"
     "\n"
@@ -35,6 +36,7 @@ struct DownloadArguments {
   std::vector<std::string> sources;
   access::DownloadOptions options;
   bool as_json = false;
+  GranuleSearch search;
 };
 
 Result<std::string> list_text(io::Session& session, const std::string& name) {
@@ -85,6 +87,16 @@ Result<std::vector<access::DownloadItem>> items_of(const DownloadArguments& args
                                                    Context& context) {
   const bool prefer_s3 = context.options().prefer == "s3";
   std::vector<access::DownloadItem> items;
+  if (args.search.given()) {
+    if (!args.sources.empty())
+      return fail(Code::kInvalidArgument, "name a SOURCE or search for granules, not both");
+    UPWELL_TRY(const FoundGranules found, find_granules(context, args.search));
+    for (const access::GranuleFile& file : found.files) {
+      UPWELL_TRY(access::DownloadItem item, access::download_item(file, /*prefer_s3=*/false));
+      items.push_back(std::move(item));
+    }
+    return items;
+  }
   for (const std::string& source : args.sources) {
     if (!source.starts_with('@')) {
       UPWELL_TRY(access::DownloadItem item, access::download_item(source));
@@ -107,7 +119,10 @@ Result<std::vector<access::DownloadItem>> items_of(const DownloadArguments& args
       }
     }
   }
-  if (items.empty()) return fail(Code::kInvalidArgument, "nothing to download");
+  if (items.empty())
+    return fail(Code::kInvalidArgument,
+                "nothing to download: name URLs or lists, or search for "
+                "granules (--short-name NAME --temporal FROM,TO)");
   return items;
 }
 
@@ -185,8 +200,7 @@ void add_download_command(Program& program) {
       kDownloadFooter, [args](Context& context) { return run_download(*args, context); });
   app->add_option("SOURCE", args->sources,
                   "URLs, @list.txt, @- for a list on standard input; lines of `upwell search "
-                  "--format json` bring sizes and checksums")
-      ->required();
+                  "--format json` bring sizes and checksums. Or search for them, see below");
   app->add_option("-d,--directory", args->options.directory, "Where they go")
       ->capture_default_str()
       ->type_name("DIR");
@@ -195,6 +209,7 @@ void add_download_command(Program& program) {
       ->capture_default_str();
   app->add_flag("--again", args->options.again, "Fetch what is there already, too");
   app->add_flag("--json", args->as_json, "A line of JSON for each file");
+  add_granule_search(app, args->search);
 }
 
 }  // namespace upwell::cli

@@ -7,6 +7,7 @@
 
 #include "cli/command.hpp"
 #include "cli/csv.hpp"
+#include "cli/granule_search.hpp"
 #include "refs/open.hpp"
 #include "refs/zarr_metadata.hpp"
 #include "refs/zarr_values.hpp"
@@ -242,8 +243,9 @@ std::optional<uint64_t> granule_count(const Dataset& dataset) {
   return count;
 }
 
-Result<> run_info(Context& context, const std::string& source, bool as_json,
-                  const std::vector<std::string>& drop) {
+Result<> run_info(Context& context, const GranuleSearch& search, const std::string& named,
+                  bool as_json, const std::vector<std::string>& drop) {
+  UPWELL_TRY(const std::string source, find_one_source(context, search, named));
   UPWELL_TRY(Dataset dataset,
              refs::open_source_with(context.session(), source, context.open_options(drop)));
   context.print_notes(source, dataset);
@@ -282,23 +284,28 @@ void add_info_command(Program& program) {
   auto source = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   auto drop = std::make_shared<std::vector<std::string>>();
-  CLI::App* command =
-      program.add("info",
-                  "Show what is in a granule, a Zarr store or a reference set: structure, chunks, "
-                  "codecs, sizes",
-                  "Examples:\n"
-                  "  upwell info granule.nc\n"
-                  "  upwell info https://host/granule.h5 --stats    and what looking cost\n"
-                  "  upwell info cube.json --json | jq .root.arrays[].name",
-                  [=](Context& context) { return run_info(context, *source, *as_json, *drop); });
-  command
-      ->add_option(
-          "SOURCE", *source,
-          "A granule, a DMR++, a Zarr store, a reference set (.json, .parq), or a URL of one")
-      ->required();
+  auto search = std::make_shared<GranuleSearch>();
+  CLI::App* command = program.add(
+      "info",
+      "Show what is in a granule, a Zarr store or a reference set: structure, chunks, "
+      "codecs, sizes",
+      "Examples:\n"
+      "  upwell info granule.nc\n"
+      "  upwell info https://host/granule.h5 --stats    and what looking cost\n"
+      "  upwell info --short-name MUR-JPL-L4-GLOB-v4.1 --limit 1   of a collection, its "
+      "first granule\n"
+      "  upwell info cube.json --json | jq .root.arrays[].name",
+      [=](Context& context) {
+        return with_search_advice(*search, run_info(context, *search, *source, *as_json, *drop));
+      });
+  command->add_option(
+      "SOURCE", *source,
+      "A granule, a DMR++, a Zarr store, a reference set (.json, .parq), or a URL of one. Or "
+      "search for a granule, see below");
   command->add_flag("--json", *as_json, "Everything, as JSON");
   command->add_option("--drop", *drop, "Leave out this array, which cannot be read")
       ->type_name("PATH");
+  add_granule_search(command, *search);
 }
 
 }  // namespace upwell::cli

@@ -6,11 +6,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/parallel.hpp"
 #include "cli/bounding_box.hpp"
 #include "cli/command.hpp"
+#include "cli/granule_search.hpp"
 #include "cli/read_output.hpp"
+#include "cube/plan_cost.hpp"
 #include "cube/summary.hpp"
 #include "refs/open.hpp"
 #include "refs/output_check.hpp"
@@ -24,6 +27,7 @@ struct ReadRequestOptions {
   std::vector<std::string> sel, isel;
   std::optional<BoundingBox> box;
   bool raw = false, nearest = false;
+  GranuleSearch search;
 };
 
 /// Values of remote arrays are on their way together: of so many arrays at once, in the memory that
@@ -82,11 +86,16 @@ Result<Dataset> open_for_arrays(Context& context, const ReadRequestOptions& opti
   return refs::open_source_with(context.session(), options.source, open);
 }
 
-/// The summary as text, or the values in a file.
-Result<std::string> read_array(Context& context, const ReadRequestOptions& options,
-                               const Dataset& dataset, const std::string& name,
-                               const std::vector<AxisRequest>& requests,
-                               const ReadOptions& budget) {
+/// What is read of one array.
+struct ArrayRead {
+  const Array* array = nullptr;
+  std::string path;
+  NamedSelection named;
+};
+
+Result<ArrayRead> plan_array(Context& context, const ReadRequestOptions& options,
+                             const Dataset& dataset, const std::string& name,
+                             const std::vector<AxisRequest>& requests) {
   const Array* array = dataset.root.find_array(name);
   if (array == nullptr) {
     std::string known;
@@ -107,11 +116,18 @@ Result<std::string> read_array(Context& context, const ReadRequestOptions& optio
   }
   UPWELL_TRY(NamedSelection named,
              resolve_selection(context.session(), dataset, path, *array, own, options.nearest));
+  return ArrayRead{array, std::move(path), std::move(named)};
+}
+
+/// The summary as text, or the values in a file.
+Result<std::string> read_array(Context& context, const ReadRequestOptions& options,
+                               const Dataset& dataset, const ArrayRead& read,
+                               const ReadOptions& budget) {
   if (options.output.empty())
-    return summary_text(context, dataset, *array, named.selection, options.raw, budget);
+    return summary_text(context, dataset, *read.array, read.named.selection, options.raw, budget);
   UPWELL_TRY(Company company, company_of(options.output));
   UPWELL_TRY(Table table,
-             read_table(context.session(), dataset, path, named, options.raw, company));
+             read_table(context.session(), dataset, read.path, read.named, options.raw, company));
   UPWELL_CHECK(write_table(options.output, std::move(table)));
   return std::string();
 }
@@ -130,12 +146,19 @@ Result<> read_arrays(Context& context, const ReadRequestOptions& options, const 
   const size_t at_once = is_remote(context, dataset) ? std::min(n, kArraysAtOnce) : 1;
   ReadOptions budget;
   if (at_once > 1) budget.memory_budget = kRemoteBudget / at_once;
+  std::vector<ArrayRead> reads(n);
+  UPWELL_CHECK(blocking_for(n, at_once, [&](size_t i) -> Result<> {
+    UPWELL_TRY(reads[i], plan_array(context, options, dataset, options.arrays[i], requests));
+    return {};
+  }));
+  std::vector<PlannedRead> planned;
+  for (const ArrayRead& read : reads) planned.push_back({read.array, read.named.selection});
+  UPWELL_CHECK(check_budget(context.session(), dataset, planned));
   std::vector<Result<std::string>> texts(n);
   for (size_t begin = 0; begin < n; begin += at_once) {
     const size_t count = std::min(at_once, n - begin);
     UPWELL_CHECK(blocking_for(count, count, [&](size_t k) -> Result<> {
-      texts[begin + k] =
-          read_array(context, options, dataset, options.arrays[begin + k], requests, budget);
+      texts[begin + k] = read_array(context, options, dataset, reads[begin + k], budget);
       return {};
     }));
     for (size_t i = begin; i < begin + count; ++i) {
@@ -146,7 +169,22 @@ Result<> read_arrays(Context& context, const ReadRequestOptions& options, const 
   return {};
 }
 
+/// With a search in place of SOURCE all the words are names of arrays.
+Result<> take_source(Context& context, ReadRequestOptions& options) {
+  if (options.search.given() && !options.source.empty())
+    options.arrays.insert(options.arrays.begin(), std::exchange(options.source, {}));
+  if (options.arrays.empty())
+    return fail(Code::kInvalidArgument, options.source.empty()
+                                            ? "name a SOURCE and an ARRAY of it"
+                                            : "name an ARRAY of " + options.source +
+                                                  "; `upwell info` shows which there are");
+  UPWELL_TRY(options.source,
+             find_one_source(context, options.search, options.source, options.bbox));
+  return {};
+}
+
 Result<> run_read(Context& context, ReadRequestOptions& options) {
+  UPWELL_CHECK(take_source(context, options));
   const bool to_file = !options.output.empty() && options.output != "-";
   if (to_file) UPWELL_CHECK(refs::check_no_source(options.output, {options.source}));
   if (!options.output.empty() && options.arrays.size() > 1)
@@ -190,15 +228,15 @@ void add_read_command(Program& program) {
       "is a name, or the number of the axis. Of a granule only that is read which ARRAY needs.\n"
       "An axis of which one element is taken is dropped. Values are decoded as CF says\n"
       "(scale_factor, add_offset, _FillValue, missing_value, _Unsigned) unless --raw.",
-      [options](Context& context) { return run_read(context, *options); });
-  command
-      ->add_option(
-          "SOURCE", options->source,
-          "A granule, a DMR++, a Zarr store, a reference set (.json, .parq), or a URL of one")
-      ->required();
-  command
-      ->add_option("ARRAY", options->arrays, "Path of each array, with its groups: sst, ocean/sst")
-      ->required();
+      [options](Context& context) {
+        return with_search_advice(options->search, run_read(context, *options));
+      });
+  command->add_option(
+      "SOURCE", options->source,
+      "A granule, a DMR++, a Zarr store, a reference set (.json, .parq), or a URL of one. Or "
+      "search for a granule, see below");
+  command->add_option("ARRAY", options->arrays,
+                      "Path of each array, with its groups: sst, ocean/sst");
   command->add_option("--sel", options->sel, "By coordinate value: lat=40:50,time=2020-01")
       ->type_name("DIM=VALUE");
   command
@@ -216,6 +254,7 @@ void add_read_command(Program& program) {
       ->add_option("-o,--output", options->output,
                    "FILE.npy, FILE.nc, FILE.zarr, FILE.csv, or - for CSV on standard output")
       ->type_name("FILE");
+  add_granule_search(command, options->search);
 }
 
 }  // namespace upwell::cli

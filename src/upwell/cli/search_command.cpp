@@ -9,14 +9,11 @@
 #include "access/cmr_search.hpp"
 #include "access/stac_search.hpp"
 #include "cli/bounding_box.hpp"
-#include "cli/command.hpp"
+#include "cli/cmr_options.hpp"
 #include "cli/search_output.hpp"
 
 namespace upwell::cli {
 namespace {
-
-constexpr const char* kCmrHost = "https://cmr.earthdata.nasa.gov";
-constexpr const char* kUatHost = "https://cmr.uat.earthdata.nasa.gov";
 
 struct FormName {
   std::string_view name;
@@ -28,13 +25,10 @@ constexpr std::array kForms{
     FormName{"urls", SearchForm::kUrls},   FormName{"s3-urls", SearchForm::kS3Urls}};
 
 struct SearchArguments {
-  bool collections = false, published = false, count = false, allow_partial = false, uat = false;
-  std::string host, form = "table", output, stac;
-  /// As given, in the order of the table of parameters.
-  std::vector<std::vector<std::string>> values =
-      std::vector<std::vector<std::string>>(access::cmr_parameters().size());
-  std::vector<std::string> raw, stac_collections, stac_ids;
-  access::FileChoice choice;
+  bool collections = false, published = false, count = false, allow_partial = false;
+  std::string form = "table", output, stac;
+  std::vector<std::string> stac_collections, stac_ids;
+  CmrArguments cmr;
   access::SearchOptions options;
 };
 
@@ -101,35 +95,6 @@ Result<> SearchRun::finish(const access::SearchOutcome& outcome, const GranuleWr
   return {};
 }
 
-Result<access::CmrQuery> query_of(const SearchArguments& args) {
-  access::CmrQuery query;
-  query.collections = args.collections || args.published;
-  const auto parameters = access::cmr_parameters();
-  for (size_t i = 0; i < parameters.size(); ++i)
-    for (const std::string& value : args.values[i]) UPWELL_CHECK(query.add(parameters[i], value));
-  for (const std::string& raw : args.raw) UPWELL_CHECK(query.add_raw(raw));
-  UPWELL_CHECK(query.finish());
-  for (const std::string& warning : query.warnings) fmt::print(stderr, "warning: {}\n", warning);
-  return query;
-}
-
-access::SearchClientOptions client_options(const SearchRun& run, const std::string& origin) {
-  const CommonOptions& common = run.context.options();
-  access::SearchClientOptions options;
-  options.attempts = common.retries + 1;
-  options.stall_timeout_s = std::max(options.stall_timeout_s, common.timeout_s);
-  options.token_origin = origin;
-  options.ca_file = trusted_certificates();
-  options.token = [&login = run.context.login()]() -> std::string {
-    auto token = login.token();
-    if (token) return *token;
-    fmt::print(stderr, "warning: {}; searching without a login\n", token.error().to_string());
-    return {};
-  };
-  options.warn = [](const std::string& text) { fmt::print(stderr, "warning: {}\n", text); };
-  return options;
-}
-
 Result<> search_collections(SearchRun& run, access::CmrSearch& cmr, const access::Pairs& pairs) {
   size_t stores = 0;
   UPWELL_TRY(const access::SearchOutcome outcome,
@@ -148,13 +113,10 @@ Result<> search_collections(SearchRun& run, access::CmrSearch& cmr, const access
 
 Result<> search_cmr(SearchRun& run) {
   const SearchArguments& args = run.args;
-  std::string host = args.uat ? kUatHost : args.host;
-  if (host.empty()) host = kCmrHost;
-  UPWELL_TRY(const std::string origin, access::cmr_origin(host));
-  UPWELL_TRY(const access::CmrQuery query, query_of(args));
-  access::SearchClient client(client_options(run, origin));
-  run.context.session().mount("cmr", client.store());
-  access::CmrSearch cmr(client, origin);
+  UPWELL_TRY(const std::string origin, catalogue_origin(args.cmr));
+  UPWELL_TRY(const access::CmrQuery query, cmr_query(args.cmr, args.collections || args.published));
+  const auto client = catalogue_client(run.context, origin);
+  access::CmrSearch cmr(*client, origin);
   const bool links = run.form == SearchForm::kUrls || run.form == SearchForm::kS3Urls;
   if (query.collections) {
     if (run.form == SearchForm::kStac || run.form == SearchForm::kS3Urls ||
@@ -172,18 +134,21 @@ Result<> search_cmr(SearchRun& run) {
     UPWELL_CHECK(run.output.line(std::to_string(hits)));
     return run.output.finish();
   }
-  GranuleWriter writer(run.output, run.form, args.choice, origin + "/search");
+  GranuleWriter writer(run.output, run.form, args.cmr.choice, origin + "/search");
   UPWELL_TRY(
       const access::SearchOutcome outcome,
       cmr.granules(pairs, args.options, [&](const access::Granule& granule, std::string_view text) {
         return writer.write(granule, text, false);
       }));
+  if (outcome.visited == 0 && outcome.difference.empty()) {
+    if (auto why = cmr.why_none(pairs)) run.say(*why);
+  }
   return run.finish(outcome, &writer, "granules");
 }
 
 /// The parameters that a STAC API knows too.
 Result<access::StacQuery> stac_query_of(const SearchArguments& args) {
-  UPWELL_TRY(const access::CmrQuery checked, query_of(args));
+  UPWELL_TRY(const access::CmrQuery checked, cmr_query(args.cmr, false));
   access::StacQuery query;
   query.url = args.stac;
   query.collections = args.stac_collections;
@@ -220,15 +185,13 @@ Result<> search_stac_api(SearchRun& run) {
   const std::string scheme = io::scheme_of(query.url);
   if (scheme != "https" && scheme != "http")
     return fail(Code::kInvalidArgument, "--stac wants the URL of a STAC API, not " + query.url);
-  // An Earthdata token is for Earthdata.
-  access::SearchClient client(client_options(run, kCmrHost));
-  run.context.session().mount("stac", client.store());
+  const auto client = catalogue_client(run.context, {});
   access::SearchOptions options = args.options;
   constexpr size_t kUsualPage = 250;  // many APIs refuse more
   if (options.page_size > kUsualPage) options.page_size = kUsualPage;
-  GranuleWriter writer(run.output, run.form, args.choice, {});
+  GranuleWriter writer(run.output, run.form, args.cmr.choice, {});
   UPWELL_TRY(const access::SearchOutcome outcome,
-             access::search_stac(client, query, options,
+             access::search_stac(*client, query, options,
                                  [&](const access::Granule& granule, std::string_view text) {
                                    return writer.write(granule, text, true);
                                  }));
@@ -243,37 +206,9 @@ Result<> run_search(const SearchArguments& args, Context& context) {
   return args.stac.empty() ? search_cmr(run) : search_stac_api(run);
 }
 
-/// One option for each parameter of the table.
-void add_parameter_options(CLI::App* app, SearchArguments& args) {
-  constexpr const char* kGroups[] = {"Which collection", "Which granules or collections",
-                                     "Which collections", "Which granules"};
-  const auto parameters = access::cmr_parameters();
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const access::CmrParameter& p = parameters[i];
-    CLI::Option* option =
-        app->add_option(p.option, args.values[i],
-                        p.many ? std::string(p.help) + ". May be repeated" : std::string(p.help))
-            ->type_name(p.form)
-            ->allow_extra_args(false)
-            ->group(kGroups[static_cast<size_t>(p.scope)]);
-    if (!p.many) option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
-  }
-  app->add_option("--parameter", args.raw,
-                  "Any other parameter of CMR, as it is sent: 'options[temporal]"
-                  "[exclude_boundary]=true'. May be repeated")
-      ->type_name("NAME=VALUE")
-      ->allow_extra_args(false)
-      ->group(kGroups[1]);
-}
-
 void add_where_options(CLI::App* app, SearchArguments& args) {
   const char* where = "Which catalogue";
-  app->add_option("--cmr-host", args.host, "Default: cmr.earthdata.nasa.gov")
-      ->envname("CMR_HOST")
-      ->type_name("HOST")
-      ->group(where);
-  app->add_flag("--uat", args.uat, "NASA's catalogue for tests, cmr.uat.earthdata.nasa.gov")
-      ->group(where);
+  add_cmr_host(app, args.cmr, where);
   app->add_option("--stac", args.stac, "Search this STAC API instead")
       ->type_name("URL")
       ->group(where);
@@ -318,15 +253,12 @@ void add_search_command(Program& program) {
       ->capture_default_str();
   app->add_flag("--allow-partial", args->allow_partial,
                 "Take what there is when results are missing or have no link, with a warning");
-  app->add_option("--format-preference", args->choice.preference,
-                  "Extensions of data files, the best first, where a granule has several. "
-                  "Default: nc, h5, hdf, grib, ... before tif, and those before text")
-      ->delimiter(',')
-      ->type_name("EXT,...");
-  app->add_option("--files", args->choice.pattern,
-                  "Only files of granules whose name matches: '*.B04.tif'")
-      ->type_name("PATTERN");
-  add_parameter_options(app, *args);
+  add_file_choice(app, args->cmr, "Options");
+  constexpr const char* kGroups[] = {"Which collection", "Which granules or collections",
+                                     "Which collections", "Which granules"};
+  add_cmr_parameters(app, args->cmr, [&](const access::CmrParameter& p) {
+    return std::string(kGroups[static_cast<size_t>(p.scope)]);
+  });
   add_where_options(app, *args);
 }
 

@@ -183,6 +183,15 @@ Result<> GranuleWriter::write(const access::Granule& granule, std::string_view t
   }
 }
 
+namespace {
+
+std::string published_text(const access::Collection& c) {
+  return fmt::format("  ({} published store{}: --published)", c.published.size(),
+                     c.published.size() == 1 ? "" : "s");
+}
+
+}  // namespace
+
 Result<> write_collection(SearchOutput& output, SearchForm form, const access::Collection& c,
                           std::string_view text) {
   if (form == SearchForm::kUmm) {
@@ -191,8 +200,8 @@ Result<> write_collection(SearchOutput& output, SearchForm form, const access::C
   }
   if (form == SearchForm::kTable) {
     const std::string count = c.granules ? fmt::format("{} granules  ", *c.granules) : "";
-    return output.line(
-        fmt::format("{:<24}  {}  {}  {}{}", c.concept_id, c.short_name, c.version, count, c.title));
+    return output.line(fmt::format("{:<24}  {}  {}  {}{}{}", c.concept_id, c.short_name, c.version,
+                                   count, c.title, c.published.empty() ? "" : published_text(c)));
   }
   Json json{{"concept_id", c.concept_id},
             {"short_name", c.short_name},

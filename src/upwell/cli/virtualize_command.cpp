@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/combine_options.hpp"
+#include "cli/granule_search.hpp"
 #include "refs/virtualize.hpp"
 
 namespace upwell::cli {
@@ -16,6 +17,7 @@ struct VirtualizeArguments {
   CombineArguments combine;
   bool load_given = false;
   refs::VirtualizeOptions options;
+  GranuleSearch search;
 };
 
 constexpr const char* kVirtualizeFooter =
@@ -29,6 +31,7 @@ constexpr const char* kVirtualizeFooter =
     "  upwell virtualize *.nc -o cube.json --url-prefix /data/=https://example.org/data/\n"
     "  upwell virtualize 's3://bucket/2020/*.nc' -o s3://bucket/2020.json\n"
     "  upwell virtualize s3://bucket/2020/ -o c.json --also-at s3://bucket/=https://host/bucket/\n"
+    "  upwell virtualize --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2013-12 -o december.json\n"
     "  upwell virtualize SSH_mon_mean/ -o ssh.json --mds-reference 1992-01-01   raw MITgcm output\n"
     "\n"
     "Nothing is copied but coordinates and what is tiny: the output says where in the granules "
@@ -83,8 +86,9 @@ Result<> run_virtualize(VirtualizeArguments& args, Context& context) {
   UPWELL_CHECK(apply_combine_options(args.combine, context, options));
   UPWELL_CHECK(split_locations(args));
   options.combine.load_given = args.load_given;
+  UPWELL_TRY(const auto sources, find_sources(context, args.search, args.sources));
   refs::VirtualizeReport report;
-  auto result = refs::virtualize(context.session(), args.sources, args.output, options, report);
+  auto result = refs::virtualize(context.session(), sources, args.output, options, report);
   result = with_report(args.combine, [&] { return report.to_json(); }, std::move(result));
   if (!context.options().quiet || !result) print_outcome(report);
   return result;
@@ -94,14 +98,16 @@ Result<> run_virtualize(VirtualizeArguments& args, Context& context) {
 
 void add_virtualize_command(Program& program) {
   auto args = std::make_shared<VirtualizeArguments>();
-  CLI::App* app = program.add(
-      "virtualize", "Join granules to one cube of references, without copying data",
-      kVirtualizeFooter, [args](Context& context) { return run_virtualize(*args, context); });
+  CLI::App* app =
+      program.add("virtualize", "Join granules to one cube of references, without copying data",
+                  kVirtualizeFooter, [args](Context& context) {
+                    return with_search_advice(args->search, run_virtualize(*args, context));
+                  });
   app->add_option(
-         "SOURCE", args->sources,
-         "Granules, Zarr stores or reference sets: paths, URLs, patterns, directories, prefixes "
-         "that end in '/', @list.txt, @- for a list on standard input")
-      ->required();
+      "SOURCE", args->sources,
+      "Granules, Zarr stores or reference sets: paths, URLs, patterns, directories, prefixes "
+      "that end in '/', @list.txt, @- for a list on standard input. Or search for them, see "
+      "below");
   app->add_option(
          "-o,--output", args->output,
          "Reference set to write: NAME.json, NAME.parq (a directory) for Parquet, or NAME.upwell "
@@ -147,6 +153,7 @@ void add_virtualize_command(Program& program) {
       "Do not wait until the output is on the disk: some milliseconds less for each, but a power "
       "cut may leave a broken file");
   add_combine_options(app, args->combine, args->options);
+  add_granule_search(app, args->search);
 }
 
 }  // namespace upwell::cli

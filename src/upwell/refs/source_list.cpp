@@ -8,6 +8,7 @@
 #include <cctype>
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "base/parallel.hpp"
@@ -188,6 +189,38 @@ Result<std::string> read_standard_input() {
   return text;
 }
 
+/// The data files of a granule as `upwell search --format json` writes it.
+Result<> add_granule_line(io::Session& session, const std::string& line, Found& out) {
+  const auto json = nlohmann::json::parse(line, nullptr, false);
+  const auto data = json.is_object() ? json.find("data") : json.end();
+  if (!json.is_object() || data == json.end() || !data->is_array())
+    return fail(Code::kInvalidData,
+                "not a granule of `upwell search --format json`: " + line.substr(0, 80));
+  const size_t before = out.sources.size();
+  for (const auto& file : *data) {
+    const auto link = [&](const char* scheme) {
+      const auto at = file.is_object() ? file.find(scheme) : file.end();
+      const bool text = file.is_object() && at != file.end() && at->is_string();
+      return text ? at->get<std::string>() : std::string();
+    };
+    const bool s3_first = session.preferred_scheme() == "s3";
+    std::string url = link(s3_first ? "s3" : "https");
+    if (url.empty()) url = link(s3_first ? "https" : "s3");
+    if (!url.empty()) out.sources.push_back(std::move(url));
+  }
+  if (out.sources.size() == before)
+    return fail(Code::kNotFound,
+                "a granule of the list has no link to data: " + line.substr(0, 80));
+  return {};
+}
+
+/// A line of `upwell search` as people read it: the link is its last word.
+bool looks_like_table(const std::string& line) {
+  const size_t last = line.rfind("  ");
+  return last != std::string::npos && line.find("://", last) != std::string::npos &&
+         io::scheme_of(line) == "file";
+}
+
 /// `base`: URL of the list, which relative paths are relative to.
 Result<> add_lines(io::Session& session, const std::string& base, std::string_view text, int depth,
                    Found& out) {
@@ -198,6 +231,15 @@ Result<> add_lines(io::Session& session, const std::string& base, std::string_vi
     line.erase(0, line.find_first_not_of(" \t"));
     line.erase(line.find_last_not_of(" \t\r") + 1);
     if (line.empty() || line[0] == '#') continue;
+    if (line[0] == '{') {
+      UPWELL_CHECK(add_granule_line(session, line, out));
+      continue;
+    }
+    if (looks_like_table(line))
+      return fail(Code::kInvalidArgument,
+                  "the list is a table for people: write `upwell search ... --format json` (or "
+                  "urls), not '" +
+                      line.substr(0, 60) + "...'");
     bool nested = line[0] == '@';
     std::string resolved = io::resolve_url(base, nested ? line.substr(1) : line);
     UPWELL_CHECK(add_source(session, nested ? "@" + resolved : resolved, depth + 1, out));

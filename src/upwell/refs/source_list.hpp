@@ -10,7 +10,9 @@
 namespace upwell::refs {
 
 /// Expands each source, in order: "@list.txt" to the lines of that file (empty lines and lines that
-/// start with '#' do not count; relative paths are relative to the list), "@-" to those of standard
+/// start with '#' do not count; relative paths are relative to the list; a line of `upwell search
+/// --format json` is the data of that granule, at the place of the session's preferred scheme, else
+/// behind https), "@-" to those of standard
 /// input, a glob pattern that the
 /// shell left alone to its matches, a directory (or a URL prefix that ends in '/' and can be
 /// listed) to the files below it. Matches of one source are sorted; plain paths become absolute; an

@@ -1,0 +1,142 @@
+"""A search in place of SOURCE: search, open and compute in one command. Against the fake Earthdata."""
+
+import json
+import warnings
+
+import netCDF4
+import numpy as np
+import pytest
+
+pytest.importorskip("earthdata.fixture", reason="the fake Earthdata (tests/earthdata) is not here")
+
+from test_login import BUCKET, MUR, asked, day, downloaded, upwell  # noqa: E402
+
+FIRST_DAYS = ("--short-name", MUR, "--temporal", "2002-06-01T12:00:00Z,2002-06-03T12:00:00Z")  # of 09:00, twelve hours each way
+
+
+def mean_of_days(fake, tmp_path, days, rows=slice(None), columns=slice(None)):
+    total = []
+    for number in days:
+        with netCDF4.Dataset(downloaded(fake, day(number), tmp_path / "one.nc")) as granule:
+            total.append(np.ma.filled(granule["analysed_sst"][0].astype("f8"), np.nan)[rows, columns])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of land
+        return np.nanmean(total, axis=0)
+
+
+def test_one_command_from_search_to_mean(earthdata, tmp_path):
+    out = tmp_path / "mean.nc"
+    done = upwell(earthdata, "aggregate", *FIRST_DAYS, "--variables", "analysed_sst", "--reduce", "time:mean", "-o", out)
+    assert "found 3 files, 2002-05-31T21:00:00" in done.stderr
+    with netCDF4.Dataset(out) as mean:
+        np.testing.assert_allclose(np.ma.filled(mean["analysed_sst"][:], np.nan), mean_of_days(earthdata, tmp_path, (1, 2, 3)), rtol=1e-12)
+    assert not earthdata.strayed()
+
+
+def test_the_box_chooses_granules_and_cells(earthdata, tmp_path):
+    out = tmp_path / "mean.nc"
+    upwell(earthdata, "aggregate", *FIRST_DAYS, "--bbox", "265,40,287,49", "--variables", "analysed_sst", "--reduce", "time:mean", "-o", out)
+    searches = [e["query"] for e in asked(earthdata, "cmr") if "granules" in e["path"]]
+    assert searches and all("bounding_box[]=-95,40,-73,49" in q for q in searches), searches
+    with netCDF4.Dataset(out) as mean:
+        assert mean["lat"][0] >= 40 and mean["lat"][-1] <= 49 and mean["lon"][0] >= -95 and mean["lon"][-1] <= -73
+        assert np.ma.count(mean["analysed_sst"][:]) > 0
+
+
+def test_several_intervals_are_one_search(earthdata, tmp_path):
+    cube = tmp_path / "cube.json"
+    intervals = [f"--temporal=2002-06-0{n}T03:00:00Z,2002-06-0{n}T06:00:00Z" for n in (2, 5, 7)]
+    upwell(earthdata, "virtualize", "--short-name", MUR, *intervals, "-o", cube)
+    refs = json.loads(cube.read_text())["refs"]
+    urls = {v[0] for k, v in refs.items() if k.startswith("analysed_sst/") and isinstance(v, list)}
+    assert urls == {earthdata.url("podaac", day(n)) for n in (2, 5, 7)}
+
+
+def test_other_commands_take_a_search(earthdata, tmp_path):
+    one = ("--short-name", MUR, "--granule-name", "20020605*")
+    assert "analysed_sst" in upwell(earthdata, "info", *one).stdout
+    assert "analysed_sst" in upwell(earthdata, "info", "--short-name", MUR, "--limit", "1").stdout
+    assert "values " in upwell(earthdata, "read", *one, "analysed_sst").stdout
+    done = upwell(earthdata, "read", *FIRST_DAYS, "analysed_sst", status=64)
+    assert "finds 3 files" in done.stderr and "--limit 1" in done.stderr
+    cube = tmp_path / "cube.json"
+    upwell(earthdata, "virtualize", *one, "-o", cube)
+    upwell(earthdata, "append", cube, "--short-name", MUR, "--granule-name", "20020606*")
+    assert "2 granules" in upwell(earthdata, "info", cube).stdout
+    done = upwell(earthdata, "download", *one, "-d", tmp_path / "copies")
+    assert "1 verified by checksum" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "urls"])
+def test_a_list_of_what_was_found(earthdata, tmp_path, form):
+    found = tmp_path / "found"
+    upwell(earthdata, "search", *FIRST_DAYS, "--format", form, "-o", found)
+    out = tmp_path / "mean.nc"
+    upwell(earthdata, "aggregate", f"@{found}", "--variables", "analysed_sst", "--reduce", "time:mean", "-o", out)
+    with netCDF4.Dataset(out) as mean:
+        assert mean["analysed_sst"].shape == (72, 144)
+
+
+def test_a_table_is_no_list(earthdata, tmp_path):
+    found = tmp_path / "found"
+    upwell(earthdata, "search", *FIRST_DAYS, "-o", found)
+    done = upwell(earthdata, "virtualize", f"@{found}", "-o", tmp_path / "cube.json", status=64)
+    assert "--format json" in done.stderr
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (("--temporal", "2002-06-01"), "which collection?"),
+    (("x.nc", "--temporal", "2002-06-01"), "not both"),
+    (("--short-name", MUR, "--temporal", "2002-06-03,2002-06-01"), "--temporal"),
+    (("--short-name", MUR, "--bounding-box", "0,50,10,40"), "--bounding-box"),
+    ((), "name a SOURCE, or search"),
+])
+def test_wrong_searches_are_found_before_anything_is_sent(earthdata, tmp_path, arguments, said):
+    done = upwell(earthdata, "virtualize", *arguments, "-o", tmp_path / "cube.json", status=64)
+    assert said in done.stderr
+    assert not asked(earthdata, "cmr")
+
+
+def test_no_hits_say_what_to_relax(earthdata, tmp_path):
+    box = ("--bounding-box", "0,0,10,10")
+    done = upwell(earthdata, "virtualize", "--short-name", MUR, "--temporal", "1990-01", *box, "-o", tmp_path / "cube.json", status=66)
+    count = upwell(earthdata, "search", "--short-name", MUR, "--count").stdout.strip()
+    assert f"without --temporal there are {count}, without --bounding-box there are none either" in done.stderr
+    assert f"has {count} granules, from 2002-05-31" in done.stderr
+    assert not (tmp_path / "cube.json").exists()
+    done = upwell(earthdata, "search", "--short-name", MUR, "--temporal", "1990-01")
+    assert "relax --temporal" in done.stderr
+
+
+def test_a_withdrawn_granule_is_named(earthdata, tmp_path):
+    earthdata.fault("status", status=404, host="podaac", path="*20020602*")
+    out = tmp_path / "mean.nc"
+    mean = ("aggregate", *FIRST_DAYS, "--variables", "analysed_sst", "--reduce", "time:mean", "-o", out)
+    done = upwell(earthdata, *mean, status=66)
+    assert day(2).rsplit("/", 1)[-1] in done.stderr and "withdrawn" in done.stderr and "--allow-partial" in done.stderr
+    assert not out.exists()
+    done = upwell(earthdata, *mean, "--allow-partial")
+    assert "warning: left out" in done.stderr and day(2).rsplit("/", 1)[-1] in done.stderr
+    with netCDF4.Dataset(out) as result:
+        np.testing.assert_allclose(np.ma.filled(result["analysed_sst"][:], np.nan), mean_of_days_without_fault(earthdata, tmp_path), rtol=1e-12)
+
+
+def mean_of_days_without_fault(fake, tmp_path):
+    fake.mend()
+    return mean_of_days(fake, tmp_path, (1, 3))
+
+
+def test_who_searches_without_a_login_is_told_at_the_data(earthdata, tmp_path):
+    done = upwell(earthdata, "virtualize", *FIRST_DAYS, "-o", tmp_path / "cube.json", login=False, status=77)
+    assert "found 3 files" in done.stderr and "nobody is logged in to Earthdata" in done.stderr
+    done = upwell(earthdata, "virtualize", *FIRST_DAYS, "-o", tmp_path / "cube.json", status=77, EARTHDATA_PASSWORD="wrong")
+    assert "does not accept this user name and password" in done.stderr
+
+
+def test_a_token_that_ends_in_the_middle_is_renewed(earthdata, tmp_path):
+    """The gateway refuses it from the third granule on."""
+    earthdata.fault("status", status=401, host="podaac", skip=2, times=1, headers={"WWW-Authenticate": "Bearer"})
+    cube = tmp_path / "cube.json"
+    upwell(earthdata, "virtualize", *FIRST_DAYS, "-o", cube, EARTHDATA_TOKEN=earthdata.token())
+    assert "3 granules" in upwell(earthdata, "info", cube).stdout
+    assert not earthdata.strayed()
