@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 #include <ctime>
+#include <iterator>
 
 #include "io/http_job.hpp"
 #include "io/url.hpp"
@@ -106,7 +107,7 @@ KeptRedirects::Turn KeptRedirects::turn(HttpJob& job, bool redirects, std::strin
       target = it->second.target;
       return Turn::kFollow;
     }
-    kept_.erase(it);
+    drop(it);
   }
   if (!redirects) return Turn::kGo;
   const auto [it, first] = waiting_.try_emplace(job.url);
@@ -127,17 +128,21 @@ void KeptRedirects::keep(const std::string& url, const std::string& target, doub
   std::lock_guard lock(mutex_);
   redirecting_.insert(origin_of(url));
   direct_.erase(origin_of(url));
-  if (kept_.insert_or_assign(url, Kept{target, Clock::now() + life}).second) order_.push_back(url);
-  while (order_.size() > kMaxKept) {
-    kept_.erase(order_.front());
-    order_.pop_front();
-  }
+  if (const auto it = kept_.find(url); it != kept_.end()) drop(it);
+  order_.push_back(url);
+  kept_.emplace(url, Kept{target, Clock::now() + life, std::prev(order_.end())});
+  if (order_.size() > kMaxKept) drop(kept_.find(order_.front()));
+}
+
+void KeptRedirects::drop(KeptMap::iterator it) {
+  order_.erase(it->second.place);
+  kept_.erase(it);
 }
 
 void KeptRedirects::forget(const std::string& url, const std::string& target) {
   std::lock_guard lock(mutex_);
   const auto it = kept_.find(url);
-  if (it != kept_.end() && it->second.target == target) kept_.erase(it);
+  if (it != kept_.end() && it->second.target == target) drop(it);
 }
 
 void KeptRedirects::note_direct(const std::string& origin) {

@@ -3,7 +3,7 @@
 // range. docs/decisions/earthdata-login.md
 
 #include <chrono>
-#include <deque>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -55,10 +55,13 @@ class KeptRedirects {
   struct Kept {
     std::string target;
     Clock::time_point until;
+    std::list<std::string>::iterator place;  // in order_
   };
+  using KeptMap = std::unordered_map<std::string, Kept>;
+  void drop(KeptMap::iterator it);
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, Kept> kept_;
-  std::deque<std::string> order_;  // of keeping, oldest first; may name what is gone
+  KeptMap kept_;
+  std::list<std::string> order_;                                    // of keeping, oldest first
   std::unordered_map<std::string, std::vector<HttpJob*>> waiting_;  // by URL; has a leader
   std::unordered_set<std::string> redirecting_, direct_;            // origins
 };

@@ -99,6 +99,30 @@ struct Gateway {
   }
 };
 
+TEST(KeptRedirects, ThatAreForgottenTakeNoRoom) {
+  constexpr int kMost = 16 << 10;
+  KeptRedirects kept;
+  const auto url = [](int i) { return "http://archive/" + std::to_string(i); };
+  for (int i = 0; i < 3; ++i) {
+    kept.keep(url(0), "there", 60);
+    kept.forget(url(0), "there");
+  }
+  const auto follows = [&](int i) {
+    HttpJob job;
+    job.url = url(i);
+    std::string target;
+    return kept.turn(job, false, target) == KeptRedirects::Turn::kFollow;
+  };
+  EXPECT_FALSE(follows(0));
+  for (int i = 0; i < kMost; ++i) kept.keep(url(i), "there", 60);
+  EXPECT_TRUE(follows(0));
+  kept.keep(url(0), "elsewhere", 60);  // the newest now
+  kept.keep(url(kMost), "there", 60);
+  EXPECT_TRUE(follows(0));
+  EXPECT_FALSE(follows(1));
+  EXPECT_TRUE(follows(kMost));
+}
+
 TEST(KeptRedirects, AreFollowedOnceForManyRanges) {
   Gateway g;
   g.expect_ranges(1);
