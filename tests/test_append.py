@@ -528,3 +528,27 @@ def test_another_set_is_written_even_without_changes(tmp_path):
     append(tmp_path / "v1.json", *g, "-o", tmp_path / "v2.parq", "-q")
     check(tmp_path / "v2.parq", g)
     append(tmp_path / "v1.json", *g, "-o", tmp_path / "v1.json", status=64)
+
+
+def test_a_granule_that_was_written_anew(tmp_path):
+    g = steps(tmp_path, range(3))
+    store = tmp_path / "cube.json"
+    virtualize(*g, "-o", store, "-q")
+    write_step(g[1], 1, shift=0.0, title="anew")
+    os.utime(g[1], (1, 1))
+    run = append(store, g[1], status=65)
+    assert "1 of 1 new granule cannot stand in the store" in run.stderr
+    assert f"{g[1]}: /time: it changed since it came into the store; --on-overlap replace" in run.stderr
+    append(store, g[1], "--on-overlap", "replace")
+    check(store, g)
+
+
+def test_what_a_store_in_its_own_form_can_keep_is_hinted_at(tmp_path):
+    g = steps(tmp_path, range(2))
+    odd = write_step(tmp_path / "odd.nc", 2, scale=0.5)
+    for name, hinted in (("cube.upwell", True), ("cube.json", False)):
+        virtualize(*g, "-o", tmp_path / name, "-q")
+        run = append(tmp_path / name, odd, status=65)
+        assert "scale_factor 0.5, the store has 0.01" in run.stderr
+        assert ("--on-drift keep keeps each granule as it is stored" in run.stderr) == hinted
+    append(tmp_path / "cube.upwell", odd, "--on-drift", "keep")

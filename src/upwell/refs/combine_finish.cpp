@@ -435,12 +435,14 @@ Result<> Combiner::settle() {
                                             reason.path + ": " + reason.message +
                                             "; leave it out with --drop");
   if (offenders == 0) return {};
-  std::string text = std::to_string(offenders) + " of " + std::to_string(sources_.size()) +
-                     (existing_ > 0 ? " granules cannot stand in the store"
-                                    : " granules cannot stand beside the first");
+  const size_t added = sources_.size() - existing_;
+  std::string text = std::to_string(offenders) + " of " + std::to_string(added) +
+                     (existing_ == 0 ? " granules cannot stand beside the first"
+                      : added == 1   ? " new granule cannot stand in the store"
+                                     : " new granules cannot stand in the store");
   if (options_.skip_offenders) {
     if (report_.order.empty()) return fail(Code::kInvalidData, text + ": none is left");
-    if (offenders * 2 > sources_.size())
+    if (existing_ == 0 && offenders * 2 > sources_.size())
       report_.warnings.push_back(text + ": is the first granule like the others?");
     return {};
   }

@@ -253,12 +253,15 @@ void Combiner::resolve_overlaps(std::vector<Extent>& extents) {
       for (const Extent* a : met) report_.sources[a->granule].fate = "replaced";
     } else {
       const std::string& other = sources_[met[0]->granule];
+      const bool anew = same && other == source.url;
       source.reasons.push_back(
           {same ? "duplicate" : "overlap", report_.coordinate,
-           same ? "same values as in " + other + ", which is in the store (--on-overlap)"
-                : "values overlap those of " + other + ", which is in the store" +
-                      (options_.on_overlap == Overlap::kReplace ? ", but leave some of them out"
-                                                                : " (--on-overlap)")});
+           anew ? "it changed since it came into the store; --on-overlap replace takes it as it is "
+                  "now"
+           : same ? "same values as in " + other + ", which is in the store (--on-overlap)"
+                  : "values overlap those of " + other + ", which is in the store" +
+                        (options_.on_overlap == Overlap::kReplace ? ", but leave some of them out"
+                                                                  : " (--on-overlap)")});
     }
   }
   std::erase_if(extents, [&](const Extent& e) {

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 /// Rows of chunks.arrow that an addition may move for the sake of few parts.
 constexpr uint64_t kMostRowsMoved = 1 << 20;
 constexpr std::string_view kPartPrefix = "part-";
+constexpr std::string_view kManifestBegin = "{\"upwell\":";
 constexpr uint64_t kPieceBytes = 4 << 20;  // of an upload, in memory
 constexpr size_t kUploadsAtOnce = 5;
 constexpr size_t kRemovalsAtOnce = 16;
@@ -211,11 +212,17 @@ Result<StoreManifest> manifest_there(io::Session& session, const std::string& ur
                       there.error().message.find("NoSuchBucket") == std::string::npos;
   if (absent) return StoreManifest{};
   if (!there && there.error().code == Code::kInvalidData) {
-    // Nobody can read it. On a file system, too, what lies there is replaced by its name alone.
-    UPWELL_TRY(const io::ObjectInfo broken,
-               session.stat(with_slash(io::normal_url(url)) + kManifest));
+    const std::string name = with_slash(io::normal_url(url)) + kManifest;
+    UPWELL_TRY(const SharedBytes broken, session.read_one(name));
+    const std::string_view text = as_text(broken.span());
+    // One of ours that nobody can read any more is replaced; what may be of another program is not.
+    if (!text.empty() && !text.starts_with(kManifestBegin)) {
+      there.error().message += "; remove it, or write under another name";
+      return there;
+    }
+    UPWELL_TRY(const io::ObjectInfo state, session.stat(name));
     there = StoreManifest{};
-    there->etag = broken.etag;
+    there->etag = state.etag;
   }
   if (there && there->etag.empty())
     return fail(Code::kUnsupported, url +

@@ -98,8 +98,8 @@ uint64_t rows_behind(const Dataset& cube, const std::string& concat, uint64_t be
 /// too, so that many small additions do not leave many parts.
 std::vector<StorePart> take_small_parts(StoreManifest& next, uint64_t rows);
 
-/// The manifest in an object store; an empty one where there is none, and in place of a broken one,
-/// with its ETag.
+/// The manifest in an object store; an empty one where there is none, and in place of one of ours
+/// that is broken, with its ETag.
 Result<StoreManifest> manifest_there(io::Session& session, const std::string& url);
 /// Removes parts that no manifest names from a local store: of runs that were stopped, and those
 /// that the last change made superfluous. Until then readers of the older manifest can open them.
