@@ -73,12 +73,15 @@ void print_outcome(const refs::VirtualizeReport& report) {
     fmt::print(stderr, "gap: {} to {} ({:.1f} steps), after {}\n", gap.from, gap.to, gap.steps,
                gap.after);
   if (!report.error.empty()) return;
-  fmt::print(
-      stderr,
-      "{}: {} of {} granules, {} references to {:.1f} MiB, {} chunks inline, {} never written\n",
-      report.output, combine.order.size(), combine.sources.size(), report.counts.stored,
-      static_cast<double>(report.counts.stored_bytes) / (1 << 20), report.counts.inlined,
-      report.counts.missing);
+  const auto counted = [](uint64_t count, const char* what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+  };
+  const double kib = static_cast<double>(report.counts.stored_bytes) / 1024;
+  fmt::print(stderr, "{}: {} of {}, {} to {}, {} inline, {} never written\n", report.output,
+             combine.order.size(), counted(combine.sources.size(), "granule"),
+             counted(report.counts.stored, "reference"),
+             kib < 100 ? fmt::format("{:.1f} KiB", kib) : fmt::format("{:.1f} MiB", kib / 1024),
+             counted(report.counts.inlined, "chunk"), report.counts.missing);
 }
 
 Result<> run_virtualize(VirtualizeArguments& args, Context& context) {
