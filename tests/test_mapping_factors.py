@@ -451,6 +451,32 @@ def test_the_grid_as_a_netcdf_file_and_in_an_archive(production):
     same_factors(production / "raw.npz", production / "tar.npz")
 
 
+def test_options_count_beside_a_configuration(production):
+    text = CONFIGURATION.replace("latlon_grid_resolution: 10\n", "")
+    (production / "config.yaml").write_text(text)
+    assert "latlon_grid_resolution: missing; wanted is a number, or --resolution" in create(
+        production, "--cfgfile", "config.yaml", status=78)
+    made = production / "mapping_factors/V0/factors.npz"
+    for config in (text, CONFIGURATION.replace("resolution: 10", "resolution: 20")):
+        (production / "config.yaml").write_text(config)
+        options = ("--resolution", "10", "--radius", "900000", "--extent", "-180", "-40", "180", "40")
+        create(production, "--cfgfile", "config.yaml", "--force", *options)
+        factors(production / "ecco_grids/V0", *options, "-o", production / "wanted.npz")
+        same_factors(made, production / "wanted.npz")
+    same = options[:2] + options[4:]
+    assert "opened and checked" in create(production, "--cfgfile", "config.yaml", *same)
+    assert "--force makes it again" in create(production, "--cfgfile", "config.yaml", *same, "--method", "nearest", status=73)
+
+
+def test_options_without_effect_are_refused(production):
+    factors(production / "ecco_grids/V0", "--resolution", "10", "-o", production / "a.npz")
+    for option in (("--resolution", "5"), ("--method", "nearest"), ("--radius", "5"), ("--extent", "0", "0", "10", "10"),
+                   ("--any-wet-in-column",)):
+        said = factors(production / "a.npz", *option, status=64)
+        assert f"a.npz: a file of factors, which is not made anew; {option[0]} is for factors from a grid" in said
+    assert "--output is for what is made" in factors(production / "a.npz", "-o", production / "b.npz", status=64)
+
+
 @pytest.mark.parametrize("change, options, status, message", [
     ("num_vertical_levels: 5", [], 78, "num_vertical_levels is 5, and grid"),
     ("latlon_grid_resolution: 7", [], 78, "config.yaml:5:26: latlon_grid_area_extent: cells of 7 degrees do not fill"),

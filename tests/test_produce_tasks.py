@@ -418,6 +418,22 @@ def test_configurations(model, change, message):
     assert message in model.run("[0,'native','AVG_MON','all']", status=78).stderr
 
 
+def test_the_guide_has_the_table_of_keys(tmp_path):
+    """Keys that are read are in the table, else they do not compile; here: all in it are read, and the guide has it."""
+    root = pathlib.Path(__file__).resolve().parent.parent
+    table = subprocess.run([UPWELL, "produce", "config"], capture_output=True, text=True, check=True).stdout
+    assert table in (root / "docs/guide/ecco.md").read_text()
+    sources = "".join(path.read_text() for path in (root / "src/upwell/produce").rglob("*.cpp") if not path.name.endswith("_test.cpp"))
+    keys = [line.split("`")[1] for line in table.splitlines()[2:]]
+    assert len(keys) > 30 and not [key for key in keys if f'"{key}"' not in sources]
+    config = tmp_path / "config.yaml"
+    config.write_text("array_percision: float32\nmodel_timestep: soon\n")
+    done = subprocess.run([UPWELL, "produce", "config", config], capture_output=True, text=True)
+    assert done.returncode == 78 and f"{config}:1: array_percision: not read" in done.stdout
+    assert f"{config}: array_precision is not there: float64" in done.stdout and "1 of 2 keys are read" in done.stdout
+    assert f"{config}:2:17: model_timestep: 'soon' is not an integer" in done.stdout
+
+
 def test_missing_files_and_metadata(model):
     model.put("SSH ETAN", "mon_mean", [732])
     jobs = "[0,'native','AVG_MON','all']"

@@ -11,7 +11,8 @@
 
 namespace upwell::cli {
 
-// In produce_factors_command.cpp, produce_granules_command.cpp and produce_parts_command.cpp.
+// In produce_config_command.cpp, produce_factors_command.cpp, and so on.
+void add_produce_config_command(Program& program, CLI::App* group);
 void add_produce_factors_command(Program& program, CLI::App* group);
 void add_produce_granules_command(Program& program, CLI::App* group);
 void add_produce_split_command(Program& program, CLI::App* group);
@@ -35,6 +36,7 @@ constexpr const char* kProduceFooter =
     "  upwell produce split    cut a task list into parts, for several machines\n"
     "  upwell produce subset   a few tasks of a list, for trials\n"
     "  upwell produce factors  how the native grid is mapped to latitude and longitude\n"
+    "  upwell produce config   which keys of a configuration are read\n"
     "See docs/guide/ecco.md.";
 
 constexpr const char* kTasksFooter =
@@ -227,6 +229,7 @@ void add_produce_commands(Program& program) {
   add_produce_split_command(program, group);
   add_produce_subset_command(program, group);
   add_produce_factors_command(program, group);
+  add_produce_config_command(program, group);
 }
 
 }  // namespace upwell::cli

@@ -29,10 +29,10 @@ struct FactorsArguments {
   std::string map_output;
   size_t repeat = 1;
   bool as_json = false;
-  std::string method = "bin-average";
-  std::string radius = "method_1";
-  double resolution = 0.5;
-  std::vector<double> extent{-180, -90, 180, 90};
+  // Of factors from a grid; empty: not given.
+  std::string method, radius;
+  std::optional<double> resolution;
+  std::vector<double> extent;
   bool any_wet_in_column = false;
   // As edp_create_factors.
   std::string cfgfile, ecco_cfg_loc, log_level = "WARNING";
@@ -93,10 +93,31 @@ Result<produce::SearchRadius> search_radius(const std::string& text) {
 
 Result<produce::BuildOptions> build_options(const FactorsArguments& args) {
   produce::BuildOptions options;
-  const std::vector<double>& e = args.extent;
-  UPWELL_TRY(options.grid, produce::regular_grid(args.resolution, e[0], e[1], e[2], e[3]));
-  UPWELL_TRY(options.radius, search_radius(args.radius));
+  const std::vector<double> whole{-180, -90, 180, 90};
+  const std::vector<double>& e = args.extent.empty() ? whole : args.extent;
+  UPWELL_TRY(options.grid,
+             produce::regular_grid(args.resolution.value_or(0.5), e[0], e[1], e[2], e[3]));
+  if (!args.radius.empty()) {
+    UPWELL_TRY(options.radius, search_radius(args.radius));
+  }
   return options;
+}
+
+/// Nothing that is given is left without effect.
+Result<> check_no_build_options(const FactorsArguments& args, const char* what) {
+  std::string given;
+  const auto note = [&](bool is_given, const char* name) {
+    if (is_given) given += (given.empty() ? "" : ", ") + std::string(name);
+  };
+  note(!args.method.empty(), "--method");
+  note(!args.radius.empty(), "--radius");
+  note(args.resolution.has_value(), "--resolution");
+  note(!args.extent.empty(), "--extent");
+  note(args.any_wet_in_column && args.map.empty(), "--any-wet-in-column");
+  if (given.empty()) return {};
+  return fail(Code::kInvalidArgument, fmt::format("{}: {}, which is not made anew; {} is for "
+                                                  "factors from a grid",
+                                                  args.input, what, given));
 }
 
 /// The model's grid in a netCDF file, or in MITgcm's files in a directory.
@@ -164,11 +185,18 @@ bool is_archive(const std::string& location) {
 Result<produce::MappingFactors> take_input(const FactorsArguments& args, Context& context) {
   io::Session& session = context.session();
   const std::string url = io::normal_url(args.input);
-  if (args.input.ends_with(".npz")) return produce::MappingFactors::open(session, url);
+  if (args.input.ends_with(".npz")) {
+    UPWELL_CHECK(check_no_build_options(args, "a file of factors"));
+    if (!args.output.empty())
+      return fail(Code::kInvalidArgument,
+                  args.input + ": is such a file already; --output is for what is made");
+    return produce::MappingFactors::open(session, url);
+  }
+  const bool from_grid = is_archive(args.input) || is_grid(session, args.input);
+  if (!from_grid) UPWELL_CHECK(check_no_build_options(args, "a directory of factors"));
   UPWELL_TRY(const produce::BuildOptions options, build_options(args));
-  UPWELL_TRY(Bytes file, is_archive(args.input) || is_grid(session, args.input)
-                             ? build_from_grid(args, options, {}, session, args.input)
-                             : produce::convert_edp_factors(session, url));
+  UPWELL_TRY(Bytes file, from_grid ? build_from_grid(args, options, {}, session, args.input)
+                                   : produce::convert_edp_factors(session, url));
   if (!args.output.empty()) UPWELL_CHECK(session.put(io::normal_url(args.output), file));
   return produce::MappingFactors::parse(SharedBytes(std::move(file)));
 }
@@ -180,6 +208,14 @@ Result<produce::MappingFactors> take_configuration(FactorsArguments& args, Conte
   UPWELL_TRY(const SharedBytes text, session.read_one(io::normal_url(place)));
   UPWELL_TRY(const produce::Config config,
              produce::Config::parse(std::string(as_text(text.span())), place));
+  args.edp.resolution = args.resolution;
+  if (!args.extent.empty()) {
+    args.edp.extent.emplace();
+    std::copy_n(args.extent.begin(), args.edp.extent->size(), args.edp.extent->begin());
+  }
+  if (!args.radius.empty()) {
+    UPWELL_TRY(args.edp.radius, search_radius(args.radius));
+  }
   UPWELL_TRY(const produce::EdpFactors wanted, produce::edp_factors(config, args.edp));
   args.input = wanted.grid;
   if (args.output.empty()) args.output = wanted.output;
@@ -192,6 +228,12 @@ Result<produce::MappingFactors> take_configuration(FactorsArguments& args, Conte
                   args.output +
                       ": is there, and for other cells than the configuration has; "
                       "--force makes it again");
+    if (!args.radius.empty() || (!args.method.empty() && args.method != there.head().method))
+      return fail(Code::kAlreadyExists,
+                  fmt::format("{}: is there, made by {}{}{}; --force makes it again with what is "
+                              "given",
+                              args.output, there.head().method,
+                              there.head().radius.empty() ? "" : ", radius ", there.head().radius));
     args.input = args.output;
     return there;
   }
@@ -401,21 +443,20 @@ void add_produce_factors_command(Program& program, CLI::App* group) {
                   "radius of the cell's centre, "
                   "else the nearest. conservative: the mean weighted with the areas of overlap, "
                   "which keeps the integral "
-                  "(needs tile001.mitgrid to tile005.mitgrid)")
+                  "(needs tile001.mitgrid to tile005.mitgrid). Default: bin-average")
       ->check(CLI::IsMember({"nearest", "bin-average", "conservative"}))
-      ->capture_default_str()
       ->group(from_grid);
   app->add_option("--radius", args->radius,
                   "Of bin-average: method_1, of a circle with the cell's area; method_2, half the "
                   "diagonal of a cell at "
-                  "the equator; or metres")
-      ->capture_default_str()
+                  "the equator; or metres. Default: of the configuration, else method_1")
       ->group(from_grid);
-  app->add_option("--resolution", args->resolution, "Degrees of a cell")
-      ->capture_default_str()
+  app->add_option("--resolution", args->resolution,
+                  "Degrees of a cell. Default: of the configuration, else 0.5")
       ->group(from_grid);
-  app->add_option("--extent", args->extent,
-                  "Degrees: west south east north. Default: -180 -90 180 90")
+  app->add_option(
+         "--extent", args->extent,
+         "Degrees: west south east north. Default: of the configuration, else -180 -90 180 90")
       ->expected(4)
       ->type_name("W S E N")
       ->group(from_grid);

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "produce/dates.hpp"
@@ -63,12 +64,16 @@ Result<Config> Config::parse(const std::string& text, std::string name) {
   return config;
 }
 
-const ConfigValue* Config::find(const std::string& key) const {
+const ConfigValue* Config::value_of(const std::string& key) const {
   auto it = keys_.find(key);
   return it == keys_.end() || it->second.kind == ConfigValue::Kind::kNull ? nullptr : &it->second;
 }
 
-Error Config::wrong(const std::string& key, const std::string& message) const {
+Error Config::wrong(KeyName key, const std::string& message) const {
+  return wrong_value(key.text(), message);
+}
+
+Error Config::wrong_value(const std::string& key, const std::string& message) const {
   auto it = keys_.find(key);
   const std::string where =
       it == keys_.end() ? name_
@@ -77,48 +82,53 @@ Error Config::wrong(const std::string& key, const std::string& message) const {
 }
 
 Result<const ConfigValue*> Config::scalar(const std::string& key, const char* what) const {
-  const ConfigValue* value = find(key);
-  if (value == nullptr) return fail(wrong(key, std::string("missing; wanted is ") + what));
+  const ConfigValue* value = value_of(key);
+  if (value == nullptr) return fail(wrong_value(key, std::string("missing; wanted is ") + what));
   if (value->kind != ConfigValue::Kind::kScalar)
-    return fail(wrong(key, std::string("a list or map, where wanted is ") + what));
+    return fail(wrong_value(key, std::string("a list or map, where wanted is ") + what));
   return value;
 }
 
-Result<std::string> Config::text(const std::string& key) const {
-  UPWELL_TRY(const ConfigValue* value, scalar(key, "text"));
+Result<std::string> Config::text(KeyName key) const {
+  UPWELL_TRY(const ConfigValue* value, scalar(key.text(), "text"));
   return value->scalar;
 }
 
-Result<int64_t> Config::integer(const std::string& key) const {
+Result<int64_t> Config::integer(KeyName key) const { return integer_of(key.text()); }
+
+Result<int64_t> Config::integer_of(const std::string& key) const {
   UPWELL_TRY(const ConfigValue* value, scalar(key, "an integer"));
   const std::string& text = value->scalar;
   int64_t result = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
   if (error != std::errc() || end != text.data() + text.size())
-    return fail(wrong(key, "'" + text + "' is not an integer"));
+    return fail(wrong_value(key, "'" + text + "' is not an integer"));
   return result;
 }
 
-Result<double> Config::number(const std::string& key) const {
+Result<double> Config::number(KeyName key) const { return number_of(key.text()); }
+
+Result<double> Config::number_of(const std::string& key) const {
   UPWELL_TRY(const ConfigValue* value, scalar(key, "a number"));
   const std::string& text = value->scalar;
   double result = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
   if (error != std::errc() || end != text.data() + text.size())
-    return fail(wrong(key, "'" + text + "' is not a number"));
+    return fail(wrong_value(key, "'" + text + "' is not a number"));
   return result;
 }
 
-Result<int64_t> Config::time(const std::string& key) const {
+Result<int64_t> Config::time(KeyName key) const { return time_of(key.text()); }
+
+Result<int64_t> Config::time_of(const std::string& key) const {
   UPWELL_TRY(const ConfigValue* value, scalar(key, "a time, 'YYYY-MM-DDThh:mm:ss'"));
   auto span = parse_time_span(value->scalar);
   if (!span)
-    return fail(wrong(key, "'" + value->scalar + "' is not a time, 'YYYY-MM-DDThh:mm:ss'"));
+    return fail(wrong_value(key, "'" + value->scalar + "' is not a time, 'YYYY-MM-DDThh:mm:ss'"));
   return span->begin;
 }
 
-Result<std::optional<std::string>> Config::member(const std::string& key,
-                                                  const std::string& member) const {
+Result<std::optional<std::string>> Config::member(KeyName key, const std::string& member) const {
   const ConfigValue* value = find(key);
   if (value == nullptr) return fail(wrong(key, "missing; wanted is a map with '" + member + "'"));
   if (value->kind != ConfigValue::Kind::kMap)
@@ -129,6 +139,41 @@ Result<std::optional<std::string>> Config::member(const std::string& key,
   if (it->second.kind != ConfigValue::Kind::kScalar)
     return fail(wrong(key, "'" + member + "' is not text"));
   return std::optional<std::string>(it->second.scalar);
+}
+
+Result<> Config::has_type(const ConfigKey& key, const ConfigValue& value) const {
+  const std::string name(key.name);
+  const auto nothing = [](const auto&) {};
+  if (key.type == "integer") return integer_of(name).transform(nothing);
+  if (key.type == "number") return number_of(name).transform(nothing);
+  if (key.type == "time") return time_of(name).transform(nothing);
+  const ConfigValue::Kind wanted = key.type == "list"  ? ConfigValue::Kind::kList
+                                   : key.type == "map" ? ConfigValue::Kind::kMap
+                                                       : ConfigValue::Kind::kScalar;
+  if (value.kind != wanted) return fail(wrong_value(name, "wanted is a " + std::string(key.type)));
+  return {};
+}
+
+Config::Check Config::check() const {
+  Check check;
+  for (const auto& [name, value] : keys_) {
+    const auto known = std::find_if(kConfigKeys.begin(), kConfigKeys.end(),
+                                    [&](const ConfigKey& key) { return key.name == name; });
+    if (known == kConfigKeys.end()) {
+      check.unread.push_back(fmt::format("{}:{}: {}", name_, value.line, name));
+      continue;
+    }
+    ++check.read;
+    if (value.kind != ConfigValue::Kind::kNull &&
+        (value.kind != ConfigValue::Kind::kScalar || !value.scalar.empty())) {
+      if (auto right = has_type(*known, value); !right)
+        check.wrong.push_back(right.error().message);
+    }
+  }
+  for (const ConfigKey& key : kConfigKeys) {
+    if (value_of(std::string(key.name)) == nullptr) check.absent.emplace_back(key.name);
+  }
+  return check;
 }
 
 }  // namespace upwell::produce

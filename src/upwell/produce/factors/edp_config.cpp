@@ -6,8 +6,7 @@ namespace upwell::produce {
 namespace {
 
 /// Text of a key that may be absent or empty.
-Result<std::string> text_or(const Config& config, const std::string& key,
-                            const std::string& otherwise) {
+Result<std::string> text_or(const Config& config, KeyName key, const std::string& otherwise) {
   if (config.find(key) == nullptr) return otherwise;
   UPWELL_TRY(std::string text, config.text(key));
   return text.empty() ? otherwise : text;
@@ -19,8 +18,8 @@ std::string joined(const std::string& directory, const std::string& name) {
 }
 
 /// workingdir/FOLDER/VERSION where the configuration does not say otherwise.
-Result<std::string> directory_of(const Config& config, const std::string& key,
-                                 const std::string& workingdir, const std::string& folder) {
+Result<std::string> directory_of(const Config& config, KeyName key, const std::string& workingdir,
+                                 const std::string& folder) {
   UPWELL_TRY(std::string said, text_or(config, key, ""));
   if (!said.empty()) return said;
   UPWELL_TRY(const std::string version, config.text("ecco_version"));
@@ -38,30 +37,46 @@ Result<std::string> grid_of(const Config& config, const EdpFactorsOptions& optio
   return name.empty() ? directory : joined(directory, name);
 }
 
-Result<LatLonGrid> target_of(const Config& config) {
-  constexpr const char* kResolution = "latlon_grid_resolution";
-  constexpr const char* kExtent = "latlon_grid_area_extent";
-  UPWELL_TRY(const double resolution, config.number(kResolution));
-  std::vector<double> extent{-180, 90, 180, -90};
-  if (const ConfigValue* said = config.find(kExtent)) {
-    extent.clear();
-    for (const ConfigValue& item : said->items) {
-      double number = 0;
-      const char* end = item.scalar.data() + item.scalar.size();
-      const auto [at, error] = std::from_chars(item.scalar.data(), end, number);
-      if (error == std::errc{} && at == end && !item.scalar.empty()) extent.push_back(number);
-    }
-    if (said->kind != ConfigValue::Kind::kList || said->items.size() != 4 || extent.size() != 4)
-      return fail(config.wrong(kExtent, "not [west, north, east, south] in degrees"));
+/// [west, north, east, south]
+Result<std::array<double, 4>> extent_of(const Config& config) {
+  constexpr KeyName kExtent = "latlon_grid_area_extent";
+  std::array<double, 4> extent{-180, 90, 180, -90};
+  const ConfigValue* said = config.find(kExtent);
+  if (said == nullptr) return extent;
+  bool good = said->kind == ConfigValue::Kind::kList && said->items.size() == extent.size();
+  for (size_t i = 0; good && i < extent.size(); ++i) {
+    const std::string& text = said->items[i].scalar;
+    const char* end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, extent[i]);
+    good = error == std::errc{} && at == end;
   }
+  if (!good) return fail(config.wrong(kExtent, "not [west, north, east, south] in degrees"));
+  return extent;
+}
+
+/// Of the options, else of the configuration.
+Result<LatLonGrid> target_of(const Config& config, const EdpFactorsOptions& options) {
+  constexpr KeyName kResolution = "latlon_grid_resolution";
+  double resolution = options.resolution.value_or(0);
+  if (!options.resolution) {
+    if (config.find(kResolution) == nullptr)
+      return fail(config.wrong(kResolution, "missing; wanted is a number, or --resolution"));
+    UPWELL_TRY(resolution, config.number(kResolution));
+  }
+  if (options.extent) {
+    const auto& [west, south, east, north] = *options.extent;
+    return regular_grid(resolution, west, south, east, north);
+  }
+  UPWELL_TRY(const auto extent, extent_of(config));
   auto grid = regular_grid(resolution, extent[0], extent[3], extent[2], extent[1]);
-  if (!grid) return fail(config.wrong(kExtent, grid.error().message));
+  if (!grid && !options.resolution)
+    return fail(config.wrong("latlon_grid_area_extent", grid.error().message));
   return grid;
 }
 
 Result<SearchRadius> radius_of(const Config& config) {
-  constexpr const char* kRadius = "latlon_effective_grid_radius";
-  constexpr const char* kMethod = "latlon_grid_radius_method";
+  constexpr KeyName kRadius = "latlon_effective_grid_radius";
+  constexpr KeyName kMethod = "latlon_grid_radius_method";
   UPWELL_TRY(const std::string said, text_or(config, kRadius, ""));
   if (!said.empty()) {
     UPWELL_TRY(const double kilometres, config.number(kRadius));
@@ -91,8 +106,12 @@ Result<EdpFactors> edp_factors(const Config& config, const EdpFactorsOptions& op
   if (config.find("num_vertical_levels") != nullptr) {
     UPWELL_TRY(factors.levels, config.integer("num_vertical_levels"));
   }
-  UPWELL_TRY(factors.build.grid, target_of(config));
-  UPWELL_TRY(factors.build.radius, radius_of(config));
+  UPWELL_TRY(factors.build.grid, target_of(config, options));
+  if (options.radius) {
+    factors.build.radius = *options.radius;
+  } else {
+    UPWELL_TRY(factors.build.radius, radius_of(config));
+  }
   return factors;
 }
 

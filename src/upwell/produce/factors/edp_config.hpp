@@ -1,6 +1,7 @@
 #pragma once
 // What EDP's create_factors takes from its options and configuration.
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,11 +11,15 @@
 
 namespace upwell::produce {
 
-/// Options of both years; empty: not given.
+/// Options of both years, and those that are Upwell's; empty: not given.
 struct EdpFactorsOptions {
   std::string workingdir = ".";
   std::string grid_file;   ///< 2026
   std::string output_dir;  ///< 2026
+  // What is given here counts, whatever the configuration has.
+  std::optional<double> resolution;             ///< degrees
+  std::optional<std::array<double, 4>> extent;  ///< west, south, east, north
+  std::optional<SearchRadius> radius;
 };
 
 struct EdpFactors {

@@ -8,7 +8,7 @@ namespace upwell::produce {
 namespace {
 
 /// Copies text of the configuration.
-Result<> copy_key(const Config& config, const char* key, const char* attribute,
+Result<> copy_key(const Config& config, KeyName key, const char* attribute,
                   Attributes& attributes) {
   UPWELL_TRY(std::string text, config.text(key));
   set_attribute(attributes, attribute, text);
@@ -190,8 +190,8 @@ Result<Attributes> global_attributes(Attributes base, const Task& task, const Gr
                   common ? *common + " " + *task.metadata.comment : *task.metadata.comment);
   }
   set_attribute(attributes, "product_name", name.file);
-  UPWELL_TRY(std::string summary,
-             config.text(options.profile == Profile::k2026 ? "project_summary" : "summary"));
+  UPWELL_TRY(std::string summary, options.profile == Profile::k2026 ? config.text("project_summary")
+                                                                    : config.text("summary"));
   set_attribute(attributes, "summary", task.metadata.summary + " " + summary);
   UPWELL_TRY(const PodaacOutcome podaac,
              add_podaac(location, name, config, resources, options, attributes));

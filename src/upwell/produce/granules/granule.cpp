@@ -49,7 +49,7 @@ Result<uint32_t> element_size(const Config& config) {
 
 /// Of netcdf4_compression_encodings (2026).
 Result<int> deflate_level(const Config& config) {
-  constexpr const char* kKey = "netcdf4_compression_encodings";
+  constexpr KeyName kKey = "netcdf4_compression_encodings";
   if (config.find(kKey) == nullptr) return 5;
   for (const char* member : {"zlib", "shuffle"}) {
     UPWELL_TRY(std::optional<std::string> on, config.member(kKey, member));

@@ -110,14 +110,32 @@ TEST(Config, FaultsHaveLines) {
 }
 
 TEST(Config, Values) {
-  auto config =
-      Config::parse("label:\n  latlon: '0p50deg'\n  none:\nnumber: -6134.5\nempty:\n", "c");
+  auto config = Config::parse(
+      "ecco_production_filestr_grid_label:\n  latlon: '0p50deg'\n  none:\n"
+      "geospatial_vertical_min: -6134.5\nsummary:\n",
+      "c");
   ASSERT_TRUE(config);
-  EXPECT_EQ(*config->member("label", "latlon"), "0p50deg");
-  EXPECT_EQ(*config->member("label", "native"), std::nullopt);
-  EXPECT_EQ(*config->number("number"), -6134.5);
-  EXPECT_EQ(config->find("empty"), nullptr);
-  EXPECT_FALSE(config->text("label"));
+  EXPECT_EQ(*config->member("ecco_production_filestr_grid_label", "latlon"), "0p50deg");
+  EXPECT_EQ(*config->member("ecco_production_filestr_grid_label", "native"), std::nullopt);
+  EXPECT_EQ(*config->number("geospatial_vertical_min"), -6134.5);
+  EXPECT_EQ(config->find("summary"), nullptr);
+  EXPECT_FALSE(config->text("ecco_production_filestr_grid_label"));
+}
+
+TEST(Config, Check) {
+  auto config = Config::parse(
+      "array_percision: float32\nmodel_timestep: soon\nhistory: [1, 2]\nsource:\n"
+      "latlon_grid_area_extent: 5\nlatlon_effective_grid_radius: ''\nsummary: text\n",
+      "c");
+  ASSERT_TRUE(config);
+  const Config::Check check = config->check();
+  EXPECT_THAT(check.unread, testing::ElementsAre("c:1: array_percision"));
+  EXPECT_THAT(check.wrong,
+              testing::UnorderedElementsAre("c:2:17: model_timestep: 'soon' is not an integer",
+                                            "c:3:10: history: wanted is a text",
+                                            "c:5:26: latlon_grid_area_extent: wanted is a list"));
+  EXPECT_THAT(check.absent, testing::IsSupersetOf({"array_precision", "source", "ecco_version"}));
+  EXPECT_EQ(check.read, 6U);
 }
 
 }  // namespace

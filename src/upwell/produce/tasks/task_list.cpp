@@ -64,7 +64,10 @@ Result<Settings> settings_of(const Config& config, const std::vector<Job>& jobs)
     return fail(config.wrong("ecco_version", "empty, but granules are named by it"));
   for (const Job& job : jobs) {
     const std::string& type = to_string(job.type);
-    const std::string tail = "dataset_description_tail_" + type;
+    const KeyName tail = job.type == ProductType::k1D ? KeyName("dataset_description_tail_1D")
+                         : job.type == ProductType::kLatLon
+                             ? KeyName("dataset_description_tail_latlon")
+                             : KeyName("dataset_description_tail_native");
     // An empty tail may be written as '' or as nothing.
     settings.tails[job.type] = "";
     if (config.find(tail) != nullptr) {
