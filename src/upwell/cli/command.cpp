@@ -139,17 +139,6 @@ Context::Context(const CommonOptions& options)
       budget_(options.budget > 0 ? std::make_shared<io::EgressBudget>(options.budget) : nullptr),
       session_(std::make_unique<io::Session>(session_options(options, login_, budget_))) {}
 
-io::Counters Context::counters() const {
-  io::Counters counters = session_->counters();
-  const io::Traffic login = login_->traffic();
-  counters.requests += login.requests;
-  counters.retries += login.retries;
-  counters.bytes_fetched += login.bytes;
-  counters.head_bytes += login.head_bytes;
-  counters.sent_bytes += login.sent_bytes;
-  return counters;
-}
-
 std::shared_ptr<access::EarthdataLogin> Context::new_login(access::EarthdataOptions options) const {
   return login_for(std::move(options), options_.quiet);
 }
@@ -165,7 +154,7 @@ std::shared_ptr<io::Session> Context::new_session(size_t share) const {
 
 std::shared_ptr<io::Session> Context::add_session(
     const std::function<void(io::SessionOptions&)>& adjust) {
-  io::SessionOptions session = session_options(options_, login_);
+  io::SessionOptions session = session_options(options_, login_, budget_);
   adjust(session);
   return added_.emplace_back(std::make_shared<io::Session>(session));
 }
@@ -180,7 +169,15 @@ io::Counters Context::counters() const {
     sum.bytes_fetched += more.bytes_fetched;
     sum.cache_hits += more.cache_hits;
     sum.rounds += more.rounds;
+    sum.head_bytes += more.head_bytes;
+    sum.sent_bytes += more.sent_bytes;
   }
+  const io::Traffic login = login_->traffic();
+  sum.requests += login.requests;
+  sum.retries += login.retries;
+  sum.bytes_fetched += login.bytes;
+  sum.head_bytes += login.head_bytes;
+  sum.sent_bytes += login.sent_bytes;
   return sum;
 }
 

@@ -50,8 +50,6 @@ class Context {
   /// Of all sessions.
   access::EarthdataLogin& login() { return *login_; }
   std::shared_ptr<access::EarthdataLogin> shared_login() { return login_; }
-  /// What all of it has cost so far, also the questions to the login host.
-  io::Counters counters() const;
   /// Another one, of which the sessions know nothing.
   std::shared_ptr<access::EarthdataLogin> new_login(access::EarthdataOptions options) const;
   /// Another session with the same options, which has seen nothing yet. `share`: how many such
@@ -59,7 +57,7 @@ class Context {
   std::shared_ptr<io::Session> new_session(size_t share) const;
   /// Another session with the same options but for what `adjust` changes. It lives as long as this.
   std::shared_ptr<io::Session> add_session(const std::function<void(io::SessionOptions&)>& adjust);
-  /// Of `session()` and those that were added.
+  /// What all of it has cost so far: of `session()`, those that were added, and the login.
   io::Counters counters() const;
   Progress::Style progress_style() const;
   const CommonOptions& options() const { return options_; }
