@@ -1,9 +1,11 @@
 """upwell produce granules: series (1-D products), and time-invariant fields."""
 
+import json
 import os
 import re
 from pathlib import Path
 
+import h5py
 import netCDF4
 import numpy as np
 import pytest
@@ -149,6 +151,62 @@ def test_a_series_that_is_broken(world, damage, status, message):
     report = produce(world.root, tasks, config=world.config, status=status)
     assert report["made"] == 1 and re.search(message, report["stderr"]), report["stderr"]
     assert not Path(tasks[0]["granule"]).exists()
+
+
+# --- Memory -----------------------------------------------------------------------------------------------------------
+
+def peak(report):
+    return json.loads(report["stderr"].splitlines()[-1])["peak_memory_bytes"]
+
+
+def test_raw_files_of_a_series_are_read_within_the_budget(world):
+    """300 .meta files of a megabyte, which is nearly all blanks."""
+    steps = [12 + 24 * day for day in range(300)]
+    task = series_task(world, {"Pa_global": [world.write_series("Pa_global", step, step / 8, "day_mean") for step in steps]}, "day_mean")
+    small = produce(world.root, [task], "--memory", "8MB", "--stats", config=world.config)
+    for _, meta in task["variables"]["Pa_global"]:
+        with open(meta, "a") as file:
+            file.write(" " * (1 << 20))
+    report = produce(world.root, [task], "--memory", "8MB", "--stats", config=world.config)
+    assert report["made"] == 1 and variables_of(task["granule"])["Pa_global"].tolist() == [step / 8 for step in steps]
+    assert peak(report) < peak(small) + (24 << 20)
+    report = produce(world.root, [task], "--memory", "1MB", "--no-resume", config=world.config, status=75)
+    assert re.search(r"needs about 2 MB of memory, and --memory is 1 MB", report["stderr"]), report["stderr"]
+
+
+def test_a_small_file_that_unpacks_to_much(world):
+    steps = 1_000_000
+    path = world.root / "zeros.nc"
+    with netCDF4.Dataset(path, "w") as nc:
+        nc.createDimension("time", steps)
+        time = nc.createVariable("time", "f8", ("time",), zlib=True, complevel=9, shuffle=True)
+        time.units = "seconds since 1992-01-01T12:00:00"
+        time[:] = np.arange(steps)
+        nc.createVariable("A", "f8", ("time",), zlib=True, complevel=9)[:] = 0
+    assert path.stat().st_size < 3_000_000
+    task = series_task(world, {}, "snap", input_netcdf=str(path))
+    del task["variables"]
+    report = produce(world.root, [task, world.task()], "--memory", "32MB", "--stats", config=world.config, status=75)
+    assert report["made"] == 1
+    said = re.search(r"zeros\.nc: the granule needs about (\d+) MB of memory, and --memory is 32 MB", report["stderr"])
+    base = peak(report)
+    needed = int(said[1])
+    assert base < 100 << 20
+    report = produce(world.root, [task], "--memory", f"{needed}MB", "--stats", config=world.config)
+    assert report["made"] == 1 and not variables_of(task["granule"])["A"].any()
+    assert peak(report) < base + (needed << 20)
+
+
+def test_a_field_that_unpacks_to_much(world):
+    """Also of a shape that no memory holds."""
+    for size, says in ((1 << 24, r"about \d{3,} MB"), (1 << 60, r"about \d{8,} MB")):
+        path = world.root / "huge.nc"
+        with h5py.File(path, "w") as file:
+            file.create_dataset("A", (size,), "f4", chunks=(1 << 16,), compression=9)
+        task = invariant_task(world, input_netcdf=str(path))
+        del task["variables"]
+        report = produce(world.root, [task], "--memory", "64MB", config=world.config, status=75)
+        assert re.search(rf"huge\.nc: the granule needs {says} of memory, and --memory is 64 MB", report["stderr"]), report["stderr"]
 
 
 # --- Time-invariant ---------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ ALLOWED = {
 
 # Seconds of compile time each, for every file that includes the header: they belong into the .cpp that uses them.
 HEAVY = re.compile(
-    r"^(nlohmann/|simdjson|CLI/|boost/|spdlog/|yaml-cpp/|netcdf|hdf5\.h|H5|hwy/|curl/|tbb/|oneapi/|openssl/|gtest/|gmock/|png\.h|pugixml|nanoflann|lzma\.h)"
+    r"^(nlohmann/|simdjson|CLI/|boost/|spdlog/|yaml-cpp/|netcdf|hdf5\.h|H5|hwy/|curl/|tbb/|oneapi/|openssl/|gtest/|gmock/|png\.h|pugixml|nanoflann|archive|lzma\.h)"
 )
 # Suites that several test programs run are headers with tests in them.
 FOR_TESTS = re.compile(r"(^|_)(test|tests|conformance)(_|\.)")

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/machine.hpp"
 #include "cli/command.hpp"
 #include "produce/factors/build.hpp"
 #include "produce/factors/edp_config.hpp"
@@ -120,25 +121,22 @@ Result<> check_no_build_options(const FactorsArguments& args, const char* what) 
                                                   args.input, what, given));
 }
 
-/// The model's grid in a netCDF file, or in MITgcm's files in a directory.
+/// The model's grid in a netCDF file, or else in MITgcm's files in the directory of `place`.
 struct GridSource {
+  produce::GridPlace place;
   std::optional<produce::GridFile> file;
-  std::string directory;
 };
 
-Result<GridSource> grid_source(io::Session& session, const std::string& location) {
+Result<GridSource> grid_source(io::Session& session, produce::GridPlaces& places,
+                               const std::string& location) {
   GridSource source;
   if (location.ends_with(".nc")) {
     UPWELL_TRY(source.file, produce::GridFile::open(session, io::normal_url(location)));
     return source;
   }
-  produce::GridPlaces places(session);
-  UPWELL_TRY(const produce::GridPlace place, places.find(location));
-  if (place.has("XC.data") && place.has("hFacC.data")) {
-    source.directory = place.directory;
-    return source;
-  }
-  const std::optional<std::string> url = place.netcdf_with("native");
+  UPWELL_TRY(source.place, places.find(location));
+  if (source.place.has("XC.data") && source.place.has("hFacC.data")) return source;
+  const std::optional<std::string> url = source.place.netcdf_with("native");
   if (!url)
     return fail(Code::kNotFound,
                 "grid " + location + ": neither XC.data and hFacC.data nor *native*.nc is there");
@@ -149,10 +147,11 @@ Result<GridSource> grid_source(io::Session& session, const std::string& location
 Result<Bytes> build_from_grid(const FactorsArguments& args, produce::BuildOptions options,
                               std::optional<int64_t> levels, io::Session& session,
                               const std::string& location) {
-  UPWELL_TRY(const GridSource source, grid_source(session, location));
+  produce::GridPlaces places(session, physical_memory() / 2);
+  UPWELL_TRY(const GridSource source, grid_source(session, places, location));
   UPWELL_TRY(const produce::NativeGrid native,
              source.file ? produce::read_native_grid(*source.file)
-                         : produce::read_native_grid(session, source.directory));
+                         : produce::read_native_grid(session, source.place.directory));
   if (levels && static_cast<uint64_t>(*levels) != native.wet.size())
     return fail(Code::kBadConfiguration,
                 fmt::format("num_vertical_levels is {}, and grid {} has {} levels", *levels,
@@ -161,7 +160,7 @@ Result<Bytes> build_from_grid(const FactorsArguments& args, produce::BuildOption
   if (args.method == "conservative") {
     UPWELL_TRY(const produce::CellCorners corners,
                source.file ? produce::read_cell_corners(*source.file, native.n)
-                           : produce::read_cell_corners(session, source.directory, native.n));
+                           : produce::read_cell_corners(session, source.place.directory, native.n));
     return produce::build_conservative(native, corners, options);
   }
   options.method = args.method == "nearest" ? produce::MappingMethod::kNearest
@@ -172,7 +171,7 @@ Result<Bytes> build_from_grid(const FactorsArguments& args, produce::BuildOption
 /// Whether it is a model's grid, not a directory of factors.
 bool is_grid(io::Session& session, const std::string& location) {
   if (location.ends_with(".nc")) return true;
-  produce::GridPlaces places(session);
+  produce::GridPlaces places(session, physical_memory() / 2);
   const auto place = places.find(location);
   return place && (place->has("XC.data") || place->netcdf_with("native"));
 }

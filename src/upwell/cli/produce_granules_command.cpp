@@ -207,9 +207,11 @@ void add_running_options(CLI::App* app, produce::RunOptions& options) {
   app->add_option("-j,--jobs", options.jobs, "Granules made at once. Default: one a core")
       ->check(CLI::Range(1, 1024))
       ->group(group);
-  app->add_option("--memory", options.memory,
-                  "For all granules that are under way (500MB, 4GB). Default: 1GB, at most half of "
-                  "the machine's")
+  app->add_option(
+         "--memory", options.memory,
+         "For all granules that are under way (500MB, 4GB); one that alone needs more "
+         "fails, and says how much. Default: 1GB, which one that needs more, up to half of "
+         "the machine's, passes alone")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->check(CLI::PositiveNumber)
       ->type_name("SIZE")

@@ -25,6 +25,12 @@ struct Content {
 Result<Content> read_series(const Task& task, const Config& config, const VariableForm& form,
                             Resources& resources, ChunkEncoder& encoder);
 
+/// About how many bytes of memory making a series, or a granule of a netCDF file, takes at most. No
+/// values are read, only sizes. Errors as of `read_series`.
+Result<uint64_t> memory_of_series(const Task& task, Resources& resources);
+Result<uint64_t> memory_of_netcdf(const std::string& input_netcdf, io::Session& session,
+                                  uint64_t kept);
+
 /// The time-invariant fields of the task's netCDF file, as they are: its land is where it has no
 /// values. Errors name variable and file; a file on another grid is kInvalidData.
 Result<Content> read_invariant_netcdf(const Task& task, const VariableForm& form,

@@ -171,6 +171,13 @@ Result<Content> read_invariant_netcdf(const Task& task, const VariableForm& form
   return InvariantReader(task, form, resources, encoder).read();
 }
 
+Result<uint64_t> memory_of_netcdf(const std::string& input_netcdf, io::Session& session,
+                                  uint64_t kept) {
+  UPWELL_TRY(const NetcdfInput input, NetcdfInput::open(session, input_netcdf));
+  UPWELL_TRY(const io::ObjectInfo info, session.stat(input.url()));
+  return input.memory(kept) + info.size;  // it is read whole for its checksum
+}
+
 Result<> encode_numbers(const std::vector<double>& numbers, const Shape& shape,
                         const VariableForm& form, Resources& resources, ChunkEncoder& encoder,
                         const std::function<std::string(uint64_t)>& place, MadeVariable& made) {

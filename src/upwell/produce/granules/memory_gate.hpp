@@ -8,7 +8,8 @@
 
 namespace upwell::produce {
 
-/// Lets in as many holders as fit; one that is larger than all of it goes alone. Thread-safe.
+/// Lets in as many holders as fit; one that is larger than all of it goes alone, if the caller lets
+/// it. Thread-safe.
 class MemoryGate {
  public:
   explicit MemoryGate(uint64_t bytes) : free_(bytes), all_(bytes) {}

@@ -14,6 +14,18 @@
 namespace upwell::produce {
 namespace {
 
+/// Of an array too large for any memory, so that sums of such do not overflow.
+constexpr uint64_t kEndless = uint64_t{1} << 56;
+const ReadOptions kReading{.memory_budget = 32 << 20};
+
+uint64_t count_of(const Array& array) {
+  uint64_t count = 1;
+  for (const uint64_t extent : array.shape) {
+    if (__builtin_mul_overflow(count, extent, &count) || count > kEndless / 64) return kEndless;
+  }
+  return count;
+}
+
 /// Adds the names in an attribute of several.
 void add_names(const Attributes& attributes, const char* attribute, std::set<std::string>& names) {
   const std::string text = text_attribute(attributes, attribute).value_or("");
@@ -65,7 +77,7 @@ Result<NetcdfInput> NetcdfInput::open(io::Session& session, const std::string& l
 
 Result<std::vector<double>> NetcdfInput::numbers(const Array& array, uint32_t float_size) const {
   const auto named = [&](Error error) { return fail(std::move(error).with(url_)); };
-  auto raw = read_raw(*session_, *dataset_, array);
+  auto raw = read_raw(*session_, *dataset_, array, {}, kReading);
   if (!raw) return named(std::move(raw).error());
   const cf::Decoding decoding = cf::decoding_of(array);
   const bool whole = (raw->type.kind == Kind::kInt || raw->type.kind == Kind::kUint) &&
@@ -88,6 +100,19 @@ Result<std::vector<double>> NetcdfInput::numbers(const Array& array, uint32_t fl
             float_size == 4 ? "; with array_precision: float64 it holds those below 2^53" : ""));
   }
   return numbers;
+}
+
+uint64_t NetcdfInput::memory(uint64_t kept) const {
+  constexpr uint64_t kDecoded = sizeof(double) + sizeof(double);  // by CF, and as numbers
+  uint64_t largest = 0, all = 0;
+  for (const Array& array : dataset_->root.arrays) {
+    const uint64_t count = count_of(array);
+    if (count >= kEndless) return kEndless;
+    largest = std::max(
+        largest, memory_to_read(array, array.shape, count, kReading) + count * (kDecoded + kept));
+  }
+  for (const Array* array : variables_) all = std::min(kEndless, all + count_of(*array) * kept);
+  return std::min(kEndless, largest + all);
 }
 
 Attributes NetcdfInput::described(const Array& array) {

@@ -25,6 +25,9 @@ class NetcdfInput {
   /// bytes) as which they are written. kUnsupported: no numbers, or an integer that such a number
   /// does not hold exactly.
   Result<std::vector<double>> numbers(const Array& array, uint32_t float_size = 8) const;
+  /// About how many bytes of memory it takes at most to read all variables, one by one, when
+  /// `kept` bytes of each value are kept; from what the file says of itself.
+  uint64_t memory(uint64_t kept) const;
   /// What is still true of decoded values, without the names of coordinates.
   static Attributes described(const Array& array);
 

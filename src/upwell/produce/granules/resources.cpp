@@ -31,24 +31,46 @@ Result<Mapper> load_mapper(io::Session& session, const std::string& location) {
   return Mapper::make(std::move(factors), FieldOrder::kTiles);
 }
 
+template <typename T>
+Result<std::shared_ptr<const T>> shared_of(Result<T> made) {
+  if (!made) return fail(std::move(made).error());
+  return std::make_shared<const T>(std::move(*made));
+}
+
+template <typename T>
+std::optional<Error> error_of(const Result<T>& made) {
+  if (made) return {};
+  return made.error();
+}
+
 }  // namespace
 
 bool may_pass(Code code) {
   return code == Code::kUnavailable || code == Code::kDeadlineExceeded || code == Code::kChanged;
 }
 
-Shared<ModelGrid>::Made Resources::native_grid(const std::string& location) {
-  return native_grids_.get(location, [&]() -> Result<ModelGrid> {
+Shared<GridParts>::Made Resources::grid_parts(const std::string& location) {
+  return grids_.get(location, [&]() -> Result<GridParts> {
     UPWELL_TRY(const GridPlace place, places_.find(location));
-    return load_model_grid(session_, place);
+    GridParts parts{shared_of(load_model_grid(session_, place)),
+                    shared_of(load_diagnostics(session_, place)),
+                    load_latlon_coordinates(session_, place)};
+    for (const std::optional<Error>& error :
+         {error_of(parts.model), error_of(parts.diagnostics), error_of(parts.latlon)}) {
+      if (error && may_pass(error->code)) return fail(*error);
+    }
+    return parts;
   });
 }
 
+Shared<ModelGrid>::Made Resources::native_grid(const std::string& location) {
+  UPWELL_TRY(const std::shared_ptr<const GridParts> parts, grid_parts(location));
+  return parts->model;
+}
+
 Shared<Diagnostics>::Made Resources::diagnostics(const std::string& grid_location) {
-  return diagnostics_.get(grid_location, [&]() -> Result<Diagnostics> {
-    UPWELL_TRY(const GridPlace place, places_.find(grid_location));
-    return load_diagnostics(session_, place);
-  });
+  UPWELL_TRY(const std::shared_ptr<const GridParts> parts, grid_parts(grid_location));
+  return parts->diagnostics;
 }
 
 Shared<Metadata>::Made Resources::metadata(const std::string& location) {
@@ -100,8 +122,8 @@ Shared<Frame>::Made Resources::latlon_frame(const std::string& grid, const std::
   const std::string key =
       fmt::format("{}\n{}\n{}\n{} {}", grid, factors, metadata, is_3d, static_cast<int>(time));
   return frames_.get(key, [&]() -> Result<Frame> {
-    UPWELL_TRY(const GridPlace place, places_.find(grid));
-    UPWELL_TRY(std::optional<LatLonCoordinates> said, load_latlon_coordinates(session_, place));
+    UPWELL_TRY(const std::shared_ptr<const GridParts> parts, grid_parts(grid));
+    UPWELL_TRY(const std::optional<LatLonCoordinates> said, parts->latlon);
     UPWELL_TRY(std::shared_ptr<const Mapper> mapper, this->mapper(factors));
     UPWELL_TRY(std::shared_ptr<const ModelGrid> native, native_grid(grid));
     UPWELL_TRY(std::shared_ptr<const Metadata> records, this->metadata(metadata));

@@ -58,10 +58,18 @@ class Shared {
 
 using Diagnostics = std::map<std::string, Staggering>;
 
+/// What is read of a grid, or why it is not.
+struct GridParts {
+  Shared<ModelGrid>::Made model;
+  Shared<Diagnostics>::Made diagnostics;
+  Result<std::optional<LatLonCoordinates>> latlon;
+};
+
 /// Everything is named by location, as in the tasks. Thread-safe.
 class Resources {
  public:
-  explicit Resources(io::Session& session) : session_(session), places_(session) {}
+  /// `most`: bytes of memory that the files of a grid in an archive may take while it is read.
+  Resources(io::Session& session, uint64_t most) : session_(session), places_(session, most) {}
 
   io::Session& session() const { return session_; }
   Shared<ModelGrid>::Made native_grid(const std::string& location);
@@ -80,10 +88,12 @@ class Resources {
   Shared<Shape>::Made chunk_shape(const Shape& shape, size_t element_size);
 
  private:
+  /// All of it at once, so that nothing is kept of an archive.
+  Shared<GridParts>::Made grid_parts(const std::string& location);
+
   io::Session& session_;
   GridPlaces places_;
-  Shared<ModelGrid> native_grids_;
-  Shared<Diagnostics> diagnostics_;
+  Shared<GridParts> grids_;
   Shared<Metadata> metadata_;
   Shared<std::vector<PodaacRow>> podaac_;
   Shared<Config> configs_;

@@ -13,6 +13,7 @@
 #include "base/machine.hpp"
 #include "base/parallel.hpp"
 #include "io/digest.hpp"
+#include "produce/granules/content.hpp"
 #include "produce/granules/memory_gate.hpp"
 #include "produce/granules/output.hpp"
 
@@ -76,9 +77,10 @@ class Runner {
   Runner(io::Session& session, const RunOptions& options)
       : session_(session),
         options_(options),
-        resources_(session),
+        resources_(session, most_memory(options)),
         encoder_(options.compression),
         gate_(memory_budget(options)),
+        most_(most_memory(options)),
         created_(!options.created.empty() ? options.created
                  : options.reproducible   ? "1970-01-01T00:00:00"
                                           : now_text()) {}
@@ -108,6 +110,11 @@ class Runner {
   static uint64_t memory_budget(const RunOptions& options) {
     if (options.memory > 0) return options.memory;
     return std::min<uint64_t>(uint64_t{1} << 30, physical_memory() / 2);
+  }
+
+  /// Of one granule, or of the files of a grid in an archive.
+  static uint64_t most_memory(const RunOptions& options) {
+    return options.memory > 0 ? options.memory : physical_memory() / 2;
   }
 
   /// EDP keeps the keywords of all granules before: its list of them is a default argument.
@@ -170,7 +177,7 @@ class Runner {
     const std::string target = io::normal_url(task.granule);
     if (options_.resume && keep(target, identity, result)) return {};
     if (options_.dry_run) return plan(listed, *config, options, result);
-    UPWELL_TRY(uint64_t memory, memory_of(task));
+    UPWELL_TRY(const uint64_t memory, memory_of(task));
     const auto hold = gate_.take(memory);
     GranuleOptions full = options;
     if (options_.reproducible) full.identity = identity;
@@ -300,16 +307,25 @@ class Runner {
     return true;
   }
 
-  /// About what is in memory at once: a raw field and its tiles (of a vector, two and what becomes
-  /// of them), the values of one variable, and what is encoded of all.
+  /// About what making the granule takes at most. kResourceExhausted: more than it may.
   Result<uint64_t> memory_of(const Task& task) {
-    if (task.input_netcdf) {
-      // The variables one by one as double precision, and what is encoded of all.
-      constexpr uint64_t kAsRead = 12;
-      UPWELL_TRY(const io::ObjectInfo info, session_.stat(io::normal_url(*task.input_netcdf)));
-      return info.size * kAsRead;
-    }
-    if (task.metadata.dimension == "1D") return uint64_t{16} << 20;
+    constexpr uint64_t kEncoded = sizeof(double);  // of a value
+    UPWELL_TRY(const uint64_t memory,
+               task.metadata.dimension == "1D" ? memory_of_series(task, resources_)
+               : task.input_netcdf ? memory_of_netcdf(*task.input_netcdf, session_, kEncoded)
+                                   : memory_of_fields(task));
+    if (memory <= most_) return memory;
+    const auto megabytes = [](uint64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+    return fail(Code::kResourceExhausted,
+                fmt::format("{}the granule needs about {} MB of memory, and {} {} MB",
+                            task.input_netcdf ? *task.input_netcdf + ": " : "", megabytes(memory),
+                            options_.memory > 0 ? "--memory is" : "half of this machine's is",
+                            most_ >> 20));
+  }
+
+  /// A raw field and its tiles (of a vector, two and what becomes of them), the values of one
+  /// variable, and what is encoded of all.
+  Result<uint64_t> memory_of_fields(const Task& task) {
     UPWELL_TRY(std::shared_ptr<const ModelGrid> grid,
                resources_.native_grid(task.grid_loc.value_or("")));
     const uint64_t levels = task.metadata.dimension == "3D" ? grid->levels : 1;
@@ -355,6 +371,8 @@ class Runner {
       }
     }
     UPWELL_TRY(std::shared_ptr<const Sample> sample, samples_.get(kind, [&]() -> Result<Sample> {
+      UPWELL_TRY(const uint64_t memory, memory_of(task));
+      const auto hold = gate_.take(memory);
       const Clock::time_point start = Clock::now();
       UPWELL_TRY(MadeGranule made,
                  make_granule(task, config, listed.keywords, resources_, encoder_, options));
@@ -382,6 +400,7 @@ class Runner {
   Resources resources_;
   ChunkEncoder encoder_;
   MemoryGate gate_;
+  uint64_t most_;  ///< that one granule may take
   std::string created_;
   std::vector<Listed> list_;
   Shared<Sample> samples_;

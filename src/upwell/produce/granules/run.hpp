@@ -20,8 +20,11 @@ struct RunOptions {
   bool fix_snapshots = false;  ///< see GranuleOptions
   NotFinite not_finite = NotFinite::kFail;
   Compression compression = Compression::kSmall;
-  size_t jobs = 0;       ///< granules at once; 0: as many as there are cores
-  uint64_t memory = 0;   ///< for what is under way; 0: a GiB, or half of the machine
+  size_t jobs = 0;  ///< granules at once; 0: as many as there are cores
+  /// For what is under way; a granule that alone needs more fails. 0: a GiB, or half of the
+  /// machine, and a granule that needs more goes alone if it takes no more than half of the
+  /// machine.
+  uint64_t memory = 0;
   int attempts = 2;      ///< of a task that fails for a reason that may pass
   bool resume = true;    ///< keep granules whose receipts hold
   bool dry_run = false;  ///< say what would be made

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "cube/cf.hpp"
 #include "format/mds/meta.hpp"
@@ -19,12 +20,59 @@ namespace {
 
 using format::mds::Meta;
 
+// Raw files are read in batches of so many pairs and bytes; a pair that is larger goes alone.
 constexpr size_t kPairsAtOnce = 512;
+constexpr uint64_t kBytesAtOnce = 1 << 20;
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 Frequency frequency_of(const GranuleName& name) {
   if (name.is_snapshot()) return Frequency::kSnapshot;
   return name.tag == "day_mean" ? Frequency::kDaily : Frequency::kMonthly;
+}
+
+/// Steps that any variable has, in their order. kInvalidData: none, or one twice.
+Result<std::map<int64_t, uint64_t>> steps_of(const Task& task) {
+  std::map<int64_t, uint64_t> steps;
+  for (const TaskVariable& variable : task.variables) {
+    std::map<int64_t, uint64_t> own;
+    for (const MdsPair& pair : variable.components) {
+      UPWELL_TRY(const RawName raw, parse_raw_name(pair.data));
+      if (!own.emplace(*raw.step, 0).second)
+        return fail(Code::kInvalidData,
+                    fmt::format("variable {}: step {} twice", variable.name, *raw.step));
+    }
+    steps.merge(own);
+  }
+  if (steps.empty()) return fail(Code::kInvalidData, "the task has no variables");
+  return steps;
+}
+
+/// Of a .meta and its .data each.
+Result<std::vector<io::ObjectInfo>> states_of(io::Session& session,
+                                              std::span<const MdsPair> pairs) {
+  std::vector<std::string> urls;
+  for (const MdsPair& pair : pairs) {
+    urls.push_back(io::normal_url(pair.meta));
+    urls.push_back(io::normal_url(pair.data));
+  }
+  std::vector<io::ObjectInfo> states;
+  for (auto& state : session.stat_many(urls)) {
+    if (!state) return fail(std::move(state).error());
+    states.push_back(std::move(*state));
+  }
+  return states;
+}
+
+/// Calls `visit` with so many pairs at a time as are asked about at once, and their states.
+template <typename Visit>
+Result<> each_pairs(io::Session& session, const TaskVariable& variable, const Visit& visit) {
+  const std::span<const MdsPair> all(variable.components);
+  for (size_t first = 0; first < all.size(); first += kPairsAtOnce) {
+    const auto pairs = all.subspan(first, std::min(kPairsAtOnce, all.size() - first));
+    UPWELL_TRY(const std::vector<io::ObjectInfo> states, states_of(session, pairs));
+    UPWELL_CHECK(visit(pairs, std::span<const io::ObjectInfo>(states)));
+  }
+  return {};
 }
 
 /// The values of one variable: of scalars one a step, of profiles `levels`.
@@ -59,7 +107,7 @@ class SeriesReader {
 
   Result<> read_raw_files() {
     UPWELL_TRY(const ModelClock clock, model_clock(config_));
-    UPWELL_CHECK(find_steps());
+    UPWELL_TRY(places_, steps_of(task_));
     for (auto& [step, place] : places_) {
       place = times_.centers.size();
       UPWELL_TRY(const Coverage coverage, coverage_of(clock, step, frequency_of(name_)));
@@ -75,27 +123,13 @@ class SeriesReader {
     return {};
   }
 
-  Result<> find_steps() {
-    for (const TaskVariable& variable : task_.variables) {
-      std::map<int64_t, uint64_t> own;
-      for (const MdsPair& pair : variable.components) {
-        UPWELL_TRY(const RawName raw, parse_raw_name(pair.data));
-        if (!own.emplace(*raw.step, 0).second)
-          return fail(Code::kInvalidData,
-                      fmt::format("variable {}: step {} twice", variable.name, *raw.step));
-      }
-      places_.merge(own);
-    }
-    if (places_.empty()) return fail(Code::kInvalidData, "the task has no variables");
-    return {};
-  }
-
   Result<> read_variable(const TaskVariable& variable) {
     SeriesVariable series{variable.name, 0, {}, {}};
-    for (size_t first = 0; first < variable.components.size(); first += kPairsAtOnce) {
-      const size_t count = std::min(kPairsAtOnce, variable.components.size() - first);
-      UPWELL_CHECK(read_pairs({variable.components.data() + first, count}, series));
-    }
+    UPWELL_CHECK(each_pairs(
+        resources_.session(), variable,
+        [&](std::span<const MdsPair> pairs, std::span<const io::ObjectInfo> states) -> Result<> {
+          return read_pairs(pairs, states, series);
+        }));
     const size_t missing = places_.size() - variable.components.size();
     if (missing > 0)
       content_.notes.push_back(
@@ -104,21 +138,33 @@ class SeriesReader {
     return {};
   }
 
-  Result<> read_pairs(std::span<const MdsPair> pairs, SeriesVariable& series) {
+  /// Reads them in batches of a few bytes.
+  Result<> read_pairs(std::span<const MdsPair> pairs, std::span<const io::ObjectInfo> states,
+                      SeriesVariable& series) {
+    for (size_t begin = 0, end = 0; begin < pairs.size(); begin = end) {
+      uint64_t bytes = 0;
+      do {
+        bytes += states[2 * end].size + states[2 * end + 1].size;
+        ++end;
+      } while (end < pairs.size() &&
+               bytes + states[2 * end].size + states[2 * end + 1].size <= kBytesAtOnce);
+      UPWELL_CHECK(read_batch(pairs.subspan(begin, end - begin),
+                              states.subspan(2 * begin, 2 * (end - begin)), series));
+    }
+    return {};
+  }
+
+  Result<> read_batch(std::span<const MdsPair> pairs, std::span<const io::ObjectInfo> states,
+                      SeriesVariable& series) {
     std::vector<io::ReadRequest> requests;
-    std::vector<std::string> urls;
     for (const MdsPair& pair : pairs) {
-      for (const std::string& file : {pair.meta, pair.data}) {
-        urls.push_back(io::normal_url(file));
-        requests.push_back({urls.back(), {}});
-      }
+      requests.push_back({io::normal_url(pair.meta), {}});
+      requests.push_back({io::normal_url(pair.data), {}});
     }
     const auto answers = resources_.session().read(requests);
-    const auto infos = resources_.session().stat_many(urls);
     for (size_t i = 0; i < answers.size(); ++i) {
       if (!answers[i]) return fail(answers[i].error());
-      if (!infos[i]) return fail(infos[i].error());
-      content_.files.push_back({urls[i], infos[i]->size, infos[i]->mtime_ns, infos[i]->etag,
+      content_.files.push_back({requests[i].url, states[i].size, states[i].mtime_ns, states[i].etag,
                                 io::hex_digest(io::DigestKind::kSha256, answers[i]->span())});
     }
     for (size_t p = 0; p < pairs.size(); ++p)
@@ -339,6 +385,40 @@ class SeriesReader {
 Result<Content> read_series(const Task& task, const Config& config, const VariableForm& form,
                             Resources& resources, ChunkEncoder& encoder) {
   return SeriesReader(task, config, form, resources, encoder).read();
+}
+
+Result<uint64_t> memory_of_series(const Task& task, Resources& resources) {
+  constexpr uint64_t kPerValue = 8 + 8 + 8;  // a number, as it is written, and encoded
+  constexpr uint64_t kPerFile = 512;         // in the receipt
+  if (task.input_netcdf)
+    return memory_of_netcdf(*task.input_netcdf, resources.session(), kPerValue);
+  UPWELL_TRY(const auto steps, steps_of(task));
+  uint64_t levels = 1;
+  if (task.grid_loc) {
+    const auto grid = resources.native_grid(*task.grid_loc);
+    if (grid) levels = (*grid)->levels;
+  }
+  uint64_t largest = 0, files = 0, each = 0;
+  for (const TaskVariable& variable : task.variables) {
+    std::optional<uint64_t> first;
+    uint64_t all = 0;
+    auto done = each_pairs(
+        resources.session(), variable,
+        [&](std::span<const MdsPair> pairs, std::span<const io::ObjectInfo> states) -> Result<> {
+          if (!first) first = std::clamp<uint64_t>(states[1].size / sizeof(float), 1, levels);
+          for (size_t p = 0; p < pairs.size(); ++p) {
+            const uint64_t bytes = states[2 * p].size + states[2 * p + 1].size;
+            largest = std::max(largest, bytes);
+            all += bytes;
+          }
+          files += states.size();
+          return {};
+        });
+    if (!done) return fail(std::move(done).error().with("variable " + variable.name));
+    largest = std::max(largest, std::min(all, kBytesAtOnce));
+    each += first.value_or(1);
+  }
+  return largest + files * kPerFile + steps.size() * each * kPerValue;
 }
 
 }  // namespace upwell::produce

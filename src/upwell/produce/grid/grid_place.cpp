@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "produce/grid/tar.hpp"
 
 namespace upwell::produce {
 namespace {
 
-constexpr uint64_t kLargestGrid = uint64_t{16} << 30;
 constexpr std::string_view kScheme = "unpacked";
 
 bool is_archive(std::string_view location) {
@@ -39,6 +39,20 @@ bool is_grid_file(std::string_view path) {
   return (name.ends_with(".data") || name.ends_with(".meta")) &&
          std::find(kFields.begin(), kFields.end(), name.substr(0, name.size() - 5)) !=
              kFields.end();
+}
+
+/// An object in parts.
+Result<ArchiveSource> source_of(io::Session& session, const std::string& url) {
+  static constexpr uint64_t kPart = 8 << 20;
+  auto info = session.stat(url);
+  if (!info) return fail(std::move(info).error().with("grid"));
+  return [&session, url, size = info->size, at = uint64_t{0}]() mutable -> Result<SharedBytes> {
+    const uint64_t count = std::min(kPart, size - at);
+    if (count == 0) return SharedBytes();
+    auto part = session.read_one(url, {at, count});
+    at += count;
+    return part;
+  };
 }
 
 /// The directory in the archive that is a grid's.
@@ -72,10 +86,10 @@ std::optional<std::string> GridPlace::netcdf_with(std::string_view word) const {
 }
 
 Result<GridPlace> GridPlaces::find(const std::string& location) {
-  GridPlace place{location, io::normal_url(location), {}};
+  GridPlace place{location, io::normal_url(location), {}, {}};
   if (is_archive(location)) {
     place.directory = fmt::format("{}://{}", kScheme, place.directory);
-    UPWELL_CHECK(unpack(location, place.directory + "/"));
+    UPWELL_TRY(place.unpacked, unpack(location, place.directory + "/"));
   }
   if (!place.directory.ends_with('/')) place.directory += '/';
   auto names = session_.list_directory(place.directory);
@@ -84,24 +98,35 @@ Result<GridPlace> GridPlaces::find(const std::string& location) {
   return place;
 }
 
-Result<> GridPlaces::unpack(const std::string& location, const std::string& directory) {
+Result<std::shared_ptr<const void>> GridPlaces::unpack(const std::string& location,
+                                                       const std::string& directory) {
   std::lock_guard lock(mutex_);
-  if (unpacked_.contains(directory)) return {};
-  auto archive = session_.read_one(io::normal_url(location));
-  if (!archive) return fail(std::move(archive).error().with("grid"));
-  auto files = read_tar(archive->span(), is_grid_file, kLargestGrid);
+  if (auto there = unpacked_[directory].lock()) return there;
+  UPWELL_TRY(const ArchiveSource source, source_of(session_, io::normal_url(location)));
+  auto files = read_tar(source, is_grid_file, most_);
   if (!files) return fail(std::move(files).error().with("grid " + location));
   UPWELL_TRY(const std::string folder, grid_folder(*files, location));
   if (!store_) {
     store_ = std::make_shared<io::MemoryStore>();
     session_.mount(std::string(kScheme), store_);
   }
+  std::vector<std::string> urls;
   for (TarFile& file : *files) {
-    if (folder_part(file.path) == folder)
-      store_->put(directory + std::string(file_part(file.path)), std::move(file.bytes));
+    if (folder_part(file.path) != folder) continue;
+    urls.push_back(directory + std::string(file_part(file.path)));
+    store_->put(urls.back(), std::move(file.bytes));
+    session_.forget(urls.back());
   }
-  unpacked_.insert(directory);
-  return {};
+  std::shared_ptr<const void> held(
+      this, [this, directory, urls](const void*) { forget(directory, urls); });
+  unpacked_[directory] = held;
+  return held;
+}
+
+void GridPlaces::forget(const std::string& directory, const std::vector<std::string>& urls) {
+  std::lock_guard lock(mutex_);
+  if (!unpacked_[directory].expired()) return;  // unpacked again meanwhile
+  for (const std::string& url : urls) (void)session_.remove(url);
 }
 
 }  // namespace upwell::produce

@@ -1,5 +1,5 @@
 #pragma once
-// Tar archives, as they are or compressed with gzip, read in one pass.
+// Tar archives, as they are or compressed with gzip, read in one pass by libarchive.
 
 #include <functional>
 #include <string>
@@ -16,13 +16,15 @@ struct TarFile {
   Bytes bytes;
 };
 
-/// The regular files of an archive that `wanted` takes by their path, in its order. Read are the
-/// formats of POSIX (ustar and pax, IEEE 1003.1 "pax Interchange Format") and of GNU tar (long
-/// names, sizes in base 256); links, directories and devices are passed over. kInvalidData: not
-/// such an archive, cut short, or with a wrong checksum (of a header, or gzip's);
-/// kResourceExhausted: what is wanted has more than `limit` bytes; kUnsupported: a wanted file is
-/// sparse. Nothing is allocated ahead of the bytes that come.
-Result<std::vector<TarFile>> read_tar(ByteSpan archive,
+/// The next bytes of an archive; none at its end. They are looked at until the next call.
+using ArchiveSource = std::function<Result<SharedBytes>()>;
+
+/// The regular files of an archive that `wanted` takes by their path, in its order: of POSIX (ustar
+/// and pax) and of GNU tar, sparse ones too. Links, directories and devices are passed over.
+/// kInvalidData: not such an archive, cut short, or with a wrong checksum (of a header, or gzip's);
+/// kResourceExhausted: what is wanted has more than `limit` bytes. Errors of the source are passed
+/// on. Nothing is allocated ahead of the bytes that come, and nothing is written to the disk.
+Result<std::vector<TarFile>> read_tar(const ArchiveSource& source,
                                       const std::function<bool(std::string_view path)>& wanted,
                                       uint64_t limit);
 

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "io/memory_store.hpp"
+#include "produce/grid/grid_place.hpp"
+
 namespace upwell::produce {
 namespace {
 
@@ -32,8 +35,17 @@ std::string tar_member(const std::string& name, const std::string& content, char
 
 const std::string kTarEnd(1024, '\0');
 
+/// In parts that end anywhere.
+ArchiveSource in_parts(const std::string& archive) {
+  return [rest = std::string_view(archive)]() mutable -> Result<SharedBytes> {
+    const std::string_view part = rest.substr(0, 700);
+    rest.remove_prefix(part.size());
+    return SharedBytes(to_bytes(part));
+  };
+}
+
 Result<std::vector<TarFile>> read_archive(const std::string& archive, uint64_t limit = 1 << 20) {
-  return read_tar(as_bytes(archive), [](std::string_view) { return true; }, limit);
+  return read_tar(in_parts(archive), [](std::string_view) { return true; }, limit);
 }
 
 std::string tar_error(const std::string& archive) {
@@ -56,7 +68,7 @@ TEST(Tar, OnlyWhatIsWanted) {
   const std::string archive =
       tar_member("a", "1") + tar_member("b", std::string(2000, 'x')) + kTarEnd;
   const auto files =
-      read_tar(as_bytes(archive), [](std::string_view path) { return path == "a"; }, 1);
+      read_tar(in_parts(archive), [](std::string_view path) { return path == "a"; }, 1);
   ASSERT_TRUE(files) << files.error().to_string();
   EXPECT_EQ(files->size(), 1U);
   const auto too_large = read_archive(archive, 1999);
@@ -86,22 +98,80 @@ TEST(Tar, SizesInBase256) {
   EXPECT_NE(tar_error(tar_member("a", "abc", '0', size) + kTarEnd), "none");
 }
 
+/// As GNU tar --sparse --format=pax writes it (version 1.0): a map in front of the parts that are
+/// there.
+TEST(Tar, SparseFiles) {
+  const auto record = [](const std::string& text) {
+    return fmt::format("{} {}\n", text.size() + 4, text);  // of two digits
+  };
+  const std::string pax = record("GNU.sparse.major=1") + record("GNU.sparse.minor=0") +
+                          record("GNU.sparse.name=XC.data") + record("GNU.sparse.realsize=2000");
+  std::string content = "1\n1500\n3\n";
+  content.resize(512, '\0');
+  const auto files = read_archive(tar_member("x", pax, 'x') +
+                                  tar_member("GNUSparseFile.0/XC.data", content + "abc") + kTarEnd);
+  ASSERT_TRUE(files) << files.error().to_string();
+  ASSERT_EQ(files->size(), 1U);
+  EXPECT_EQ((*files)[0].path, "XC.data");
+  EXPECT_EQ(as_text((*files)[0].bytes), std::string(1500, '\0') + "abc" + std::string(497, '\0'));
+}
+
+TEST(Tar, ErrorsOfTheSource) {
+  const std::string archive = tar_member("a", std::string(5000, 'x')) + kTarEnd;
+  auto some = in_parts(archive);
+  int parts = 0;
+  const auto files = read_tar(
+      [&]() -> Result<SharedBytes> {
+        if (++parts == 4) return fail(Code::kUnavailable, "the network is gone");
+        return some();
+      },
+      [](std::string_view) { return true; }, 1 << 20);
+  ASSERT_FALSE(files);
+  EXPECT_EQ(files.error().code, Code::kUnavailable);
+}
+
 TEST(Tar, WhatIsBroken) {
   const std::string good = tar_member("a", std::string(600, 'x'));
-  EXPECT_THAT(tar_error(good.substr(0, 700)), HasSubstr("cut short"));
-  EXPECT_THAT(tar_error(good.substr(0, 100)), HasSubstr("cut short"));
+  EXPECT_THAT(tar_error(good.substr(0, 700)), HasSubstr("Truncated tar archive"));
+  EXPECT_THAT(tar_error(good.substr(0, 100)), HasSubstr("Unrecognized archive format"));
   std::string changed = good;
   changed[0] = 'b';
-  EXPECT_THAT(tar_error(changed), HasSubstr("no tar archive"));
-  EXPECT_THAT(tar_error(std::string(2000, 'x')), HasSubstr("no tar archive"));
-  EXPECT_THAT(tar_error(tar_member("x", "99 path=a\n", 'x')), HasSubstr("pax"));
-  EXPECT_THAT(tar_error(tar_member("x", "11 size=-1\n", 'x')), HasSubstr("size is no number"));
-  EXPECT_THAT(tar_error(tar_member("x", "29 GNU.sparse.name=something\n", 'x')),
-              HasSubstr("sparse"));
-  EXPECT_THAT(tar_error(tar_member("a", "", '0', "0000000008x")), HasSubstr("octal"));
-  EXPECT_THAT(tar_error(tar_member("a", "", 'S')), HasSubstr("type 'S'"));
+  EXPECT_THAT(tar_error(changed), HasSubstr("tar: "));
+  EXPECT_THAT(tar_error(good + changed), HasSubstr("Damaged tar archive"));
+  EXPECT_THAT(tar_error(std::string(2000, 'x')), HasSubstr("Unrecognized archive format"));
+  EXPECT_THAT(tar_error(tar_member("x", "99 path=a\n", 'x') + good), HasSubstr("tar: "));
   EXPECT_EQ(tar_error(""), "none");
   EXPECT_EQ(tar_error(kTarEnd), "none");
+}
+
+TEST(GridPlaces, KeepAnArchiveAsLongAsItsPlace) {
+  io::Session session;
+  auto store = std::make_shared<io::MemoryStore>();
+  session.mount("memory", store);
+  const std::string archive =
+      tar_member("V0/XC.data", "12345678") + tar_member("V0/notes", "1") + kTarEnd;
+  store->put("memory://a/grid.tar", archive);
+  GridPlaces places(session, 1 << 20);
+  std::string url;
+  for (int round = 0; round < 2; ++round) {
+    const auto place = places.find("memory://a/grid.tar");
+    ASSERT_TRUE(place) << place.error().to_string();
+    EXPECT_THAT(place->names, testing::ElementsAre("XC.data"));
+    const auto again = places.find("memory://a/grid.tar");
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->unpacked, place->unpacked);
+    url = place->directory + "XC.data";
+    const auto bytes = session.read_one(url);
+    ASSERT_TRUE(bytes) << bytes.error().to_string();
+    EXPECT_EQ(as_text(bytes->span()), "12345678");
+  }
+  const auto gone = session.read_one(url);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, Code::kNotFound);
+  GridPlaces small(session, 7);
+  const auto too_large = small.find("memory://a/grid.tar");
+  ASSERT_FALSE(too_large);
+  EXPECT_EQ(too_large.error().code, Code::kResourceExhausted);
 }
 
 }  // namespace
