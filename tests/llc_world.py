@@ -84,7 +84,8 @@ class World:
         n = self.n
         sizes = [(3 * n, n), (3 * n, n), (n, n), (n, 3 * n), (n, 3 * n)]
         self.corners = [self.random.uniform(-90, 90, (2, rows + 1, columns + 1)) for rows, columns in sizes]
-        self.position = {name: self.random.uniform(-90, 90, self.level_shape).astype("f4") for name in ("XC", "YC", "XG", "YG")}
+        self.position = {name: self.random.uniform(-90, 90, self.level_shape).astype("f4") for name in ("XC", "YC")}
+        self.position["XG"], self.position["YG"] = self.corners_of_cells()[..., 0].astype("f4")
         for name, values in self.position.items():
             compact(values).astype(">f4").tofile(grid / f"{name}.data")
         self.faces = -np.cumsum(np.arange(self.levels + 1, dtype="f4") * 10)

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import s3_servers
@@ -90,6 +91,35 @@ def test_a_raw_grid_that_is_broken(world, name, size, message):
     assert re.search(message, report["stderr"]), report["stderr"]
 
 
+def poke(path, index, value, kind=">f4"):
+    """Puts one number into a file."""
+    with open(path, "r+b") as file:
+        file.seek(index * int(kind[2]))
+        file.write(np.array(value, kind).tobytes())
+
+
+@pytest.mark.parametrize("name, index, value, message", [
+    ("XC.data", 40, np.nan, r"XC\.data: tile 1, j 0, i 4 has nan, which is not a longitude"),
+    ("XG.data", 40, np.inf, r"XG\.data: tile 1, j 0, i 4 has inf, which is not a longitude"),
+    ("YC.data", 278, 95, r"YC\.data: tile 8, j 1, i 2 has 95, which is not a latitude"),
+    ("hFacC.data", 2 * 468 + 3, 1.5, r"hFacC\.data: level 2, tile 0, j 0, i 3 has 1\.5, which is not the open part"),
+    ("hFacW.data", 0, np.nan, r"hFacW\.data: level 0, tile 0, j 0, i 0 has nan"),
+    ("hFacS.data", 1, -0.5, r"hFacS\.data: level 0, tile 0, j 0, i 1 has -0\.5"),
+    ("AngleCS.data", 5, 2, r"AngleCS\.data: tile 0, j 0, i 5 has 2, which is not the sine or cosine"),
+    ("RF.data", 2, -5, r"RF\.data: value 2 is -5 after -10: depths neither descend nor ascend"),
+    ("RF.data", 4, np.nan, r"RF\.data: value 4 is nan, which is no depth"),
+    ("RC.data", 1, -100, r"RC\.data: value 1 is -100, which is not between the faces at -10 and -30"),
+    ("tile003.mitgrid", 5 * 49 + 8, 123, r"tile003\.mitgrid: the corner of tile 6, j 1, i 1 lies at 123, .* where XG.data and YG.data have"),
+    ("tile005.mitgrid", 6 * 7 * 19 + 20, 91, r"tile005\.mitgrid: corner j 1, i 1 lies at .* latitude 91, which is no place on Earth"),
+])
+def test_a_raw_grid_with_values_that_cannot_be(world, name, index, value, message):
+    world.write_raw_grid()
+    (world.root / "grid/GRID_GEOMETRY_native.nc").unlink()
+    poke(world.root / "grid" / name, index, value, ">f8" if name.endswith(".mitgrid") else ">f4")
+    report = produce(world.root, [world.task()], config=world.config, status=65)
+    assert re.search(message, report["stderr"]), report["stderr"]
+
+
 @pytest.mark.parametrize("netcdf", [True, False])
 @pytest.mark.parametrize("name, mode, folder, form", [
     ("grid.tar.gz", "w:gz", "", tarfile.GNU_FORMAT), ("grid.tgz", "w:gz", "V0/" + "d" * 120 + "/", tarfile.GNU_FORMAT),
@@ -120,10 +150,10 @@ def test_an_archive_in_a_bucket(world):
 
 
 @pytest.mark.parametrize("damage, status, message", [
-    (lambda path: path.write_bytes(path.read_bytes()[:-3000]), 65, "cut short"),
-    (lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:5000])), 65, "cut short"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-3000]), 65, "gzip: the stream is cut short"),
+    (lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:5000])), 65, "tar: Truncated tar archive"),
     (lambda path: path.write_bytes(path.read_bytes()[:-8] + b"\0" * 8), 65, "gzip: incorrect data check"),
-    (lambda path: path.write_bytes(gzip.compress(b"nothing of the kind " * 100)), 65, "no tar archive"),
+    (lambda path: path.write_bytes(gzip.compress(b"nothing of the kind " * 100)), 65, "tar: Unrecognized archive format"),
     (lambda path: path.write_bytes(b""), 66, "neither XC.data nor"),
     (lambda path: path.unlink(), 66, "grid.tar.gz")])
 def test_an_archive_that_is_broken(world, damage, status, message):
@@ -132,6 +162,15 @@ def test_an_archive_that_is_broken(world, damage, status, message):
     tasks = [world.task(ecco_grid_loc=str(archive)), world.task(name="OTHER")]
     report = produce(world.root, tasks, config=world.config, status=status)
     assert report["made"] == 1 and message in report["stderr"] and "grid.tar.gz" in report["stderr"], report["stderr"]
+
+
+def test_an_archive_takes_no_more_memory_than_there_is(world):
+    world.write_raw_grid()
+    with open(world.root / "grid/hFacC.data", "ab") as file:
+        file.truncate(3 << 20)
+    archive = pack(world, "grid.tar.gz")
+    report = produce(world.root, [world.task(ecco_grid_loc=archive)], "--memory", "2MB", config=world.config, status=75)
+    assert re.search(r"grid\.tar\.gz: hFacC\.data: 3145728 bytes, and \d+ before it; there is memory for 2097152", report["stderr"])
 
 
 def test_an_archive_of_two_grids(world):

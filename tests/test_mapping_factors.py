@@ -283,6 +283,21 @@ def test_a_grid_that_disagrees_is_an_error(tmp_path):
     llc_grid.write_grid(grid)
     (grid / "tile003.mitgrid").write_bytes(bytes(16))
     assert "tile003.mitgrid: 16 bytes" in factors(grid, "--method", "conservative", status=65)
+    llc_grid.write_grid(grid)
+    for name, index, value, message in (
+            ("XC.data", 40, np.nan, "XC.data: tile 1, j 0, i 4 has nan, which is not a longitude"),
+            ("YC.data", 278, -91, "YC.data: tile 8, j 1, i 2 has -91, which is not a latitude"),
+            ("RAC.data", 3, np.inf, "RAC.data: tile 0, j 0, i 3 has inf, which is not an area"),
+            ("DXG.data", 3, -1, "DXG.data: tile 0, j 0, i 3 has -1, which is not a length"),
+            ("hFacC.data", 468, 1.25, "hFacC.data: level 1, tile 0, j 0, i 0 has 1.25, which is not the open part"),
+            ("DRF.data", 1, 0, "DRF.data: value 1 is 0, which is no thickness")):
+        good = (grid / name).read_bytes()
+        (grid / name).write_bytes(good[:4 * index] + np.array(value, ">f4").tobytes() + good[4 * index + 4:])
+        assert message in factors(grid, status=65)
+        (grid / name).write_bytes(good)
+    for name in ("XG", "YG"):
+        np.full(13 * 36, 12, ">f4").tofile(grid / f"{name}.data")
+    assert "tile001.mitgrid: the corner of tile 0, j 0, i 0 lies at" in factors(grid, "--method", "conservative", status=65)
     assert "do not fill" in factors(grid, "--resolution", "7", status=64)
     assert "--radius is" in factors(grid, "--radius", "far", status=64)
 

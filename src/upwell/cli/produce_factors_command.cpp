@@ -13,6 +13,7 @@
 #include "produce/factors/factors.hpp"
 #include "produce/factors/mapper.hpp"
 #include "produce/factors/read_edp.hpp"
+#include "produce/grid/grid_checks.hpp"
 #include "produce/grid/grid_place.hpp"
 
 namespace upwell::cli {
@@ -144,6 +145,22 @@ Result<GridSource> grid_source(io::Session& session, produce::GridPlaces& places
   return source;
 }
 
+/// Of .mitgrid files, compared with XG and YG where the grid has them.
+Result<produce::CellCorners> raw_corners(io::Session& session, const produce::GridPlace& place,
+                                         uint64_t n) {
+  UPWELL_TRY(produce::CellCorners corners, produce::read_cell_corners(session, place.directory, n));
+  if (!place.has("XG.data") || !place.has("YG.data")) return corners;
+  UPWELL_TRY(const std::vector<produce::GridField> fields,
+             produce::read_grid_fields(session, place.directory, {"XG", "YG"}));
+  for (const produce::GridField& field : fields) {
+    if (field.size() != corners.size())
+      return fail(Code::kInvalidData, fmt::format("grid: {} has {} values, XC.data {}", field.url,
+                                                  field.size(), corners.size()));
+  }
+  UPWELL_CHECK(produce::check_corners(corners, n, fields[0], fields[1], place.directory));
+  return corners;
+}
+
 Result<Bytes> build_from_grid(const FactorsArguments& args, produce::BuildOptions options,
                               std::optional<int64_t> levels, io::Session& session,
                               const std::string& location) {
@@ -160,7 +177,7 @@ Result<Bytes> build_from_grid(const FactorsArguments& args, produce::BuildOption
   if (args.method == "conservative") {
     UPWELL_TRY(const produce::CellCorners corners,
                source.file ? produce::read_cell_corners(*source.file, native.n)
-                           : produce::read_cell_corners(session, source.place.directory, native.n));
+                           : raw_corners(session, source.place, native.n));
     return produce::build_conservative(native, corners, options);
   }
   options.method = args.method == "nearest" ? produce::MappingMethod::kNearest

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "produce/factors/factors.hpp"
-#include "produce/factors/mapper.hpp"
+#include "produce/grid/grid_checks.hpp"
 
 namespace upwell::produce {
 namespace {
@@ -71,24 +71,30 @@ Result<NativeGrid> read_native_grid(io::Session& session, const std::string& dir
   const uint64_t points = 13 * grid.n * grid.n;
   UPWELL_CHECK(check_sizes(fields, points));
 
-  for (uint64_t p = 0; p < points; ++p) {
-    const uint64_t at = compact_position(p, grid.n);
-    grid.longitude.push_back(fields[kXC][at]);
-    grid.latitude.push_back(fields[kYC][at]);
-    grid.area.push_back(fields[kRAC][at]);
-    grid.largest_spacing = std::max({grid.largest_spacing, fields[kDXG][at], fields[kDYG][at]});
-  }
-  for (uint64_t level = 0; level < fields[kDRF].size(); ++level) {
-    std::vector<uint8_t> wet(bytes_of_bits(points), 0);
-    for (uint64_t p = 0; p < points; ++p) {
-      if (fields[kHFacC][level * points + compact_position(p, grid.n)] > 0) set_bit(wet, p);
-    }
-    grid.wet.push_back(std::move(wet));
-  }
+  const auto take = [&](GridPart part, const GridRange& allowed, const auto& use) {
+    return take_tiles(fields[part], grid.n, 1, allowed, [&](uint64_t, double v) { use(v); });
+  };
+  const auto widen = [&](double metres) {
+    grid.largest_spacing = std::max(grid.largest_spacing, metres);
+  };
+  UPWELL_CHECK(take(kXC, kLongitudes, [&](double v) { grid.longitude.push_back(v); }));
+  UPWELL_CHECK(take(kYC, kLatitudes, [&](double v) { grid.latitude.push_back(v); }));
+  UPWELL_CHECK(take(kRAC, kAreas, [&](double v) { grid.area.push_back(v); }));
+  UPWELL_CHECK(take(kDXG, kLengths, widen));
+  UPWELL_CHECK(take(kDYG, kLengths, widen));
+  const uint64_t levels = fields[kDRF].size();
+  grid.wet.assign(levels, std::vector<uint8_t>(bytes_of_bits(points), 0));
+  UPWELL_CHECK(take_tiles(fields[kHFacC], grid.n, levels, kOpenParts, [&](uint64_t p, double part) {
+    if (part > 0) set_bit(grid.wet[p / points], p % points);
+  }));
   std::vector<double> thickness;
-  for (uint64_t k = 0; k < fields[kDRF].size(); ++k) thickness.push_back(fields[kDRF][k]);
+  for (uint64_t k = 0; k < levels; ++k) {
+    thickness.push_back(fields[kDRF][k]);
+    if (!(thickness[k] > 0) || !std::isfinite(thickness[k]))
+      return fail(Code::kInvalidData, fmt::format("grid: {}: value {} is {}, which is no thickness",
+                                                  fields[kDRF].url, k, thickness[k]));
+  }
   grid.depth_bounds = depths_of(thickness, fields[kDRF].width);
-  UPWELL_CHECK(check_places(grid, "XC.data, YC.data"));
   return grid;
 }
 

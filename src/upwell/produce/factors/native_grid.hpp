@@ -24,7 +24,8 @@ struct NativeGrid {
 
 /// Reads XC, YC, RAC, DXG, DYG, DRF and hFacC (.data, big endian, compact) below `directory`, a
 /// path or URL. A .meta beside a file says its precision and is checked; without any, all have that
-/// of XC. kInvalidData when sizes disagree; kNotFound names a file that is not there.
+/// of XC. kInvalidData when sizes disagree, or a value cannot be; kNotFound names a file that is
+/// not there.
 Result<NativeGrid> read_native_grid(io::Session& session, const std::string& directory);
 /// The same of a netCDF file as ECCO has it: XC, YC, rA, dxG, dyG, drF, and hFacC or maskC.
 Result<NativeGrid> read_native_grid(const GridFile& file);

@@ -5,8 +5,7 @@
 #include <algorithm>
 
 #include "io/digest.hpp"
-#include "produce/factors/mapper.hpp"
-#include "produce/grid/grid_files.hpp"
+#include "produce/grid/grid_checks.hpp"
 
 namespace upwell::produce {
 namespace {
@@ -188,16 +187,16 @@ class RawSource {
     ModelGrid grid;
     grid.n = static_cast<uint32_t>(shape.second);
     grid.levels = static_cast<uint32_t>(fields[4].size());
-    UPWELL_TRY(grid.xc, horizontal(fields[0], names[0], grid.n));
-    UPWELL_TRY(grid.yc, horizontal(fields[1], names[1], grid.n));
-    UPWELL_TRY(grid.xg, horizontal(fields[2], names[2], grid.n));
-    UPWELL_TRY(grid.yg, horizontal(fields[3], names[3], grid.n));
+    UPWELL_TRY(grid.xc, horizontal(fields[0], grid.n, kLongitudes));
+    UPWELL_TRY(grid.yc, horizontal(fields[1], grid.n, kLatitudes));
+    UPWELL_TRY(grid.xg, horizontal(fields[2], grid.n, kLongitudes));
+    UPWELL_TRY(grid.yg, horizontal(fields[3], grid.n, kLatitudes));
     UPWELL_CHECK(set_depths(fields[4], fields[5], grid));
     if (angles) {
-      UPWELL_TRY(grid.cs, in_tiles(fields[6], names[6], grid.n));
-      UPWELL_TRY(grid.sn, in_tiles(fields[7], names[7], grid.n));
+      UPWELL_TRY(grid.cs, in_tiles(fields[6], grid.n, kAngles));
+      UPWELL_TRY(grid.sn, in_tiles(fields[7], grid.n, kAngles));
     }
-    UPWELL_CHECK(set_bounds(grid));
+    UPWELL_CHECK(set_bounds(fields[2], fields[3], grid));
     UPWELL_TRY(grid.wet_centre, wet("hFacC", grid));
     UPWELL_TRY(grid.wet_west, wet("hFacW", grid));
     UPWELL_TRY(grid.wet_south, wet("hFacS", grid));
@@ -222,36 +221,37 @@ class RawSource {
                             place_.location, fmt::join(missing, ", ")));
   }
 
-  Result<> wrong_size(const std::string& name, const GridField& field, uint64_t wanted) const {
+  static Result<> wrong_size(const GridField& field, uint64_t wanted) {
     return fail(Code::kInvalidData,
-                fmt::format("grid: {}{}.data: {} values of {} bytes, where the grid has {}",
-                            place_.directory, name, field.size(), field.width, wanted));
+                fmt::format("grid: {}: {} values of {} bytes, where the grid has {}", field.url,
+                            field.size(), field.width, wanted));
   }
 
-  Result<std::vector<float>> in_tiles(const GridField& field, const std::string& name,
-                                      uint64_t n) const {
+  static Result<std::vector<float>> in_tiles(const GridField& field, uint64_t n,
+                                             const GridRange& allowed) {
     const uint64_t points = kLlcTiles * n * n;
-    if (field.data.size() != points * field.width)
-      return fail(wrong_size(name, field, points).error());
+    if (field.data.size() != points * field.width) return fail(wrong_size(field, points).error());
     std::vector<float> tiles(points);
-    for (uint64_t p = 0; p < points; ++p)
-      tiles[p] = static_cast<float>(field[compact_position(p, n)]);
+    UPWELL_CHECK(take_tiles(field, n, 1, allowed, [&](uint64_t p, double value) {
+      tiles[p] = static_cast<float>(value);
+    }));
     return tiles;
   }
 
-  Result<SharedValues> horizontal(const GridField& field, const std::string& name,
-                                  uint64_t n) const {
-    UPWELL_TRY(const std::vector<float> tiles, in_tiles(field, name, n));
+  static Result<SharedValues> horizontal(const GridField& field, uint64_t n,
+                                         const GridRange& allowed) {
+    UPWELL_TRY(const std::vector<float> tiles, in_tiles(field, n, allowed));
     Values values = float_values({kLlcTiles, n, n});
     std::copy(tiles.begin(), tiles.end(), floats_of(values).begin());
     return share(std::move(values));
   }
 
-  Result<> set_depths(const GridField& centres, const GridField& faces, ModelGrid& grid) const {
+  static Result<> set_depths(const GridField& centres, const GridField& faces, ModelGrid& grid) {
     const uint64_t levels = grid.levels;
-    if (levels == 0 || centres.data.size() % centres.width != 0)
-      return wrong_size("RC", centres, levels);
-    if (faces.data.size() != (levels + 1) * faces.width) return wrong_size("RF", faces, levels + 1);
+    if (levels == 0 || centres.data.size() % centres.width != 0) return wrong_size(centres, levels);
+    if (faces.data.size() != (levels + 1) * faces.width) return wrong_size(faces, levels + 1);
+    UPWELL_CHECK(check_faces(faces));
+    UPWELL_CHECK(check_centres(centres, faces));
     Values z = float_values({levels}), zp1 = float_values({levels + 1});
     Values bounds = float_values({levels, 2});
     for (uint64_t k = 0; k <= levels; ++k) floats_of(zp1)[k] = static_cast<float>(faces[k]);
@@ -266,9 +266,10 @@ class RawSource {
     return {};
   }
 
-  Result<> set_bounds(ModelGrid& grid) const {
+  Result<> set_bounds(const GridField& xg, const GridField& yg, ModelGrid& grid) const {
     auto corners = read_cell_corners(session_, place_.directory, grid.n);
     if (!corners) return fail(std::move(corners).error().with("grid"));
+    UPWELL_CHECK(check_corners(*corners, grid.n, xg, yg, place_.directory));
     const Shape shape{kLlcTiles, grid.n, grid.n, 4};
     Values x = float_values(shape), y = float_values(shape);
     for (uint64_t p = 0; p < corners->size(); ++p) {
@@ -288,12 +289,10 @@ class RawSource {
                read_grid_fields(session_, place_.directory, {"XC", name}));
     const GridField& open = read[1];
     const uint64_t points = level_values(grid.n), all = points * grid.levels;
-    if (open.data.size() != all * open.width) return fail(wrong_size(name, open, all).error());
+    if (open.data.size() != all * open.width) return fail(wrong_size(open, all).error());
     std::vector<uint8_t> wet(all);
-    for (uint64_t level = 0; level < grid.levels; ++level) {
-      for (uint64_t p = 0; p < points; ++p)
-        wet[level * points + p] = open[level * points + compact_position(p, grid.n)] > 0;
-    }
+    UPWELL_CHECK(take_tiles(open, grid.n, grid.levels, kOpenParts,
+                            [&](uint64_t p, double part) { wet[p] = part > 0; }));
     return wet;
   }
 

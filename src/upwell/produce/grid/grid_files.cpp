@@ -29,6 +29,21 @@ Result<std::optional<size_t>> said_width(const Result<SharedBytes>& text, const 
   return std::optional<size_t>{meta->item_size};
 }
 
+/// XG and YG of a .mitgrid file.
+Result<> check_face(const GridField& values, uint64_t nx, uint64_t ny) {
+  const uint64_t corners = (nx + 1) * (ny + 1);
+  for (uint64_t c = 0; c < corners; ++c) {
+    const double x = values[5 * corners + c], y = values[6 * corners + c];
+    if (!(std::abs(x) <= 360) || !(std::abs(y) <= 90))
+      return fail(
+          Code::kInvalidData,
+          fmt::format("{}: corner j {}, i {} lies at longitude {}, latitude {}, which is no "
+                      "place on Earth",
+                      values.url, c / (nx + 1), c % (nx + 1), x, y));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<GridField>> read_grid_fields(io::Session& session, const std::string& directory,
@@ -43,7 +58,7 @@ Result<std::vector<GridField>> read_grid_fields(io::Session& session, const std:
   for (size_t i = 0; i < results.size(); i += 2) {
     auto& data = results[i];
     if (!data) return fail(std::move(data).error());
-    GridField field{std::move(*data), fields.empty() ? 4 : fields[0].width};
+    GridField field{std::move(*data), fields.empty() ? 4 : fields[0].width, requests[i].url};
     UPWELL_TRY(const std::optional<size_t> width,
                said_width(results[i + 1], requests[i + 1].url, requests[i].url, field.data.size()));
     if (width) {
@@ -81,7 +96,8 @@ Result<CellCorners> read_cell_corners(io::Session& session, const std::string& d
       return fail(Code::kInvalidData, fmt::format("{}: {} bytes, {} × {} cells make {}", url,
                                                   file.size(), nx, ny, 16 * field * 8));
     // Fields XC YC DXF DYF RAC XG YG ...
-    const GridField values{file, 8};
+    const GridField values{file, 8, url};
+    UPWELL_CHECK(check_face(values, nx, ny));
     auto corner = [&](uint64_t i, uint64_t j) {
       return std::array{values[5 * field + j * (nx + 1) + i], values[6 * field + j * (nx + 1) + i]};
     };

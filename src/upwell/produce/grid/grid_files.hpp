@@ -17,6 +17,7 @@ namespace upwell::produce {
 struct GridField {
   SharedBytes data;
   size_t width = 4;
+  std::string url = {};
 
   uint64_t size() const { return data.size() / width; }
   double operator[](uint64_t i) const {
@@ -40,7 +41,7 @@ Result<std::pair<size_t, uint64_t>> llc_shape(uint64_t bytes);
 using CellCorners = std::vector<std::array<std::array<double, 2>, 4>>;
 
 /// Reads XG and YG of tile001.mitgrid to tile005.mitgrid, which unlike XG.data have the corners at
-/// the ends of faces.
+/// the ends of faces. kInvalidData: another size, or a corner that is no place on Earth.
 Result<CellCorners> read_cell_corners(io::Session& session, const std::string& directory,
                                       uint64_t n);
 
