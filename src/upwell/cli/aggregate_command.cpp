@@ -11,6 +11,7 @@
 #include "cli/command.hpp"
 #include "cli/granule_search.hpp"
 #include "cli/reduced_output.hpp"
+#include "cli/refinement.hpp"
 #include "cli/result_output.hpp"
 #include "cli/variables.hpp"
 #include "cube/plan_cost.hpp"
@@ -30,6 +31,7 @@ struct AggregateArguments {
   refs::VirtualizeOptions combine;
   PlotOptions plot;
   GranuleSearch search;
+  RefinementOptions refinement;
 };
 
 constexpr const char* kAggregateFooter =
@@ -39,16 +41,25 @@ constexpr const char* kAggregateFooter =
     "  upwell aggregate cube.json --sel time=2020 --reduce time:std --ddof 1 -o std.nc\n"
     "  upwell aggregate data/ --bbox -95,40,-73,49 --reduce lat,lon:mean -o lakes.nc\n"
     "  upwell aggregate cube.json --variables sst --reduce time:mean -o map.png    a map\n"
+    "  upwell aggregate *.nc --variables sst --where 'ice < 15 % or isnan(ice)' \\\n"
+    "      --reduce time,lat,lon:mean --weights area --group-by time.year -o years.csv\n"
     "  upwell aggregate --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2013-12-24,2013-12-25 \\\n"
     "      --bbox -95,40,-73,49 --variables analysed_sst --reduce time:mean -o lakes.nc\n"
     "                                                       search, open, compute at once\n"
     "\n"
-    "FUNCTION is mean, sum, min, max, count, std or var. Values are decoded as CF says, and what "
-    "is\n"
-    "missing counts for nothing, as in xarray: the mean of nothing is NaN, its sum 0. Whatever "
-    "the\n"
-    "type of the variable is, mean, std, var and sums of floats are calculated and written as\n"
-    "float64, sums of integers and counts as 64-bit integers; min and max keep the type.\n"
+    "FUNCTION is mean, sum, min, max, count, std, var, median, or a percentile: p90, p2.5. Values\n"
+    "are decoded as CF says, and what is missing counts for nothing, as in xarray: the mean of\n"
+    "nothing is NaN, its sum 0. Whatever the type of the variable is, means, quantiles, std, var "
+    "and\n"
+    "sums of floats are calculated and written as float64, sums of integers and counts as 64-bit\n"
+    "integers; min and max keep the type.\n"
+    "A CONDITION has variables of the same dimensions, or of some of them: < <= > >= == !=, in (1, "
+    "2),\n"
+    "and, or, not, + - * /, & of bits, isnan(), isfinite(), abs(), names with odd characters in "
+    "quotes.\n"
+    "A number may have a unit, which is converted: 'sst > 5 degC'. Elements for which it does not "
+    "hold\n"
+    "count as missing.\n"
     "Several granules are joined in memory, as virtualize does, and may differ in packing, chunks\n"
     "and time units (--on-drift). Memory does not grow with their number (--memory). The result "
     "is\n"
@@ -56,7 +67,7 @@ constexpr const char* kAggregateFooter =
 
 struct Request {
   std::vector<std::string> dimensions;
-  compute::Function function;
+  compute::Reduction reduction;  ///< function and quantile
 };
 
 /// "lat,lon:mean"
@@ -66,7 +77,7 @@ Result<Request> parse_reduce(const std::string& text) {
   if (colon == std::string::npos || colon == 0)
     return fail(Code::kInvalidArgument,
                 "--reduce " + text + ": write DIMENSION:FUNCTION, as in time:mean or lat,lon:mean");
-  UPWELL_TRY(request.function, compute::parse_function(text.substr(colon + 1)));
+  UPWELL_CHECK(compute::parse_function(text.substr(colon + 1), request.reduction));
   for (size_t begin = 0; begin <= colon;) {
     const size_t end = std::min(text.find(',', begin), colon);
     request.dimensions.push_back(text.substr(begin, end - begin));
@@ -201,18 +212,18 @@ Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& ar
     variable.array = dataset.root.find_array(path);
     const Array& array = *variable.array;
     UPWELL_CHECK(check_numbers(path, array));
-    if (request.function == compute::Function::kSum && holds_instants(array)) {
+    if (request.reduction.function == compute::Function::kSum && holds_instants(array)) {
       const std::string why = path + " holds instants, of which there is no sum";
       if (!args.variables.empty()) return fail(Code::kInvalidArgument, why);
       fmt::print(stderr, "note: {}: left out\n", why);
       continue;
     }
     std::string unknown;
+    variable.reduction = request.reduction;
     variable.reduction.reduced = axes_of(array, request.dimensions, unknown);
     if (!unknown.empty())
       return fail(Code::kInvalidArgument, fmt::format("{} has no dimension '{}'; it has ({})", path,
                                                       unknown, fmt::join(array.dimensions, ", ")));
-    variable.reduction.function = request.function;
     variable.reduction.ddof = args.ddof;
     std::vector<AxisRequest> own = requests;
     if (!args.bbox.empty()) {
@@ -246,8 +257,8 @@ Shape written_axes(const ReducedVariable& variable, const Shape& of_axes) {
   Shape kept;
   size_t k = 0;
   for (size_t d = 0; d < variable.named.single.size(); ++d) {
-    if (variable.reduction.reduced[d]) continue;
-    if (!variable.named.single[d]) kept.push_back(of_axes[k]);
+    if (!variable.reduction.in_result(d)) continue;
+    if (variable.is_written(d)) kept.push_back(of_axes[k]);
     ++k;
   }
   return kept;
@@ -267,7 +278,7 @@ Result<> check_target(const AggregateArguments& args, const std::vector<std::str
 /// Leaves everything out of `args.combine` that the variables do not need, as the first granule has
 /// it: what is not read need not fit.
 Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::string& first,
-                       const Request& request) {
+                       const Request& request, const Refinement& refinement) {
   refs::CombineOptions& combine = args.combine.combine;
   refs::OpenOptions open = context.open_options();
   open.scan.drop = combine.drop;
@@ -288,6 +299,8 @@ Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::st
     UPWELL_CHECK(check_numbers(path, *dataset.root.find_array(path)));
     wanted.push_back(path);
   }
+  UPWELL_TRY(const auto beside, refinement.paths(dataset));
+  wanted.insert(wanted.end(), beside.begin(), beside.end());
   const std::set<std::string> needed = with_company(dataset, wanted);
   std::vector<std::string> asked = combine.load;
   asked.push_back(combine.order_by);
@@ -301,7 +314,8 @@ Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::st
 
 /// What is named, as one dataset: opened, or joined in memory.
 Result<Dataset> open_sources(AggregateArguments& args, Context& context,
-                             const std::vector<std::string>& urls, const Request& request) {
+                             const std::vector<std::string>& urls, const Request& request,
+                             const Refinement& refinement) {
   if (urls.size() == 1) {
     UPWELL_TRY(Dataset dataset,
                refs::open_source_with(context.session(), urls[0], context.open_options()));
@@ -315,7 +329,7 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
   options.combine.check_values = args.check == "values";
   options.combine.load_given = args.load_given;
   options.combine.ignore_extra = true;
-  UPWELL_CHECK(drop_unneeded(args, context, urls[0], request));
+  UPWELL_CHECK(drop_unneeded(args, context, urls[0], request, refinement));
   options.progress = context.progress_style();
   options.sidecar = context.open_options().sidecar;
   refs::CombineReport report;
@@ -326,21 +340,27 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
 
 Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(const Request request, parse_reduce(args.reduce));
+  UPWELL_TRY(const Refinement refinement, Refinement::parse(args.refinement, request.dimensions));
   std::vector<std::string> foreign;
   UPWELL_TRY(const auto sources, find_sources(context, args.search, args.sources, args.bbox));
   UPWELL_TRY(auto urls, refs::expand_sources(context.session(), sources, foreign));
   if (!foreign.empty()) fmt::print(stderr, "warning: {}\n", refs::foreign_warning(foreign));
   UPWELL_CHECK(check_target(args, urls));
-  UPWELL_TRY(Dataset dataset, open_sources(args, context, urls, request));
+  UPWELL_TRY(Dataset dataset, open_sources(args, context, urls, request, refinement));
   if (args.output != "-") UPWELL_CHECK(refs::check_no_granule(args.output, dataset));
   UPWELL_TRY(const auto paths, choose_variables(args, dataset, request));
   if (!args.bbox.empty()) {
     UPWELL_TRY(const BoundingBox box, parse_bounding_box(args.bbox));
-    UPWELL_TRY(dataset, join_across(context.session(), std::move(dataset), paths, box));
+    UPWELL_TRY(auto joined, refinement.paths(dataset));
+    joined.insert(joined.end(), paths.begin(), paths.end());
+    UPWELL_TRY(dataset, join_across(context.session(), std::move(dataset), joined, box));
   }
   UPWELL_TRY(auto variables, plan_variables(args, context, dataset, paths, request));
   std::vector<PlannedRead> reads;
-  for (const ReducedVariable& v : variables) reads.push_back({v.array, v.named.selection});
+  for (ReducedVariable& v : variables) {
+    reads.push_back({v.array, v.named.selection});
+    UPWELL_CHECK(refinement.apply(context.session(), dataset, v, reads));
+  }
   UPWELL_CHECK(check_budget(context.session(), dataset, reads));
   UPWELL_TRY(const auto file,
              plan_reduced_file(context.session(), dataset, variables, args.compress));
@@ -381,6 +401,19 @@ void add_aggregate_command(Program& program) {
                   "What to do, over which dimensions: time:mean, lat,lon:max")
       ->required()
       ->type_name("DIM,...:FUNCTION");
+  app->add_option("--where", args->refinement.where,
+                  "Take only elements for which this holds: 'sea_ice_fraction < 0.15 or "
+                  "isnan(sea_ice_fraction)'")
+      ->type_name("CONDITION");
+  app->add_option("--group-by", args->refinement.group_by,
+                  "Reduce each group by itself: time.year, .season, .month, .day, .dayofyear or "
+                  ".hour, in the calendar of the times; the result has that dimension in place of "
+                  "DIM")
+      ->type_name("DIM.PART");
+  app->add_option("--weights", args->refinement.weights,
+                  "What each element counts in a mean or sum: area (the cosine of latitude, for "
+                  "regular grids), or a variable, such as the areas of cells")
+      ->type_name("area|NAME");
   app->add_option("--variables", args->variables,
                   "Default: all of numbers that have the dimensions and are neither coordinates "
                   "nor flags")

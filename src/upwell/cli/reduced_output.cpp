@@ -14,8 +14,8 @@ namespace {
 using compute::Function;
 
 /// CF appendix E; nullptr where there is none.
-const char* cell_method_of(Function function) {
-  switch (function) {
+const char* cell_method_of(const compute::Reduction& reduction) {
+  switch (reduction.function) {
     case Function::kMean:
       return "mean";
     case Function::kSum:
@@ -28,6 +28,8 @@ const char* cell_method_of(Function function) {
       return "standard_deviation";
     case Function::kVar:
       return "variance";
+    case Function::kQuantile:
+      return reduction.quantile == 0.5 ? "median" : nullptr;
     case Function::kCount:
       break;
   }
@@ -90,6 +92,18 @@ Result<> add_company(std::vector<Column>& others, const std::string& path,
   return {};
 }
 
+/// Puts the groups' dimension in the place of the one that is grouped, and their coordinate beside.
+void add_group_axis(const ReducedVariable& variable, Table& table) {
+  std::ptrdiff_t before = 0;
+  for (size_t d = 0; d < variable.reduction.groups->axis; ++d)
+    before += variable.is_written(d) ? 1 : 0;
+  table.data.dimensions.insert(table.data.dimensions.begin() + before, variable.groups->name);
+  table.data.values.shape.insert(table.data.values.shape.begin() + before,
+                                 variable.reduction.groups->count);
+  std::erase_if(table.others, [&](const Column& c) { return c.name == variable.groups->name; });
+  table.others.push_back(*variable.groups);
+}
+
 /// Chunks of the result, along the axes that the file has; {} for small ones, which the file holds
 /// in one piece.
 Result<Shape> chunk_shape_of(const ReducedVariable& variable) {
@@ -100,8 +114,9 @@ Result<Shape> chunk_shape_of(const ReducedVariable& variable) {
   Shape shape;
   size_t kept = 0;
   for (size_t d = 0; d < variable.named.single.size(); ++d) {
-    if (variable.reduction.reduced[d]) continue;
-    if (!variable.named.single[d]) shape.push_back(tile[kept]);
+    if (!variable.reduction.in_result(d)) continue;
+    // Groups come one after the other.
+    if (variable.is_written(d)) shape.push_back(variable.reduction.reduced[d] ? 1 : tile[kept]);
     ++kept;
   }
   return shape;
@@ -127,19 +142,30 @@ void set_units_of_spread(Attributes& attributes, Function function) {
 Attributes reduced_attributes(Attributes attributes, const ReducedVariable& variable,
                               const DataType& type) {
   const Function function = variable.reduction.function;
+  const bool is_extreme = function == Function::kMin || function == Function::kMax;
   const bool is_a_value =
-      function == Function::kMean || function == Function::kMin || function == Function::kMax;
+      is_extreme || function == Function::kMean || function == Function::kQuantile;
   std::erase_if(attributes, [&](const Attribute& a) {
     const bool range = a.name == "valid_min" || a.name == "valid_max" || a.name == "valid_range" ||
                        a.name == "actual_range";
     const bool flags = a.name.starts_with("flag_");
-    return a.name == "actual_range" || (range && !is_a_value) || (flags && !is_a_value) ||
+    return a.name == "actual_range" || (range && !is_a_value) || (flags && !is_extreme) ||
            a.name == "_FillValue" || a.name == "missing_value";
   });
+  if (!variable.comment.empty()) {
+    auto comment = text_attribute(attributes, "comment");
+    set_attribute(attributes, "comment",
+                  make_text((comment ? *comment + "; " : "") + variable.comment));
+  }
+  const char* method = cell_method_of(variable.reduction);
+  if (function == Function::kQuantile)
+    set_attribute(attributes, "quantile", make_number(variable.reduction.quantile));
   if (function == Function::kCount) {
     if (auto name = text_attribute(attributes, "standard_name"))
       set_attribute(attributes, "standard_name", make_text(*name + " number_of_observations"));
     set_attribute(attributes, "units", make_text("1"));
+    std::erase_if(attributes, [](const Attribute& a) { return a.name == "cell_methods"; });
+  } else if (method == nullptr) {
     std::erase_if(attributes, [](const Attribute& a) { return a.name == "cell_methods"; });
   } else {
     std::string methods = text_attribute(attributes, "cell_methods").value_or("");
@@ -149,7 +175,7 @@ Attributes reduced_attributes(Attributes attributes, const ReducedVariable& vari
       const bool named = d < variable.array->dimensions.size();
       methods += (named ? variable.array->dimensions[d] : fmt::format("dim_{}", d)) + ": ";
     }
-    set_attribute(attributes, "cell_methods", make_text(methods + cell_method_of(function)));
+    set_attribute(attributes, "cell_methods", make_text(methods + method));
   }
   if (function == Function::kVar || function == Function::kStd)
     set_units_of_spread(attributes, function);
@@ -159,8 +185,10 @@ Attributes reduced_attributes(Attributes attributes, const ReducedVariable& vari
 
 std::string describe_reduction(io::Session& session, const Dataset& dataset,
                                const ReducedVariable& variable) {
-  const char* method = cell_method_of(variable.reduction.function);
+  const char* method = cell_method_of(variable.reduction);
   std::string function = method != nullptr ? method : "count";
+  if (method == nullptr && variable.reduction.function == Function::kQuantile)
+    function = fmt::format("{}th percentile", 100 * variable.reduction.quantile);
   std::replace(function.begin(), function.end(), '_', ' ');
   std::vector<std::string> dimensions;
   std::string times;
@@ -169,7 +197,9 @@ std::string describe_reduction(io::Session& session, const Dataset& dataset,
     dimensions.push_back(variable.array->dimensions[d]);
     if (times.empty()) times = span_of_times(session, dataset, variable, d);
   }
-  return fmt::format("{} over {}{}{}", function, fmt::join(dimensions, ", "),
+  const std::string by =
+      variable.groups ? fmt::format(" by {}", variable.groups->name) : std::string();
+  return fmt::format("{} over {}{}{}{}", function, fmt::join(dimensions, ", "), by,
                      times.empty() ? "" : ", ", times);
 }
 
@@ -182,12 +212,13 @@ Result<format::netcdf4::File> plan_reduced_file(io::Session& session, const Data
     UPWELL_TRY(Table table, read_reduced_company(session, dataset, variable.path, variable.named,
                                                  variable.reduction.reduced));
     file.attributes = std::move(table.global_attributes);
+    if (variable.groups) add_group_axis(variable, table);
     UPWELL_CHECK(add_company(table.others, variable.path, file));
     format::netcdf4::Variable result;
     result.name = table.data.name;
     result.dimensions = table.data.dimensions;
     result.values = std::move(table.data.values);
-    result.values.type = compute::result_type(variable.reduction.function, result.values.type);
+    result.values.type = compute::result_type(variable.reduction, result.values.type);
     result.attributes =
         reduced_attributes(std::move(table.data.attributes), variable, result.values.type);
     cf::restore_attribute_types(result.attributes, memory_type(variable.array->type),

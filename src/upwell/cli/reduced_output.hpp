@@ -16,6 +16,14 @@ struct ReducedVariable {
   const Array* array = nullptr;
   NamedSelection named;
   compute::Reduction reduction;
+  std::optional<Column> groups;  ///< with reduction.groups: their coordinate
+  std::string comment;           ///< what was done besides, for people
+
+  /// Whether the result has an axis in the place of `axis`: of the kept ones those of which one
+  /// element was taken disappear.
+  bool is_written(size_t axis) const {
+    return reduction.reduced[axis] ? reduction.in_result(axis) : !named.single[axis];
+  }
 };
 
 /// What a result says of itself: cell_methods (CF 7.3), units and standard name as the function

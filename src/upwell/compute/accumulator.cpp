@@ -429,6 +429,55 @@ class SpreadAccumulator final : public Accumulator {
   std::vector<uint32_t> count_, limit_;
 };
 
+/// kMean and kSum of values with weights.
+class WeightedAccumulator final : public Accumulator {
+ public:
+  explicit WeightedAccumulator(bool mean) : mean_(mean) {}
+
+  void reset(size_t cells) override {
+    products_.reset(cells);
+    weights_.reset(cells);
+  }
+  void add(size_t first, const void* values, size_t n) override {
+    const auto* v = static_cast<const Weighted*>(values);
+    double* product = products_.plain(first, n);
+    double* weight = weights_.plain(first, n);
+    for (size_t i = 0; i < n; ++i) {
+      product[i] += v[i].product;
+      weight[i] += v[i].weight;
+    }
+  }
+  void fold(size_t cell, const void* values, size_t n) override {
+    const auto* v = static_cast<const Weighted*>(values);
+    Weighted sum;
+    for (size_t i = 0; i < n; ++i) {
+      sum.product += v[i].product;
+      sum.weight += v[i].weight;
+    }
+    products_.add(cell, sum.product);
+    weights_.add(cell, sum.weight);
+  }
+  void merge(const Accumulator& other) override {
+    const auto& o = static_cast<const WeightedAccumulator&>(other);
+    products_.merge(o.products_);
+    weights_.merge(o.weights_);
+  }
+  ByteSpan finish() override {
+    std::vector<double>& products = products_.finish();
+    if (!mean_) return bytes_of(products);
+    const std::vector<double>& weights = weights_.finish();
+    // Nothing that counts has no mean.
+    for (size_t i = 0; i < products.size(); ++i)
+      products[i] = weights[i] == 0 ? NAN : products[i] / weights[i];
+    return bytes_of(products);
+  }
+  size_t cell_bytes() const override { return 6 * sizeof(double); }
+
+ private:
+  bool mean_;
+  Sums products_, weights_;
+};
+
 template <typename T>
 std::unique_ptr<Accumulator> make_for(Function function, uint64_t ddof) {
   switch (function) {
@@ -447,6 +496,7 @@ std::unique_ptr<Accumulator> make_for(Function function, uint64_t ddof) {
       return std::make_unique<CountAccumulator<T>>();
     case Function::kStd:
     case Function::kVar:
+    case Function::kQuantile:
       break;
   }
   return std::make_unique<SpreadAccumulator<T>>(function == Function::kStd, ddof);
@@ -454,8 +504,13 @@ std::unique_ptr<Accumulator> make_for(Function function, uint64_t ddof) {
 
 }  // namespace
 
-std::unique_ptr<Accumulator> make_accumulator(Function function, const DataType& type,
-                                              uint64_t ddof) {
+std::unique_ptr<Accumulator> make_accumulator(const Reduction& reduction, const DataType& type,
+                                              uint64_t most_values) {
+  const Function function = reduction.function;
+  const uint64_t ddof = reduction.ddof;
+  if (reduction.weights) return std::make_unique<WeightedAccumulator>(function == Function::kMean);
+  if (function == Function::kQuantile)
+    return make_quantile_accumulator(reduction.quantile, type, most_values);
   if (type.kind == Kind::kFloat)
     return type.size == 4 ? make_for<float>(function, ddof) : make_for<double>(function, ddof);
   const bool sign = type.kind == Kind::kInt;

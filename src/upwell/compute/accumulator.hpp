@@ -28,8 +28,19 @@ class Accumulator {
   virtual size_t cell_bytes() const = 0;
 };
 
-/// For values of a memory type: integers, float32 or float64.
-std::unique_ptr<Accumulator> make_accumulator(Function function, const DataType& type,
-                                              uint64_t ddof);
+/// A value with what it counts, as weighted accumulators take them. What is missing is 0, 0.
+struct Weighted {
+  double product = 0;  ///< value times weight
+  double weight = 0;
+};
+
+/// For values of a memory type: integers, float32 or float64; with reduction.weights for Weighted.
+/// `most_values`: that a cell gets at most, where all are kept (kQuantile).
+std::unique_ptr<Accumulator> make_accumulator(const Reduction& reduction, const DataType& type,
+                                              uint64_t most_values);
+
+/// Those that keep all values (kept_values.cpp).
+std::unique_ptr<Accumulator> make_quantile_accumulator(double quantile, const DataType& type,
+                                                       uint64_t most_values);
 
 }  // namespace upwell::compute

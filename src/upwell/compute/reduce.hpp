@@ -3,29 +3,51 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/progress.hpp"
+#include "compute/beside.hpp"
 #include "cube/read.hpp"
 
 namespace upwell::compute {
 
-enum class Function { kMean, kSum, kMin, kMax, kCount, kStd, kVar };
+enum class Function { kMean, kSum, kMin, kMax, kCount, kStd, kVar, kQuantile };
 
-/// "mean", "sum", "min", "max", "count", "std" or "var". kInvalidArgument names these.
-Result<Function> parse_function(const std::string& name);
+/// Of an element that belongs to no group.
+constexpr uint32_t kNoGroup = UINT32_MAX;
+
+/// Groups along one axis of a selection, each of which is reduced by itself.
+struct Grouping {
+  size_t axis = 0;
+  std::vector<uint32_t> group;  ///< of each selected element along the axis
+  uint32_t count = 0;           ///< of groups, all of which have elements
+};
 
 struct Reduction {
   Function function = Function::kMean;
   std::vector<bool> reduced;  ///< by axis of the array
   uint64_t ddof = 0;          ///< kStd, kVar: the divisor is count - ddof
+  double quantile = 0.5;      ///< kQuantile: 0 to 1
+  /// The result has an axis of the groups in the place of groups->axis, which is reduced.
+  std::optional<Grouping> groups = {};
+  std::shared_ptr<const Mask> where = {};       ///< elements for which it does not hold are missing
+  std::shared_ptr<const Weights> weights = {};  ///< kMean, kSum
+
+  bool in_result(size_t axis) const { return !reduced[axis] || (groups && groups->axis == axis); }
 };
 
-/// What a reduction of values of the type `decoded` (cf::decoded_type) gives: kMean, kStd, kVar and
-/// the kSum of floats are float64; the kSum of integers is int64 or uint64, kCount int64; kMin and
-/// kMax keep the type (half precision becomes float32).
-DataType result_type(Function function, const DataType& decoded);
+/// "mean", "sum", "min", "max", "count", "std", "var", "median", or "p" and a percentage ("p90",
+/// "p2.5"): sets function and quantile. kInvalidArgument names these.
+Result<> parse_function(const std::string& name, Reduction& reduction);
+
+/// What a reduction of values of the type `decoded` (cf::decoded_type) gives: kMean, kStd, kVar,
+/// kQuantile, all with weights and the kSum of floats are float64; the kSum of integers is int64 or
+/// uint64, kCount int64; kMin and kMax keep the type (half precision becomes float32). Where
+/// elements may be missing by a condition, integers count as the floats that xarray makes of them.
+DataType result_type(const Reduction& reduction, const DataType& decoded);
 
 struct ReduceOptions {
   uint64_t memory_budget = 512ULL << 20;  ///< chunks that are decoded, and totals
@@ -33,8 +55,6 @@ struct ReduceOptions {
   Progress::Style progress = Progress::Style::kQuiet;
 };
 
-/// The shape of the result of a selection: the extents of the axes that are kept.
-Shape reduced_shape(const Shape& selection, const Reduction& reduction);
 /// A good chunk shape for storing the result: its tiles.
 Result<Shape> tile_shape(const Array& array, const Selection& selection,
                          const Reduction& reduction);
@@ -44,12 +64,12 @@ Result<Shape> tile_shape(const Array& array, const Selection& selection,
 using TileSink = std::function<Result<>(const Box& box, ByteSpan elements)>;
 
 /// Reduces a selection of decoded values (CF packing and missing values applied), skipping NaN as
-/// xarray does by default: a mean, extreme, standard deviation or variance of nothing is NaN, a sum
-/// of nothing 0. Sums are of doubles, of up to 1024 values plainly and compensated between those;
-/// squares are of distances from the mean of the values before. Every core works on a tile of the
-/// result that is aligned with the stored chunks, or on a block of chunks of one; blocks are added
-/// up in their order. So the result does not depend on the number of cores, and memory not on the
-/// number of chunks.
+/// xarray does by default: a mean, extreme, quantile, standard deviation or variance of nothing is
+/// NaN, a sum of nothing 0. Quantiles are linear between values, as numpy's. Sums are of doubles,
+/// of up to 1024 values plainly and compensated between those; squares are of distances from the
+/// mean of the values before. Every core works on a tile of the result that is aligned with the
+/// stored chunks, or on a block of chunks of one; blocks are added up in their order. So the result
+/// does not depend on the number of cores, and memory not on the number of chunks.
 ///
 /// kInvalidArgument for what does not hold numbers, when no axis is reduced or one of length 0 is,
 /// a selection that does not fit, or totals of a tile or the decoding of a chunk that alone exceed

@@ -39,39 +39,75 @@ AxisCut cut_axis(uint64_t origin, uint64_t n, uint64_t step, uint64_t extent) {
   return cut;
 }
 
+/// Elements that a box of such extents takes of a selection.
+uint64_t selected_elements(const Shape& extents, const CheckedSelection& selection) {
+  uint64_t elements = 1;
+  for (size_t d = 0; d < extents.size(); ++d)
+    elements *= std::min(selection.shape[d], (extents[d] - 1) / selection.step[d] + 1);
+  return elements;
+}
+
 }  // namespace
 
-TilePlan::TilePlan(const Array& array, const CheckedSelection& selection, std::vector<bool> reduced)
-    : reduced_(std::move(reduced)) {
-  const size_t rank = selection.shape.size();
-  Shape extents = chunk_extents(array);
-  const bool plain = std::all_of(array.segments.begin(), array.segments.end(),
-                                 [](const Segment& s) { return s.layout->codecs.empty(); });
+void TilePlan::cut_blocks(const Array& array, const CheckedSelection& selection, Shape& extents,
+                          const TileLimits& limits) const {
   uint64_t chunks = 1, of_cell = 1;
-  for (size_t d = 0; d < rank; ++d) {
+  for (size_t d = 0; d < extents.size(); ++d) {
     if (!reduced_[d]) continue;
     extents[d] = std::min(extents[d], std::max<uint64_t>(kMostOfCell / of_cell, 1));
     of_cell *= extents[d];
   }
   // Blocks grow along the last reduced axis first: those chunks lie together.
-  for (size_t d = rank; d-- > 0;) {
+  for (size_t d = extents.size(); d-- > 0;) {
     if (!reduced_[d]) continue;
     const uint64_t grid = (array.shape[d] + extents[d] - 1) / extents[d];
-    const uint64_t most = std::min(kBlockChunks / chunks, kMostOfCell / of_cell);
+    uint64_t most = std::min(kBlockChunks / chunks, kMostOfCell / of_cell);
+    if (limits.elements > 0)
+      most = std::min(most, limits.elements / selected_elements(extents, selection));
     const uint64_t taken = std::clamp<uint64_t>(grid, 1, std::max<uint64_t>(most, 1));
     extents[d] *= taken;
     of_cell *= taken;
     chunks *= taken;
   }
-  for (size_t d = 0; d < rank && plain; ++d) {
-    if (!reduced_[d] && element_count(extents) > kMostElements)
-      extents[d] = std::max<uint64_t>(1, extents[d] * kMostElements / element_count(extents));
+}
+
+TilePlan::TilePlan(const Array& array, const CheckedSelection& selection,
+                   const Reduction& reduction, const TileLimits& limits)
+    : reduced_(reduction.reduced), group_axis_(reduced_.size()) {
+  if (reduction.groups) {
+    group_axis_ = reduction.groups->axis;
+    groups_ = reduction.groups->count;
   }
-  for (size_t d = rank; d-- > 0;) {
-    const uint64_t elements = element_count(extents);
-    if (reduced_[d] || elements >= kLeastElements) continue;
-    const uint64_t grid = (array.shape[d] + extents[d] - 1) / extents[d];
-    extents[d] *= std::clamp<uint64_t>(kLeastElements / elements, 1, std::max<uint64_t>(grid, 1));
+  const size_t rank = selection.shape.size();
+  Shape extents = chunk_extents(array);
+  const bool plain = std::all_of(array.segments.begin(), array.segments.end(),
+                                 [](const Segment& s) { return s.layout->codecs.empty(); });
+  if (limits.cells > 0) {
+    uint64_t cells = 1;
+    for (size_t d = 0; d < rank; ++d) {
+      if (reduced_[d])
+        extents[d] = std::max<uint64_t>(array.shape[d], 1);
+      else
+        cells *= extents[d];
+    }
+    for (size_t d = 0; d < rank; ++d) {
+      if (reduced_[d] || cells <= limits.cells) continue;
+      const uint64_t others = cells / extents[d];
+      extents[d] = std::max<uint64_t>(1, limits.cells / others);
+      cells = others * extents[d];
+    }
+  } else {
+    cut_blocks(array, selection, extents, limits);
+    for (size_t d = 0; d < rank && plain; ++d) {
+      if (!reduced_[d] && element_count(extents) > kMostElements)
+        extents[d] = std::max<uint64_t>(1, extents[d] * kMostElements / element_count(extents));
+    }
+    for (size_t d = rank; d-- > 0;) {
+      const uint64_t elements = element_count(extents);
+      if (reduced_[d] || elements >= kLeastElements) continue;
+      const uint64_t grid = (array.shape[d] + extents[d] - 1) / extents[d];
+      extents[d] *= std::clamp<uint64_t>(kLeastElements / elements, 1, std::max<uint64_t>(grid, 1));
+    }
   }
   for (size_t d = 0; d < rank; ++d) {
     cuts_.push_back(
@@ -97,21 +133,31 @@ Box TilePlan::tile(uint64_t tile) const {
   const Box whole = unit(tile, 0);
   Box box;
   for (size_t d = 0; d < cuts_.size(); ++d) {
-    if (reduced_[d]) continue;
-    box.origin.push_back(whole.origin[d]);
-    box.shape.push_back(whole.shape[d]);
+    if (reduced_[d] && d != group_axis_) continue;
+    box.origin.push_back(d == group_axis_ ? 0 : whole.origin[d]);
+    box.shape.push_back(d == group_axis_ ? groups_ : whole.shape[d]);
   }
   return box;
 }
 
+Shape TilePlan::largest_unit() const {
+  Shape shape;
+  for (const AxisCut& cut : cuts_) {
+    uint64_t largest = 0;
+    for (size_t i = 1; i < cut.size(); ++i) largest = std::max(largest, cut[i] - cut[i - 1]);
+    shape.push_back(largest);
+  }
+  return shape;
+}
+
 Shape TilePlan::largest_tile() const {
+  const Shape unit = largest_unit();
   Shape shape;
   for (size_t d = 0; d < cuts_.size(); ++d) {
-    if (reduced_[d]) continue;
-    uint64_t largest = 0;
-    for (size_t i = 1; i < cuts_[d].size(); ++i)
-      largest = std::max(largest, cuts_[d][i] - cuts_[d][i - 1]);
-    shape.push_back(largest);
+    if (d == group_axis_)
+      shape.push_back(groups_);
+    else if (!reduced_[d])
+      shape.push_back(unit[d]);
   }
   return shape;
 }

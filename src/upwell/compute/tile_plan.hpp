@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "compute/reduce.hpp"
 #include "cube/plan.hpp"
 
 namespace upwell::compute {
@@ -10,12 +11,20 @@ namespace upwell::compute {
 /// The cut of one axis of a selection, in selected elements: part i is [bounds[i], bounds[i + 1]).
 using AxisCut = std::vector<uint64_t>;
 
+/// What a box may be at most; 0: whatever it comes to. A chunk is cut for `cells` only.
+struct TileLimits {
+  uint64_t elements = 0;  ///< of a box
+  uint64_t cells = 0;     ///< of a tile, which is then one block: all of its values are kept
+};
+
 /// A grid of boxes over a selection. Along the axes that are kept they are the tiles of the result,
 /// along those that are reduced the blocks of a tile. Boxes end where chunks do, and depend on the
-/// array and the selection only.
+/// array and the selection only (and on the limit of cells, where there is one). An axis of groups
+/// is whole in every tile.
 class TilePlan {
  public:
-  TilePlan(const Array& array, const CheckedSelection& selection, std::vector<bool> reduced);
+  TilePlan(const Array& array, const CheckedSelection& selection, const Reduction& reduction,
+           const TileLimits& limits);
 
   uint64_t tiles() const { return tiles_; }
   uint64_t blocks() const { return blocks_; }  ///< of each tile
@@ -25,9 +34,16 @@ class TilePlan {
   Box tile(uint64_t tile) const;
   /// Extents of the largest tile, as a box of the result.
   Shape largest_tile() const;
+  /// Extents of the largest box of the selection.
+  Shape largest_unit() const;
 
  private:
+  void cut_blocks(const Array& array, const CheckedSelection& selection, Shape& extents,
+                  const TileLimits& limits) const;
+
   std::vector<bool> reduced_;
+  size_t group_axis_;  // the rank: none
+  uint64_t groups_ = 0;
   std::vector<AxisCut> cuts_;
   uint64_t tiles_ = 1, blocks_ = 1;
 };

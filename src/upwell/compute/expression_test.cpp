@@ -1,0 +1,138 @@
+#include "compute/expression.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace upwell::compute {
+namespace {
+
+/// The condition with a, b and c of these values and units, or the message.
+struct Given {
+  double a = 0, b = 0, c = 0;
+  DataType type = DataType::floating(8);
+  std::string units = {};
+};
+
+std::string outcome(const std::string& text, const Given& given = {}) {
+  auto condition = Condition::parse(text);
+  if (!condition) return condition.error().message;
+  std::vector<VariableFacts> facts;
+  std::vector<std::vector<double>> values;
+  for (const std::string& name : condition->names()) {
+    facts.push_back({given.type, given.units});
+    values.push_back({name == "a" ? given.a : name == "b" ? given.b : given.c});
+  }
+  const auto bound = condition->bind(facts);
+  if (!bound) return bound.error().message;
+  std::vector<const double*> columns;
+  for (const auto& value : values) columns.push_back(value.data());
+  std::vector<double> scratch;
+  uint8_t holds = 2;
+  condition->evaluate(columns, 1, scratch, &holds);
+  return holds == 1 ? "yes" : "no";
+}
+
+TEST(Condition, MeansWhatPythonMeans) {
+  const Given given{2, 3, NAN, DataType::floating(8), ""};
+  for (const char* text : {"a < b",
+                           "a <= 2",
+                           "b > a",
+                           "b >= 3",
+                           "a == 2",
+                           "a != b",
+                           "a < 1 or b > 1",
+                           "a < 3 and b > 1",
+                           "not a > 2",
+                           "!(a > 2)",
+                           "a < 1 || b > 1 && a == 2",
+                           "1 < a < b < 4",
+                           "a in (1, 2)",
+                           "a not in (1, 3)",
+                           "a + b * 2 == 8",
+                           "(a + b) * 2 == 10",
+                           "-a < -1",
+                           "a - -1 == b",
+                           "b / a == 1.5",
+                           "isnan(c)",
+                           "not isnan(a)",
+                           "isfinite(b)",
+                           "not isfinite(c)",
+                           "abs(a - b) == 1",
+                           "c != c",
+                           "not (c < 1)",
+                           "'a' < \"b\"",
+                           "a < 1e3",
+                           "a - 1 - 1 == 0",
+                           "(a < 3) & (b > 1)",
+                           "(a > 3) | isnan(c)",
+                           "2 == a"})
+    EXPECT_EQ(outcome(text, given), "yes") << text;
+  for (const char* text : {"c < 1", "c >= 1", "c == c", "a > b", "1 < a < 2", "b in (1, 2)",
+                           "a < 3 and not b > 1", "a == 1 or b == 1"})
+    EXPECT_EQ(outcome(text, given), "no") << text;
+}
+
+TEST(Condition, NumbersBesideFloat32AreFloat32) {
+  const Given given{static_cast<double>(0.15F), 0, 0, DataType::floating(4), ""};
+  EXPECT_EQ(outcome("a <= 0.15", given), "yes") << "as numpy: 0.15 is no double here";
+  EXPECT_EQ(outcome("a == 0.15", given), "yes");
+  EXPECT_EQ(outcome("a * 3 == 0.45", {static_cast<double>(0.15F), 0, 0, DataType::floating(4)}),
+            static_cast<float>(0.15F * 3) == 0.45F ? "yes" : "no");
+  EXPECT_EQ(outcome("a == 0.15", {static_cast<double>(0.15F), 0, 0, DataType::floating(8)}), "no");
+}
+
+TEST(Condition, BitsOfIntegers) {
+  const Given given{6, 0, 0, DataType::integer(1), ""};
+  EXPECT_EQ(outcome("(a & 2) == 2", given), "yes");
+  EXPECT_EQ(outcome("a & 1 == 0", given), "yes") << "& binds closer than ==, as in Python";
+  EXPECT_THAT(outcome("(a & 2) == 2", {6, 0, 0, DataType::floating(4)}),
+              testing::HasSubstr("& is of two integers"));
+}
+
+TEST(Condition, UnitsAreConverted) {
+  const Given kelvin{280, 0, 0, DataType::floating(8), "kelvin"};
+  EXPECT_EQ(outcome("a > 5 degC", kelvin), "yes");
+  EXPECT_EQ(outcome("a > 7 degC", kelvin), "no");
+  EXPECT_EQ(outcome("-5 degC < a < 45 degF", kelvin), "yes");
+  EXPECT_EQ(outcome("a > 5 K", kelvin), "yes");
+  EXPECT_EQ(outcome("a in (280 K, 7 degC)", kelvin), "yes");
+  EXPECT_EQ(outcome("a < 11 'km h-1'", {3, 0, 0, DataType::floating(8), "m s-1"}), "yes");
+  EXPECT_EQ(outcome("a < 15 %", {0.1, 0, 0, DataType::floating(8), "1"}), "yes");
+  EXPECT_THAT(outcome("a > 5 m", kelvin), testing::HasSubstr("cannot be converted to 'kelvin'"));
+  EXPECT_THAT(outcome("a - 273.15 > 5 degC", kelvin), testing::HasSubstr("no units"));
+  EXPECT_THAT(outcome("a > 5 degC", {1, 0, 0, DataType::floating(8), ""}),
+              testing::HasSubstr("no units"));
+}
+
+TEST(Condition, MistakesAreShown) {
+  const std::pair<const char*, const char*> kWrong[] = {{"", "something is missing"},
+                                                        {"a <", "something is missing"},
+                                                        {"a = 1", "write == to compare"},
+                                                        {"a", "no condition"},
+                                                        {"a + 1", "no condition"},
+                                                        {"(a < 1", "')' is missing"},
+                                                        {"a < 1)", "not expected here"},
+                                                        {"a < 1 b", "'b' cannot be converted"},
+                                                        {"a and b", "wants a condition"},
+                                                        {"not a", "wants a condition"},
+                                                        {"(a < 1) + 1 > 0", "is of numbers"},
+                                                        {"isnan(a < 1)", "is of numbers"},
+                                                        {"sqrt(a) < 1", "is no function"},
+                                                        {"a in 1", "comes a list"},
+                                                        {"a not 1", "not expected here"},
+                                                        {"'a < 1", "no end"},
+                                                        {"a < 1 or or b < 1", "not expected here"},
+                                                        {"a < .", "no number"},
+                                                        {"a < 1 | b < 1", "wants a condition"},
+                                                        {"a $ 1", "not expected here"}};
+  for (const auto& [text, part] : kWrong)
+    EXPECT_THAT(outcome(text), testing::HasSubstr(part)) << text;
+  EXPECT_THAT(outcome("a < 1 or b = 2"), testing::EndsWith("\n  a < 1 or b = 2\n             ^"));
+  EXPECT_THAT(outcome(std::string(5000, '(') + "a"), testing::HasSubstr("nested too deeply"));
+  EXPECT_THAT(outcome(std::string(5000, '-') + "a"), testing::HasSubstr("nested too deeply"));
+}
+
+}  // namespace
+}  // namespace upwell::compute

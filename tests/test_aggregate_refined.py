@@ -1,0 +1,205 @@
+"""upwell aggregate with conditions, groups, quantiles and weights, against xarray on the same granules."""
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from test_aggregate import LAT, write_granule
+from test_own_form import upwell
+
+DAYS = (0, 5, 31, 59, 60, 200, 330, 364, 365, 366, 396, 730, 731, 760, 1000, 1095)
+
+
+@pytest.fixture(scope="module")
+def granules(tmp_path_factory):
+    """Of one to three days each, over four years; with a condition that lacks time, and areas with a gap."""
+    directory = tmp_path_factory.mktemp("refined")
+    paths = []
+    for i, day in enumerate(DAYS):
+        path = write_granule(directory / f"g{day:04d}.nc", day, length=1 + (i % 3 if day in (5, 200, 1000) else 0))
+        with netCDF4.Dataset(path, "a") as f:
+            depth = f.createVariable("depth", "i4", ("lat",))
+            depth.units = "km"
+            depth[:] = np.arange(LAT)
+            cell = f.createVariable("cell", "f4", ("lon", "lat"))
+            cell[:] = np.arange(33)[:, None] + 10 * np.arange(LAT)[None, :]
+            share = f.createVariable("share", "i1", ("time", "lat", "lon"), fill_value=np.int8(-128), chunksizes=(1, 20, 11), zlib=True)
+            share.scale_factor, share.add_offset, share.units = 0.01, 0.0, "1"
+            share.set_auto_maskandscale(False)
+            rng = np.random.default_rng(1000 + day)
+            share[:] = np.where(rng.random(share.shape) < 0.3, -128, rng.integers(0, 101, share.shape))
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def truth(granules):
+    with xr.open_mfdataset(granules, combine="nested", concat_dim="time", data_vars="minimal", coords="minimal", compat="override") as dataset:
+        return dataset.load()
+
+
+def aggregate(granules, out, *options):
+    upwell("aggregate", *granules, *options, "-o", out)
+    with xr.open_dataset(out, decode_times=False) as dataset:
+        return dataset.load()
+
+
+def check(ours, theirs, function):
+    assert ours.dims == theirs.dims, (ours.dims, theirs.dims)
+    ours, theirs = ours.values, theirs.values
+    assert np.array_equal(np.isnan(ours), np.isnan(theirs))
+    if function in ("min", "max", "count"):
+        assert np.array_equal(ours, theirs, equal_nan=True)
+    else:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def reduced(array, function, dims):
+    if function in ("min", "max", "count"):
+        return getattr(array, function)(dims)
+    if function == "median" or function[0] == "p":
+        q = 0.5 if function == "median" else float(function[1:]) / 100
+        return array.astype("f8").quantile(q, dims, skipna=True).drop_vars("quantile")
+    return getattr(array.astype("f8"), function)(dims)
+
+
+CONDITIONS = {
+    "share < 0.15 or isnan(share)": lambda d: (d.share < 0.15) | np.isnan(d.share),
+    "share <= 15 %": lambda d: d.share <= np.float32(0.15),
+    "not share > 0.5 and sst > 18 degC": lambda d: ~(d.share > 0.5) & (d.sst > np.float32(291.15)),
+    "n in (1, 2, 3) or 0 <= n < 500": lambda d: d.n.isin([1, 2, 3]) | ((d.n >= 0) & (d.n < 500)),
+    "(u & 3) == 1 or cell > 100": None,
+    "(n & 3) == 1 or cell > 100": lambda d: ((d.n & 3) == 1) | (d.cell > 100),
+    "depth > 4000 m": lambda d: d.depth > 4,
+    "abs(sst - ice * 1) < 1.5": lambda d: abs(d.sst - d.ice * 1) < 1.5,
+    "lat > 0": lambda d: d.lat > 0,
+    "sst != sst": lambda d: d.sst != d.sst,
+}
+
+
+@pytest.mark.parametrize("condition", [c for c, of in CONDITIONS.items() if of])
+@pytest.mark.parametrize("function", ["mean", "min", "count", "std"])
+def test_conditions(granules, truth, tmp_path, condition, function):
+    ours = aggregate(granules, tmp_path / "out.nc", "--variables", "sst,n", "--where", condition, "--reduce", f"time:{function}")
+    for name in ("sst", "n"):
+        check(ours[name], reduced(truth[name].where(CONDITIONS[condition](truth)), function, ["time"]), function)
+    assert f"where {condition}" in ours.sst.attrs["comment"]
+
+
+@pytest.mark.parametrize("dims", ["time", "lat,lon", "time,lat,lon", "lon"])
+def test_conditions_over_any_dimensions_and_a_part(granules, truth, tmp_path, dims):
+    ours = aggregate(granules, tmp_path / "out.nc", "--variables", "sst", "--where", "share < 0.3", "--reduce", f"{dims}:sum",
+                     "--isel", "lat=3:17,time=1:12:2", "--sel", "lon=20:250")
+    part = truth.isel(lat=slice(3, 17), time=slice(1, 12, 2)).sel(lon=slice(20, 250))
+    check(ours.sst, reduced(part.sst.where(part.share < 0.3), "sum", dims.split(",")), "sum")
+
+
+@pytest.mark.parametrize("part", ["year", "season", "month", "day", "dayofyear", "hour"])
+@pytest.mark.parametrize("function", ["mean", "max", "median"])
+def test_groups(granules, truth, tmp_path, part, function):
+    ours = aggregate(granules, tmp_path / "out.nc", "--variables", "sst", "--reduce", f"time:{function}", "--group-by", f"time.{part}")
+    groups = truth.sst.astype("f8") if function != "max" else truth.sst
+    theirs = groups.groupby(f"time.{part}")
+    theirs = theirs.median("time") if function == "median" else getattr(theirs, function)("time")
+    assert list(ours[part].values) == list(theirs[part].values)
+    check(ours.sst, theirs.transpose(part, "lat", "lon"), function)
+
+
+@pytest.mark.parametrize("memory", ["8MB", "2GB"])
+def test_groups_over_more_dimensions_in_any_memory(granules, truth, tmp_path, memory):
+    ours = aggregate(granules, tmp_path / "out.nc", "--variables", "sst", "--reduce", "time,lon:sum", "--group-by", "time.month",
+                     "--where", "share < 0.5", "--memory", memory)
+    theirs = truth.sst.where(truth.share < 0.5).astype("f8").groupby("time.month").sum(["time", "lon"])
+    check(ours.sst, theirs.transpose("month", "lat"), "sum")
+
+
+def test_times_in_another_calendar(tmp_path):
+    paths = []
+    for i in range(4):
+        path = write_granule(tmp_path / f"g{i}.nc", 100 * i, length=100)
+        with netCDF4.Dataset(path, "a") as f:
+            f["time"].calendar = "360_day"
+        paths.append(path)
+    with xr.open_mfdataset(paths, combine="nested", concat_dim="time", data_vars="minimal", coords="minimal", compat="override",
+                           decode_times=xr.coders.CFDatetimeCoder(use_cftime=True)) as dataset:
+        truth = dataset.sst.load()
+    for part in ("year", "month", "dayofyear"):
+        ours = aggregate(paths, tmp_path / f"{part}.nc", "--variables", "sst", "--reduce", "time:min", "--group-by", f"time.{part}")
+        theirs = truth.groupby(f"time.{part}").min("time")
+        assert list(ours[part].values) == list(theirs[part].values)
+        check(ours.sst, theirs.transpose(part, "lat", "lon"), "min")
+
+
+@pytest.mark.parametrize("function", ["median", "p0", "p2.5", "p90", "p100"])
+@pytest.mark.parametrize("dims", ["time", "lat,lon", "time,lat,lon"])
+@pytest.mark.parametrize("memory", ["2MB", "1GB"])
+def test_quantiles(granules, truth, tmp_path, function, dims, memory):
+    ours = aggregate(granules, tmp_path / "out.nc", "--variables", "sst,n,big", "--reduce", f"{dims}:{function}", "--memory", memory)
+    for name in ("sst", "n", "big"):
+        check(ours[name], reduced(truth[name], function, dims.split(",")), function)
+    assert ours.sst.attrs["quantile"] == (0.5 if function == "median" else float(function[1:]) / 100)
+
+
+@pytest.mark.parametrize("function", ["mean", "sum"])
+@pytest.mark.parametrize("dims", ["lat,lon", "time,lat,lon", "lat"])
+def test_weights(granules, truth, tmp_path, function, dims):
+    for weights, theirs in (("area", np.cos(np.deg2rad(truth.lat))), ("cell", truth.cell.astype("f8"))):
+        ours = aggregate(granules, tmp_path / f"{weights}.nc", "--variables", "sst,n", "--reduce", f"{dims}:{function}", "--weights", weights)
+        for name in ("sst", "n"):
+            array = truth[name].astype("f8").weighted(theirs)
+            check(ours[name], getattr(array, function)(dims.split(",")), function)
+
+
+def test_all_at_once_and_what_is_missing_everywhere(granules, truth, tmp_path):
+    ours = aggregate(granules, tmp_path / "out.nc", "--variables", "sst", "--reduce", "time,lat,lon:mean", "--group-by", "time.year",
+                     "--weights", "area", "--where", "share < 0.15 or isnan(share)", "--bbox", "10,-30,200,50")
+    part = truth.sel(lon=slice(10, 200), lat=slice(-30, 50))
+    masked = part.sst.astype("f8").where((part.share < 0.15) | np.isnan(part.share))
+    weights = np.cos(np.deg2rad(part.lat))
+    theirs = masked.groupby("time.year").map(lambda group: group.weighted(weights).mean(["time", "lat", "lon"]))
+    check(ours.sst, theirs, "mean")
+    nothing = aggregate(granules, tmp_path / "none.nc", "--variables", "sst,n", "--reduce", "time:mean", "--where", "share > 5")
+    assert np.isnan(nothing.sst).all() and np.isnan(nothing.n).all()
+
+
+def test_a_box_across_the_meridian_takes_its_condition_along(granules, truth, tmp_path):
+    ours = aggregate(granules, tmp_path / "out.nc", "--variables", "sst", "--reduce", "time:mean", "--where", "share < 0.5",
+                     "--bbox=-30,-90,40,90")
+    west = truth.sel(lon=slice(330, 360)), truth.sel(lon=slice(0, 40))
+    part = xr.concat(west, "lon", data_vars="minimal", coords="minimal", compat="override")
+    check(ours.sst, reduced(part.sst.where(part.share < 0.5), "mean", ["time"]), "mean")
+
+
+def test_one_missing_variable_in_one_granule_is_no_silent_result(granules, tmp_path):
+    lacking = write_granule(tmp_path / "late.nc", 2000)  # without share
+    out = upwell("aggregate", *granules, lacking, "--variables", "sst", "--reduce", "time:mean", "--where", "share < 0.5",
+                 "-o", tmp_path / "out.nc", status=65)
+    assert "late.nc" in out.stderr and "share" in out.stderr
+    assert not (tmp_path / "out.nc").exists()
+
+
+@pytest.mark.parametrize("options, status, words", [
+    (("--where", "shar < 0.5"), 66, ["--where", "share"]),
+    (("--where", "share <"), 64, ["something is missing", "^"]),
+    (("--where", "share"), 64, ["no condition"]),
+    (("--where", "1 < 2"), 64, ["names no variable"]),
+    (("--where", "share < 5 K"), 64, ["cannot be converted to '1'"]),
+    (("--where", "time_bnds < 1"), 64, ["dimension 'nv'", "has not"]),
+    (("--where", "(u & 3) == 1"), 64, ["two integers"]),
+    (("--group-by", "time"), 64, ["time.year"]),
+    (("--group-by", "time.century"), 64, ["season"]),
+    (("--group-by", "lat.year"), 64, ["must be reduced"]),
+    (("--group-by", "lat.year", "--reduce", "lat:mean"), 64, ["no CF time"]),
+    (("--weights", "area", "--reduce", "time:std"), 64, ["mean and sum"]),
+    (("--weights", "sst", "--reduce", "lat,lon:mean"), 65, ["weight is missing"]),
+    (("--weights", "volume", "--reduce", "lat:mean"), 66, ["--weights"]),
+    (("--reduce", "time:p101"), 64, ["percentiles"]),
+    (("--reduce", "time:median", "--memory", "1kB"), 64, ["memory was limited"]),
+])
+def test_mistakes(granules, tmp_path, options, status, words):
+    reduce = () if "--reduce" in options else ("--reduce", "time:mean")
+    out = upwell("aggregate", *granules[:3], "--variables", "sst", *reduce, *options, "-o", tmp_path / "out.nc", status=status)
+    for word in words:
+        assert word in out.stderr, out.stderr
+    assert not (tmp_path / "out.nc").exists()
