@@ -52,9 +52,9 @@ def test_mean_height_of_one_beam(earthdata, tmp_path):
 
 
 def test_great_lakes(earthdata, tmp_path):
-    run_documented(earthdata, "upwell search --short-name MUR", tmp_path)
+    run_documented(earthdata, "upwell aggregate --short-name MUR", tmp_path)
     paths = []
-    for year in range(2004, 2014):
+    for year in range(2010, 2020):
         for day in (24, 25):
             number = int((np.datetime64(f"{year}-12-{day}") - np.datetime64("2002-06-01")).astype(int))
             paths.append(tmp_path / f"{number}.nc")
@@ -62,7 +62,8 @@ def test_great_lakes(earthdata, tmp_path):
     with xr.open_mfdataset(paths, engine="netcdf4", combine="nested", concat_dim="time") as days, xr.open_dataset(tmp_path / "lakes.nc") as lakes:
         box = days.sel(lat=slice(40.26, 48.95), lon=slice(-94.93, -73.83))
         assert box.sizes["time"] == 20 and box.sizes["lat"] >= 3 and box.sizes["lon"] >= 8
-        expected = box.analysed_sst.astype("f8").mean("time")
+        water = box.analysed_sst.astype("f8").where((box.sea_ice_fraction < 0.15) | box.sea_ice_fraction.isnull())
+        expected = water.groupby("time.year").mean("time")
         assert np.isfinite(expected).any()
         np.testing.assert_allclose(lakes.analysed_sst, expected, rtol=1e-12)
         np.testing.assert_array_equal(lakes.lon, box.lon)
