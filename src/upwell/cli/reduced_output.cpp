@@ -115,8 +115,17 @@ Result<Shape> chunk_shape_of(const ReducedVariable& variable) {
   size_t kept = 0;
   for (size_t d = 0; d < variable.named.single.size(); ++d) {
     if (!variable.reduction.in_result(d)) continue;
-    // Groups come one after the other.
-    if (variable.is_written(d)) shape.push_back(variable.reduction.reduced[d] ? 1 : tile[kept]);
+    if (variable.is_written(d)) {
+      const uint64_t all = variable.named.selection.shape[d];
+      const uint64_t chunks = (all + tile[kept] - 1) / tile[kept];
+      // Where a part begins within a chunk, tiles are of different sizes; HDF5 pads each to the
+      // largest.
+      const bool wasteful = chunks * tile[kept] - all > all / 4;
+      // Groups come one after the other.
+      shape.push_back(variable.reduction.reduced[d] ? 1
+                      : wasteful                    ? (all + chunks - 1) / chunks
+                                                    : tile[kept]);
+    }
     ++kept;
   }
   return shape;
