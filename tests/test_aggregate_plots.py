@@ -178,7 +178,8 @@ def test_large_fields_are_drawn_in_cells_of_their_own_mean(tmp_path):
     write_field(tmp_path / "in.nc", lat, lon, values)
     image = draw(tmp_path / "in.nc", tmp_path / "out.png", "--colormap", "gray", "--range", "0,1", "--size", "800")
     plot = image[200:350, 200:500].astype(int)
-    assert np.ptp(np.percentile(plot[..., 0], [10, 90])) < 3 and 60 < np.median(plot) < 200
+    # Of an odd number of cells one more is white or black.
+    assert np.ptp(np.percentile(plot[..., 0], [1, 99])) < 30 and 60 < np.median(plot) < 200
 
 
 def test_what_cannot_be_drawn_is_said(halves, tmp_path):

@@ -52,7 +52,7 @@ def test_mean_height_of_one_beam(earthdata, tmp_path):
 
 
 def test_great_lakes(earthdata, tmp_path):
-    run_documented(earthdata, "upwell aggregate --short-name MUR", tmp_path)
+    run_documented(earthdata, "upwell aggregate --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2010,2019", tmp_path)
     paths = []
     for year in range(2010, 2020):
         for day in (24, 25):
