@@ -442,7 +442,24 @@ def test_options_of_2026(production, option):
     assert made.stat().st_mtime_ns > before
     text = (production / "config.yaml").read_text().replace("resolution: 10", "resolution: 20")
     (production / "config.yaml").write_text(text)
-    assert "--force makes it again" in create(production, *arguments, status=73)
+    assert "other cells" in create(production, *arguments, status=73)
+
+
+def test_factors_of_another_grid_are_not_kept(production):
+    create(production, "--cfgfile", "config.yaml")
+    made = production / "mapping_factors/V0/factors.npz"
+    before = made.read_bytes()
+    assert "opened and checked" in create(production, "--cfgfile", "config.yaml")
+    assert "--any-wet-in-column" in create(production, "--cfgfile", "config.yaml", "--any-wet-in-column", status=73)
+    wet = production / "ecco_grids/V0/hFacC.data"
+    values = np.fromfile(wet, ">f4")
+    values[np.flatnonzero(values)[0]] = 0
+    values.tofile(wet)
+    said = create(production, "--cfgfile", "config.yaml", status=73)
+    assert "made of another grid: " in said and "--force makes it again" in said
+    assert made.read_bytes() == before
+    create(production, "--cfgfile", "config.yaml", "--force")
+    assert made.read_bytes() != before
 
 
 def test_a_radius_in_kilometres(production):
@@ -479,7 +496,8 @@ def test_options_count_beside_a_configuration(production):
         factors(production / "ecco_grids/V0", *options, "-o", production / "wanted.npz")
         same_factors(made, production / "wanted.npz")
     same = options[:2] + options[4:]
-    assert "opened and checked" in create(production, "--cfgfile", "config.yaml", *same)
+    assert "opened and checked" in create(production, "--cfgfile", "config.yaml", *options)
+    assert "radius 900000" in create(production, "--cfgfile", "config.yaml", *same, status=73)
     assert "--force makes it again" in create(production, "--cfgfile", "config.yaml", *same, "--method", "nearest", status=73)
 
 

@@ -217,6 +217,23 @@ Result<produce::MappingFactors> take_input(const FactorsArguments& args, Context
   return produce::MappingFactors::parse(SharedBytes(std::move(file)));
 }
 
+/// How factors that are there differ from those that would be made; empty: not at all.
+std::string what_differs(const produce::MappingFactors& there,
+                         const produce::MappingFactors& made) {
+  const produce::FactorsHead &a = there.head(), &b = made.head();
+  if (a.grid.latitude_bounds != b.grid.latitude_bounds ||
+      a.grid.longitude_bounds != b.grid.longitude_bounds)
+    return "and for other cells than the configuration has";
+  if (a.method != b.method || a.radius != b.radius)
+    return fmt::format("made by {}{}{}, not by {}{}{}", a.method,
+                       a.radius.empty() ? "" : ", radius ", a.radius, b.method,
+                       b.radius.empty() ? "" : ", radius ", b.radius);
+  if (a.any_wet_in_column != b.any_wet_in_column)
+    return fmt::format("made with{} --any-wet-in-column", a.any_wet_in_column ? "" : "out");
+  const std::vector<std::string> differences = produce::factor_differences(there, made, 1);
+  return differences.empty() ? "" : "made of another grid: " + differences[0];
+}
+
 /// What edp_create_factors makes, from its configuration.
 Result<produce::MappingFactors> take_configuration(FactorsArguments& args, Context& context) {
   io::Session& session = context.session();
@@ -236,24 +253,19 @@ Result<produce::MappingFactors> take_configuration(FactorsArguments& args, Conte
   args.input = wanted.grid;
   if (args.output.empty()) args.output = wanted.output;
   const std::string target = io::normal_url(args.output);
-  if (!args.force && session.stat(target)) {
-    UPWELL_TRY(const produce::MappingFactors there, produce::MappingFactors::open(session, target));
-    if (there.head().grid.latitude_bounds != wanted.build.grid.latitude_bounds ||
-        there.head().grid.longitude_bounds != wanted.build.grid.longitude_bounds)
-      return fail(Code::kAlreadyExists,
-                  args.output +
-                      ": is there, and for other cells than the configuration has; "
-                      "--force makes it again");
-    if (!args.radius.empty() || (!args.method.empty() && args.method != there.head().method))
-      return fail(Code::kAlreadyExists,
-                  fmt::format("{}: is there, made by {}{}{}; --force makes it again with what is "
-                              "given",
-                              args.output, there.head().method,
-                              there.head().radius.empty() ? "" : ", radius ", there.head().radius));
-    args.input = args.output;
-    return there;
-  }
+  const bool is_there = session.stat(target).has_value();
   UPWELL_TRY(Bytes file, build_from_grid(args, wanted.build, wanted.levels, session, wanted.grid));
+  if (is_there && !args.force) {
+    UPWELL_TRY(produce::MappingFactors made,
+               produce::MappingFactors::parse(SharedBytes(std::move(file))));
+    UPWELL_TRY(const produce::MappingFactors there, produce::MappingFactors::open(session, target));
+    const std::string other = what_differs(there, made);
+    if (!other.empty())
+      return fail(Code::kAlreadyExists,
+                  fmt::format("{}: is there, {}; --force makes it again", args.output, other));
+    args.input = args.output;
+    return made;
+  }
   UPWELL_CHECK(session.put(target, file));
   return produce::MappingFactors::parse(SharedBytes(std::move(file)));
 }

@@ -172,6 +172,9 @@ Result<> ReferenceKeeper::update(Set& set, const std::vector<std::string>& urls)
   set.last_seconds = std::chrono::duration<double>(set.updated - start).count();
   set.result.seconds += set.last_seconds;
   set.result.warnings = report.virtualize.combine.warnings;
+  if (!done && done.error().code == Code::kInvalidData)
+    done.error().message += "; where the grid or the form of the granules changed, remove " +
+                            set.output + " and run again: it is made anew of the list's granules";
   if (!done) return done;
   set.result.added += report.added - std::min(report.added, report.replaced);
   set.result.replaced += report.replaced;
