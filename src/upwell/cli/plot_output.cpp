@@ -121,7 +121,7 @@ Result<PlotPlan> plan_plot(const File& file) {
     if (plan.axes[d].kind == AxisKind::kLongitude) lon = d;
   }
   if (lat && lon) {
-    plan.y = *lat;
+    plan.y = lat;
     plan.x = *lon;
   } else {
     find_curvilinear(file, plan);
@@ -189,7 +189,7 @@ std::vector<serve::draw::Tick> place_ticks(const PlotAxis& axis, const std::vect
       if (year == std::floor(year)) ticks.push_back({year, fmt::format("{}", year)});
     return ticks;
   }
-  const auto most = static_cast<size_t>(2 * wanted);
+  const size_t most = 2 * static_cast<size_t>(wanted);
   const size_t step = (centers.size() + most - 1) / most;
   for (size_t i = 0; i < centers.size(); i += step)
     if (centers[i] >= low && centers[i] <= high)

@@ -7,7 +7,8 @@ namespace {
 
 /// Two lines of three pixels, with their counters, in a group, and a scalar.
 Dataset swath() {
-  const auto array = [](const std::string& name, Shape shape, std::vector<std::string> dimensions) {
+  const auto array = [](const std::string& name, const Shape& shape,
+                        std::vector<std::string> dimensions) {
     Array out;
     out.name = name;
     out.type = DataType::floating(4);

@@ -391,7 +391,7 @@ void Session::mount(const std::string& scheme, std::shared_ptr<ByteStore> store)
   impl_->mounts[scheme] = {std::move(store)};
 }
 
-Result<> Session::read_directly(DirectPlaces places, S3CredentialsProvider keys,
+Result<> Session::read_directly(DirectPlaces places, const S3CredentialsProvider& keys,
                                 std::function<void(const std::string&)> say) {
   UPWELL_TRY(auto https, impl_->store_of("https://"));
   std::shared_ptr<ByteStore> s3;

@@ -72,7 +72,7 @@ class Session {
   /// From now on reads objects behind https from S3 where they lie there, too, and S3 lets us: see
   /// DirectStore. `keys` gives the credentials for that; null: those of the session. Before
   /// anything is read.
-  Result<> read_directly(DirectPlaces places, S3CredentialsProvider keys,
+  Result<> read_directly(DirectPlaces places, const S3CredentialsProvider& keys,
                          std::function<void(const std::string&)> say);
 
   /// See ByteStore. Ranges of the whole batch, over all objects, are coalesced and fetched

@@ -213,7 +213,8 @@ Layout lay_out(const FieldPlot& plot, double aspect, double left, double bottom)
   Frame cell;
   for (size_t columns = 1; columns <= n; ++columns) {
     const auto c = static_cast<double>(columns);
-    const auto r = static_cast<double>((n + columns - 1) / columns);
+    const size_t rows = (n + columns - 1) / columns;
+    const auto r = static_cast<double>(rows);
     double width = (room_x - (c - 1) * kPanelGap) / c;
     double height = width * aspect;
     const double highest = (room_y - r * above - (r - 1) * kPanelGap) / r;
@@ -243,12 +244,13 @@ Layout lay_out(const FieldPlot& plot, double aspect, double left, double bottom)
     best.all.x += std::max(0.0, (room_x - best.all.width) / 2);
     best.all.y += std::max(0.0, (room_y - best.all.height) / 2);
   }
-  for (size_t i = 0; i < n; ++i)
+  for (size_t i = 0; i < n; ++i) {
+    const size_t column = i % best.columns, row = i / best.columns;
     best.frames.push_back(
-        {best.all.x + static_cast<double>(i % best.columns) * (cell.width + kPanelGap),
-         best.all.y + static_cast<double>(i / best.columns) * (cell.height + above + kPanelGap) +
-             above,
+        {best.all.x + static_cast<double>(column) * (cell.width + kPanelGap),
+         best.all.y + static_cast<double>(row) * (cell.height + above + kPanelGap) + above,
          cell.width, cell.height});
+  }
   return best;
 }
 
