@@ -381,7 +381,9 @@ def test_swaths_get_a_dimension_by_a_file(tmp_path):
             for n in range(steps):
                 values = granules.atl03_values(n, granules.BEAMS.index("gt2l"))
                 for name, expected in values.items():
-                    np.testing.assert_array_equal(beam[name].values[n], expected)
+                    # delta_time counts the photons of every beam, and is the same in all granules here.
+                    ours = beam[name].values if name == "delta_time" else beam[name].values[n]
+                    np.testing.assert_array_equal(ours, expected)
         assert "nothing to do, 16 granules" in generate(fake, *run).stderr
 
 
