@@ -203,3 +203,54 @@ def test_mistakes(granules, tmp_path, options, status, words):
     for word in words:
         assert word in out.stderr, out.stderr
     assert not (tmp_path / "out.nc").exists()
+
+
+ORDERS = (("time", "lat", "lon"), ("lat", "time", "lon"), ("lat", "lon", "time"))
+
+
+def write_layout(path, order, times, sparse, rng):
+    """a (float32), m (int16, its dimensions the other way round) and i (int32, no fill); sparse: chunks that were never written."""
+    sizes = {"time": len(times), "lat": 13, "lon": 17}
+    with netCDF4.Dataset(path, "w") as f:
+        for name, size in sizes.items():
+            f.createDimension(name, size)
+        time = f.createVariable("time", "f8", ("time",))
+        time.units = "hours since 2001-01-01"
+        time[:] = times
+        for name, kind, dims in (("a", "f4", order), ("m", "i2", order[::-1]), ("i", "i4", order)):
+            chunks = [{"time": 7, "lat": 4, "lon": 5}[d] for d in dims]
+            v = f.createVariable(name, kind, dims, chunksizes=chunks, zlib=True, fill_value=None if name == "i" else -99)
+            data = rng.integers(-50, 50, [sizes[d] for d in dims])
+            part = tuple(slice(0, n // 2) for n in data.shape) if sparse and name != "i" else ...
+            v[part] = data[part]
+
+
+@pytest.mark.parametrize("times", ["rising", "falling", "in no order"])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: "-".join(order))
+def test_any_layout(tmp_path, order, sparse, times):
+    """Groups along any axis, in any order; conditions on transposed variables; strides, one element, fill; in little memory."""
+    rng = np.random.default_rng(ORDERS.index(order) + 10 * sparse + 100 * len(times))
+    hours = {"rising": np.arange(60), "falling": np.arange(60)[::-1], "in no order": rng.permutation(60)}[times] * 200.0
+    write_layout(tmp_path / "in.nc", order, hours, sparse, rng)
+    with xr.open_dataset(tmp_path / "in.nc") as dataset:
+        dataset.load()
+    for _ in range(12):
+        function, part = rng.choice(["mean", "min", "count", "median", "std"]), rng.choice(["", "year", "month", "day"])
+        dims = ["time", "lat"][: rng.integers(1, 3)]
+        where = ("--where", "m > 0") if rng.random() < 0.5 else ()
+        parts = [{}, {"lat": slice(1, 12, 3), "time": slice(2, 55, 2)}, {"time": slice(3, 4)}]
+        isel = parts[rng.integers(0, 3 if part else 2)]
+        text = ",".join(f"{d}={s.start}" if s.stop == s.start + 1 else f"{d}={s.start}:{s.stop}:{s.step}" for d, s in isel.items())
+        ours = aggregate([tmp_path / "in.nc"], tmp_path / "out.nc", "--variables", "a,i", "--reduce", f"{','.join(dims)}:{function}", "--memory", "3MB",
+                         *where, *(("--group-by", f"time.{part}") if part else ()), *(("--isel", text) if text else ()))
+        chosen = dataset.isel(isel)
+        for name in ("a", "i"):
+            array = chosen[name].where(chosen.m > 0).transpose(*chosen[name].dims) if where else chosen[name]
+            if function not in ("min", "count"):
+                array = array.astype("f8")
+            theirs = getattr(array.groupby(f"time.{part}") if part else array, function)(dims)
+            if part:
+                assert list(ours[part].values) == list(theirs[part].values)
+                theirs = theirs.transpose(*(part if d == "time" else d for d in chosen[name].dims if d == "time" or d not in dims))
+            check(ours[name], theirs, function)
