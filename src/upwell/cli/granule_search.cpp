@@ -142,9 +142,9 @@ Result<> read_from_buckets(Context& context, const FoundGranules& found) {
   io::S3CredentialsProvider keys;
   if (context.options().s3_credentials.empty() && !found.s3_credentials.empty())
     keys = access::earthdata_s3_keys(context.shared_login(), found.s3_credentials);
-  return context.session().read_directly(
-      std::move(places), std::move(keys),
-      [](const std::string& text) { fmt::print(stderr, "note: {}\n", text); });
+  return context.session().read_directly(std::move(places), keys, [](const std::string& text) {
+    fmt::print(stderr, "note: {}\n", text);
+  });
 }
 
 }  // namespace
