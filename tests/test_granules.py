@@ -19,6 +19,7 @@ import pytest
 import xarray as xr
 
 import s3_servers
+import s3_tap
 from granule_runs import (CONFIG, ECCO, UPWELL, assert_equals_oracle, attributes_of, ecco_task, needs_ecco, produce, real_tree,
                           same_bits, variables_of)
 from llc_world import FILL, World, east_north
@@ -373,6 +374,40 @@ def test_everything_in_buckets(world):
             assert all(same_bits(ours[name], theirs[name]) for name in theirs) and len(got) == len(bytes_wanted)
             md5 = client.get_object(Bucket="ecco", Key=key + ".md5")["Body"].read().decode()
             assert md5 == f"{hashlib.md5(got).hexdigest()}  {Path(key).name}\n"
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("fault", [(500, b""), False], ids=["refused", "cut"])
+def test_a_bucket_that_fails_in_the_middle_of_writing(world, fault):
+    """The other granules are made, nothing partial is left, the status says try again, and the next run makes what is missing."""
+    tasks = [world.task(date=date) for date in ("1992-01", "1992-02", "1992-03")]
+    text = json.dumps(tasks).replace(f"{world.root}/out", "s3://ecco/out")
+    (world.root / "remote.json").write_text(text)
+    keys = [task["granule"].replace(f"{world.root}/", "") for task in tasks]
+    command = [UPWELL, "produce", "granules", "--tasklist", world.root / "remote.json", "--cfgfile", world.config, "--retries", "1",
+               "--report", world.root / "report.json"]
+    server = s3_servers.start_moto()
+    try:
+        client = server.client()
+        client.create_bucket(Bucket="ecco")
+
+        def there():
+            listed = client.list_objects_v2(Bucket="ecco").get("Contents", [])
+            return sorted(o["Key"] for o in listed if o["Key"].endswith(".nc"))
+
+        with s3_tap.tapping(server.environment["AWS_ENDPOINT_URL"]) as tap:
+            environment = {**os.environ, **tap.environment(server)}
+            tap.before = lambda request: fault if request.method in ("PUT", "POST") and keys[1] in request.path else None
+            run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            assert run.returncode == 75 and keys[1] in run.stderr and "2 made" in run.stderr, run.stderr
+            report = json.loads((world.root / "report.json").read_text())
+            assert report["made"] == 2 and report["failed"] == 1
+            assert there() == [keys[0], keys[2]]
+            tap.before = None
+            run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            assert run.returncode == 0 and "1 made, 2 kept" in run.stderr, run.stderr
+            assert there() == keys
     finally:
         server.stop()
 
