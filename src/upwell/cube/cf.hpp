@@ -31,7 +31,8 @@ Result<Calendar> parse_calendar(const std::string& name);
 std::string to_string(Calendar calendar);
 Result<TimeUnits> parse_time_units(const std::string& units,
                                    const std::string& calendar = "standard");
-/// Exact for integers; for doubles rounded to the nearest nanosecond that the double resolves.
+/// Exact for integers. Of the instants that a double stands for, the one with the fewest digits of
+/// a second: 7/24 of a day is 07:00.
 Result<DateTime> decode_time(const TimeUnits& units, double value);
 Result<DateTime> decode_time(const TimeUnits& units, int64_t value);
 Result<double> encode_time(const TimeUnits& units, const DateTime& time);

@@ -1,5 +1,6 @@
 #include "cube/cf.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -31,6 +32,25 @@ TEST(CfTime, DecodesEveryCalendar) {
   EXPECT_EQ(decoded("days since 0001-01-01", "proleptic_gregorian", 730119), "2000-01-01T00:00:00");
   EXPECT_EQ(decoded("hours since 1900-01-01", "standard", -1), "1899-12-31T23:00:00");
   EXPECT_EQ(decoded("months since 2000-01-01", "360_day", 13), "2001-02-01T00:00:00");
+}
+
+// A part of a day has no exact double, and must not fall into the hour before.
+TEST(CfTime, FractionsOfUnitsAreTheInstantsThatWereMeant) {
+  for (int hour = 0; hour < 24; ++hour) {
+    const std::string clock = fmt::format("T{:02}:00:00", hour);
+    EXPECT_EQ(decoded("days since 1970-01-01", "standard", hour / 24.0), "1970-01-01" + clock);
+    EXPECT_EQ(decoded("days since 1970-01-01", "noleap", 9000 + hour / 24.0), "1994-08-29" + clock);
+    EXPECT_EQ(decoded("days since 1970-01-01", "noleap", -1 + hour / 24.0), "1969-12-31" + clock);
+  }
+  EXPECT_EQ(decoded("days since 1800-01-01", "standard", 80000 + 1.0 / 3), "2019-01-13T08:00:00");
+  EXPECT_EQ(decoded("hours since 1800-01-01 01:00", "standard", 1920008 + 1.0 / 60),
+            "2019-01-13T09:01:00");
+  // Digits that are there stay.
+  EXPECT_EQ(decoded("seconds since 1970-01-01", "standard", 1e-9), "1970-01-01T00:00:00.000000001");
+  EXPECT_EQ(decoded("seconds since 1970-01-01", "standard", 1e9 + 0.123456),
+            "2001-09-09T01:46:40.123456");
+  EXPECT_EQ(decoded("seconds since 1970-01-01", "standard", 1000000.999999),
+            "1970-01-12T13:46:40.999999");
 }
 
 TEST(CfTime, ReadsTheWaysEpochsAreWritten) {

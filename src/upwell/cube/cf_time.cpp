@@ -373,6 +373,21 @@ Result<TimeUnits> parse_time_units(const std::string& units, const std::string& 
   return parsed;
 }
 
+namespace {
+
+/// The instant with the fewest digits of a second that lies within `half` nanoseconds.
+Wide roundest(Wide ns, int64_t half) {
+  for (int64_t step = kSecond; step > 1; step /= 10) {
+    Wide rest = ns % step;
+    if (rest < 0) rest += step;
+    if (rest <= half) return ns - rest;
+    if (step - rest <= half) return ns + (step - rest);
+  }
+  return ns;
+}
+
+}  // namespace
+
 Result<DateTime> decode_time(const TimeUnits& units, int64_t value) {
   return from_instant(units.calendar, instant(units.calendar, units.epoch) +
                                           static_cast<Wide>(value) * units.unit_ns);
@@ -380,13 +395,17 @@ Result<DateTime> decode_time(const TimeUnits& units, int64_t value) {
 
 Result<DateTime> decode_time(const TimeUnits& units, double value) {
   if (!std::isfinite(value)) return fail(Code::kInvalidData, "a time that is not a number");
-  // Whole units are exact; the fraction is rounded to the nanosecond.
-  double whole = std::floor(value);
+  const double whole = std::floor(value);
   if (std::abs(whole) > 9e18) return fail(Code::kInvalidData, "a time lies beyond every calendar");
-  auto fraction = static_cast<int64_t>(std::llround(static_cast<long double>(value - whole) *
-                                                    static_cast<long double>(units.unit_ns)));
-  Wide ns = static_cast<Wide>(static_cast<int64_t>(whole)) * units.unit_ns + fraction;
-  return from_instant(units.calendar, instant(units.calendar, units.epoch) + ns);
+  const auto unit = static_cast<long double>(units.unit_ns);
+  const auto fraction =
+      static_cast<int64_t>(std::llround(static_cast<long double>(value - whole) * unit));
+  // Half the distance to the next double: 7/24 of a day is a few nanoseconds off its hour.
+  const double next = std::nextafter(value, INFINITY);
+  const auto half = std::llround(
+      std::min<long double>(static_cast<long double>(next - value) * unit / 2, kSecond / 2));
+  const Wide since = static_cast<Wide>(static_cast<int64_t>(whole)) * units.unit_ns + fraction;
+  return from_instant(units.calendar, roundest(instant(units.calendar, units.epoch) + since, half));
 }
 
 std::optional<int64_t> encode_time_exact(const TimeUnits& units, const DateTime& time) {
