@@ -142,8 +142,15 @@ Result<BesideArray> BesideArray::make(const std::string& name, const Array& arra
 }
 
 VariableFacts BesideArray::facts() const {
-  return {cf::decoded_type(decoding_, memory_type(array_->type)),
-          text_attribute(array_->attributes, "units").value_or("")};
+  const DataType raw = memory_type(array_->type);
+  VariableFacts facts;
+  facts.type = cf::decoded_type(decoding_, raw);
+  facts.units = text_attribute(array_->attributes, "units").value_or("");
+  // Those of 8 bytes would lose digits where missing values make them floats.
+  const bool packed = decoding_.scale_factor || decoding_.add_offset;
+  facts.whole =
+      facts.type.kind != Kind::kFloat || (raw.kind != Kind::kFloat && raw.size <= 4 && !packed);
+  return facts;
 }
 
 uint64_t BesideArray::memory(const Shape& shape) const {

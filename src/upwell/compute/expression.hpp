@@ -12,15 +12,17 @@ namespace upwell::compute {
 
 /// What an expression has to know of a variable.
 struct VariableFacts {
-  DataType type;      ///< decoded: integers, float32 or float64
-  std::string units;  ///< "" where it has none
+  DataType type;       ///< decoded: integers, float32 or float64
+  std::string units;   ///< "" where it has none
+  bool whole = false;  ///< integers, or floats that are integers or NaN: flags with a fill value
 };
 
 /// A condition, parsed and checked. Operators, from the loosest: or (||), and (&&), not (!),
 /// comparisons (< <= > >= == !=, in (a, b), not in (a, b); a < b < c as in Python), & of bits, + -,
 /// * /, unary -. Functions: isnan, isfinite, abs. Names with other characters than letters, digits,
 /// '_' and '.' stand in quotes. A number may have a unit, which is converted to the units of what
-/// it is compared with or added to: sst > 5 degC, u > 3 'm s-1'.
+/// it is compared with: sst > 5 degC, u > 3 'm s-1'; or added to, where both count from one zero.
+/// Products have no units.
 ///
 /// Values are as NumPy has them beside xarray's: float32 stays float32 beside numbers that are
 /// written in the condition, and nothing but != holds for NaN.
@@ -75,6 +77,7 @@ class Condition {
     Op op = Op::kNumber;
     size_t place = 0;              // in the text
     double number = 0;             // kNumber
+    bool whole = false;            // kNumber: written as an integer
     std::string unit;              // of a number
     size_t name = 0;               // kVariable
     size_t first = 0, second = 0;  // the steps that it works on

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
 
 namespace upwell::compute {
 namespace {
@@ -13,6 +14,9 @@ struct Given {
   double a = 0, b = 0, c = 0;
   DataType type = DataType::floating(8);
   std::string units = {};
+  std::optional<DataType> type_of_c = {};
+  std::optional<std::string> units_of_c = {};
+  bool whole = false;
 };
 
 std::string outcome(const std::string& text, const Given& given = {}) {
@@ -21,7 +25,9 @@ std::string outcome(const std::string& text, const Given& given = {}) {
   std::vector<VariableFacts> facts;
   std::vector<std::vector<double>> values;
   for (const std::string& name : condition->names()) {
-    facts.push_back({given.type, given.units});
+    const bool whole = given.whole || given.type.kind != Kind::kFloat;
+    facts.push_back({name == "c" ? given.type_of_c.value_or(given.type) : given.type,
+                     name == "c" ? given.units_of_c.value_or(given.units) : given.units, whole});
     values.push_back({name == "a" ? given.a : name == "b" ? given.b : given.c});
   }
   const auto bound = condition->bind(facts);
@@ -83,12 +89,34 @@ TEST(Condition, NumbersBesideFloat32AreFloat32) {
   EXPECT_EQ(outcome("a == 0.15", {static_cast<double>(0.15F), 0, 0, DataType::floating(8)}), "no");
 }
 
+// What is calculated of written numbers is one written number, as Python makes of it before NumPy
+// sees it; each place rounds it by itself.
+TEST(Condition, WrittenArithmeticIsANumber) {
+  Given given{static_cast<double>(0.3F), 0, 0.1, DataType::floating(4), ""};
+  given.type_of_c = DataType::floating(8);
+  for (const char* text :
+       {"a == 0.1 * 3", "a == 0.1 + 0.2", "a == -0.6 / -2", "a == abs(-0.3)", "a == -(0.1 * -3)",
+        "0.1 * 3 == a", "0.1 not in (a, b)", "0.1 in (a, c)", "0.05 + 0.05 in (b, c)"})
+    EXPECT_EQ(outcome(text, given), "yes") << text;
+  EXPECT_EQ(outcome("0.1 in (a, b, c)", given), "yes") << "rounded for a and b, not for c";
+  EXPECT_EQ(outcome("b < 0.1 < c", given), "no");
+  EXPECT_THAT(outcome("a < 1 / 0", given), testing::HasSubstr("the result is no number"));
+}
+
 TEST(Condition, BitsOfIntegers) {
   const Given given{6, 0, 0, DataType::integer(1), ""};
   EXPECT_EQ(outcome("(a & 2) == 2", given), "yes");
   EXPECT_EQ(outcome("a & 1 == 0", given), "yes") << "& binds closer than ==, as in Python";
   EXPECT_THAT(outcome("(a & 2) == 2", {6, 0, 0, DataType::floating(4)}),
               testing::HasSubstr("& is of two integers"));
+  // Flags with a _FillValue are floats once they are decoded.
+  Given flags{6, NAN, 0, DataType::floating(4), ""};
+  flags.whole = true;
+  EXPECT_EQ(outcome("(a & 2) == 2", flags), "yes");
+  EXPECT_EQ(outcome("(b & 2) == 2 or (b & 2) == 0 or b & 1 < 5", flags), "no");
+  EXPECT_EQ(outcome("isnan(b & 2) and b & 2 != 2", flags), "yes");
+  for (const char* text : {"(a / 2) & 1 == 1", "(a & 2.0) == 2", "(a & 2 m) == 2", "(a < 1) & 1"})
+    EXPECT_NE(outcome(text, flags), "yes") << text;
 }
 
 TEST(Condition, UnitsAreConverted) {
@@ -101,9 +129,36 @@ TEST(Condition, UnitsAreConverted) {
   EXPECT_EQ(outcome("a < 11 'km h-1'", {3, 0, 0, DataType::floating(8), "m s-1"}), "yes");
   EXPECT_EQ(outcome("a < 15 %", {0.1, 0, 0, DataType::floating(8), "1"}), "yes");
   EXPECT_THAT(outcome("a > 5 m", kelvin), testing::HasSubstr("cannot be converted to 'kelvin'"));
-  EXPECT_THAT(outcome("a - 273.15 > 5 degC", kelvin), testing::HasSubstr("no units"));
+  EXPECT_THAT(outcome("a - 273.15 > 5 degC", kelvin), testing::HasSubstr("different zeros"));
   EXPECT_THAT(outcome("a > 5 degC", {1, 0, 0, DataType::floating(8), ""}),
               testing::HasSubstr("no units"));
+}
+
+TEST(Condition, UnitsWithAnotherZeroAreNotAdded) {
+  Given given{10, 12, 283.15, DataType::floating(8), "degC"};
+  given.units_of_c = "K";
+  EXPECT_EQ(outcome("a == c", given), "yes");
+  EXPECT_EQ(outcome("c == a", given), "yes");
+  EXPECT_EQ(outcome("a + 2 == b", given), "yes");
+  EXPECT_EQ(outcome("b - a < 3 degC", given), "yes") << "the units of both";
+  EXPECT_EQ(outcome("a + 2 degC == b", given), "yes");
+  for (const char* text : {"a + 5 K > 12", "5 K + a > 12", "a - 5 K > 4", "c - a > 1", "a + c > 1",
+                           "b - a > 5 K", "c < a + 2", "a + 273.15 == c", "-a < 5 K"})
+    EXPECT_THAT(outcome(text, given), testing::HasSubstr("different zeros")) << text;
+  // One zero: a sum has the units of what is added.
+  Given far{2000, 500, 2.5, DataType::floating(8), "m"};
+  far.units_of_c = "km";
+  for (const char* text : {"a + 0.5 km == 2500", "a + b == c", "c == a + b", "a - b > 1 km"})
+    EXPECT_EQ(outcome(text, far), "yes") << text;
+}
+
+TEST(Condition, ProductsHaveNoUnits) {
+  const Given given{2000, 2, 0, DataType::floating(8), "m"};
+  for (const char* text : {"a * 2 km > 3", "2 km * a > 3", "a / 2 m > 3"})
+    EXPECT_THAT(outcome(text, given), testing::HasSubstr("write it without")) << text;
+  EXPECT_THAT(outcome("a > 1 km + 5 m", given), testing::HasSubstr("write the result"));
+  EXPECT_THAT(outcome("a * b > 5 m", given), testing::HasSubstr("no units that are known"));
+  EXPECT_EQ(outcome("a * 0.001 == b", given), "yes") << "converted by hand";
 }
 
 TEST(Condition, MistakesAreShown) {
