@@ -1,12 +1,15 @@
 """upwell aggregate where numbers, memory and names are hard: digits, limits, units, what is left out."""
 
+import json
 import math
+import re
 
 import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
 
+from http_servers import serving_files
 from test_own_form import upwell
 
 
@@ -79,6 +82,82 @@ def test_a_chunk_that_memory_cannot_hold(tmp_path):
     # What is not encoded is read in parts.
     plain = write_series(tmp_path / "b.nc", np.ones((64, 256, 256), "f4"), None)
     upwell("aggregate", plain, "--reduce", "time,y,x:mean", "--memory", "20MB", "-o", out)
+
+
+def peak_memory(source, tmp_path, *options):
+    run = upwell("aggregate", source, "--variables", "v", *options, "-o", tmp_path / "out.nc", "--stats")
+    return json.loads(run.stderr.splitlines()[-1])["peak_memory_bytes"] / 1e6
+
+
+def test_a_median_of_few_cells_takes_what_its_values_take(tmp_path):
+    """Ten million values of 4 bytes in one cell, in nine, and in as many as memory lets there be."""
+    values = np.random.default_rng(5).standard_normal((10_000_000, 1, 1)).astype("f4")
+    source = write_series(tmp_path / "a.nc", values, (500_000, 1, 1))
+    assert peak_memory(source, tmp_path, "--reduce", "time:median", "--memory", "100MB") < 110
+    with xr.open_dataset(tmp_path / "out.nc") as f:
+        assert float(f.v[0, 0]) == np.float64(np.median(values.astype("f8")))
+    source = write_series(tmp_path / "b.nc", values[:9_999_999].reshape(-1, 3, 3), (50_000, 3, 3))
+    assert peak_memory(source, tmp_path, "--reduce", "time:p25", "--memory", "50MB") < 80
+    with xr.open_dataset(tmp_path / "out.nc") as f:
+        np.testing.assert_array_equal(f.v, np.quantile(values[:9_999_999].reshape(-1, 3, 3).astype("f8"), 0.25, axis=0))
+
+
+@pytest.mark.parametrize("chunks", [(100, 64, 64), None])
+def test_conditions_within_memory(tmp_path, chunks):
+    """They are in memory with what they are of: parts are planned for both. What is not encoded is read in parts."""
+    values = np.random.default_rng(6).standard_normal((1000, 64, 64)).astype("f4")
+    source = write_series(tmp_path / "a.nc", values, chunks)
+    kept = np.where(values > 0, values, np.nan).astype("f8")
+    for reduce, want in (("time:median", np.nanmedian(kept, 0)), ("time,y,x:mean", np.nanmean(kept)), ("time:std", np.nanstd(kept, 0))):
+        assert peak_memory(source, tmp_path, "--reduce", reduce, "--where", "v > 0", "--memory", "24MB") < 24 + 40
+        with xr.open_dataset(tmp_path / "out.nc") as f:
+            np.testing.assert_allclose(f.v, want, rtol=1e-12)
+
+
+def write_days(path, chunk, side=75, days=730):
+    with netCDF4.Dataset(path, "w") as f:
+        for axis, size in (("time", days), ("y", side), ("x", side)):
+            f.createDimension(axis, size)
+        time = f.createVariable("time", "i4", ("time",))
+        time.units, time[:] = "days since 2001-01-01", np.arange(days)
+        v = f.createVariable("v", "f4", ("time", "y", "x"), chunksizes=(chunk, side, side), zlib=True)
+        v[:] = np.random.default_rng(7).integers(0, 100, (days, side, side))
+    return path
+
+
+@pytest.mark.parametrize("chunk, memory, most", [(1, "1MB", 1.01), (10, "1MB", 1.8), (40, "4MB", 4)])
+def test_groups_that_memory_does_not_hold_at_once(tmp_path, chunk, memory, most):
+    """Chunks without a day of a batch's months are not decoded for it."""
+    source = write_days(tmp_path / "in.nc", chunk)
+    asked = []
+    for memory in ("1GB", memory):
+        run = upwell("aggregate", source, "--variables", "v", "--reduce", "time:mean", "--group-by", "time.month", "--memory", memory, "-o",
+                     tmp_path / f"{memory}.nc", "--stats")
+        asked.append(json.loads(run.stderr.splitlines()[-1])["bytes_asked"])
+    assert 0.99 * asked[0] < asked[1] < most * asked[0], asked
+    with xr.open_dataset(tmp_path / "1GB.nc") as a, xr.open_dataset(tmp_path / f"{memory}.nc") as b, xr.open_dataset(source) as dataset:
+        np.testing.assert_array_equal(a.v, b.v)
+        np.testing.assert_allclose(a.v, dataset.v.astype("f8").groupby("time.month").mean("time"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", [("--reduce", "time:mean", "--group-by", "time.month", "--memory", "6MB"),
+                                     ("--reduce", "time:median", "--memory", "6MB"),
+                                     ("--reduce", "time:max", "--rolling", "time=40", "--memory", "6MB")], ids=lambda o: o[1])
+def test_the_budget_counts_what_is_read_again(tmp_path, options):
+    """Memory holds a part at a time, so chunks are fetched more than once: that is refused before, and what was planned suffices."""
+    write_days(tmp_path / "in.nc", 15, side=150, days=365)
+    size = (tmp_path / "in.nc").stat().st_size
+    with serving_files(tmp_path) as url:
+        what = ("aggregate", f"{url}/in.nc", "--variables", "v", *options, "-o", tmp_path / "out.nc", "--index-cache", "none", "--stats", "--budget")
+        fetched = json.loads(upwell(*what, int(1.1 * size)).stderr.splitlines()[-1])["bytes_fetched"]
+        assert fetched < 1.1 * size, "from the cache the second time"
+        what = (*what[:-1], "--cache-size", "2MB", "--budget")
+        refused = upwell(*what, int(1.3 * size), status=64)
+        assert "over budget: reading v takes " in refused.stderr
+        assert json.loads(refused.stderr.splitlines()[-1])["bytes_fetched"] < size / 20
+        planned = re.search(r"reading v takes ([\d.]+) MB", refused.stderr)
+        fetched = json.loads(upwell(*what, "1GB").stderr.splitlines()[-1])["bytes_fetched"]
+        assert 1.3 * size < fetched < 1.05e6 * float(planned[1]), (size, fetched, planned[0])
 
 
 @pytest.mark.parametrize("option, word", [("--ddof=-1", "must not be negative"), ("--memory=0", "must be more than 0")])

@@ -43,6 +43,7 @@ constexpr const char* kAggregateFooter =
     "  upwell aggregate cube.json --variables sst --reduce time:mean -o map.png    a map\n"
     "  upwell aggregate *.nc --variables sst --where 'ice < 15 % or isnan(ice)' \\\n"
     "      --reduce time,lat,lon:mean --weights area --group-by time.year -o years.csv\n"
+    "  upwell aggregate cube.json --variables sst --reduce time:mean --rolling time=12 -o year.nc\n"
     "  upwell aggregate --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2013-12-24,2013-12-25 \\\n"
     "      --bbox -95,40,-73,49 --variables analysed_sst --reduce time:mean -o lakes.nc\n"
     "                                                       search, open, compute at once\n"
@@ -338,6 +339,29 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
   return cube;
 }
 
+/// Of the variables and of what is read beside them.
+Result<std::vector<PlannedRead>> planned_reads(const std::vector<ReducedVariable>& variables,
+                                               const compute::ReduceOptions& options) {
+  std::vector<PlannedRead> reads;
+  for (const ReducedVariable& variable : variables) {
+    const compute::Reduction& reduction = variable.reduction;
+    UPWELL_TRY(const auto passes,
+               compute::passes_of(*variable.array, variable.named.selection, reduction, options));
+    for (const compute::Pass& pass : passes) {
+      const auto add = [&](const compute::BesideArray& beside) {
+        if (&beside.array() == variable.array) return;
+        reads.push_back(
+            {&beside.array(), beside.selection_of(pass.selection), pass.number, pass.times});
+      };
+      reads.push_back({variable.array, pass.selection, pass.number, pass.times});
+      if (reduction.where)
+        for (const compute::BesideArray& array : reduction.where->arrays) add(array);
+      if (reduction.weights) add(reduction.weights->array);
+    }
+  }
+  return reads;
+}
+
 Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(const Request request, parse_reduce(args.reduce));
   UPWELL_TRY(const Refinement refinement, Refinement::parse(args.refinement, request.dimensions));
@@ -356,20 +380,20 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
     UPWELL_TRY(dataset, join_across(context.session(), std::move(dataset), joined, box));
   }
   UPWELL_TRY(auto variables, plan_variables(args, context, dataset, paths, request));
-  std::vector<PlannedRead> reads;
-  for (ReducedVariable& v : variables) {
-    reads.push_back({v.array, v.named.selection});
-    UPWELL_CHECK(refinement.apply(context.session(), dataset, v, reads));
+  compute::ReduceOptions options;
+  options.memory_budget = args.memory;
+  options.progress = context.progress_style();
+  for (ReducedVariable& variable : variables)
+    UPWELL_CHECK(refinement.apply(context.session(), dataset, variable));
+  if (context.session().budget() != nullptr) {
+    UPWELL_TRY(const auto reads, planned_reads(variables, options));
+    UPWELL_CHECK(check_budget(context.session(), dataset, reads));
   }
-  UPWELL_CHECK(check_budget(context.session(), dataset, reads));
   UPWELL_TRY(const auto file,
              plan_reduced_file(context.session(), dataset, variables, args.compress));
   if (result_form_of(args.output) == ResultForm::kPlot)
     args.plot.subtitle = describe_reduction(context.session(), dataset, variables[0]);
   UPWELL_TRY(const auto output, create_result_output(args.output, file, args.plot));
-  compute::ReduceOptions options;
-  options.memory_budget = args.memory;
-  options.progress = context.progress_style();
   for (size_t i = 0; i < variables.size(); ++i) {
     const ReducedVariable& variable = variables[i];
     const size_t number = file.variables.size() - variables.size() + i;
@@ -410,6 +434,15 @@ void add_aggregate_command(Program& program) {
                   ".hour, in the calendar of the times; the result has that dimension in place of "
                   "DIM")
       ->type_name("DIM.PART");
+  app->add_option("--rolling", args->refinement.rolling,
+                  "Reduce windows of N elements that move along DIM, one for each of its elements: "
+                  "those up to it. The result keeps the dimension")
+      ->type_name("DIM=N");
+  app->add_flag("--center", args->refinement.center,
+                "A window has its element in the middle (--rolling)");
+  app->add_option("--min-periods", args->refinement.min_periods,
+                  "Values that a window must have; of fewer the result is missing. Default: N")
+      ->type_name("N");
   app->add_option("--weights", args->refinement.weights,
                   "What each element counts in a mean or sum: area (the cosine of latitude, for "
                   "regular grids), or a variable, such as the areas of cells")

@@ -92,16 +92,28 @@ Result<> add_company(std::vector<Column>& others, const std::string& path,
   return {};
 }
 
-/// Puts the groups' dimension in the place of the one that is grouped, and their coordinate beside.
-void add_group_axis(const ReducedVariable& variable, Table& table) {
+/// Puts the groups' dimension in the place of the one that is grouped, and their coordinate beside;
+/// a scalar of that name, which held for all, goes. kInvalidArgument where the name is taken.
+Result<> add_group_axis(const ReducedVariable& variable, Table& table) {
+  const std::string& name = variable.groups->name;
+  const auto has_it = [&](const std::vector<std::string>& dimensions) {
+    return std::find(dimensions.begin(), dimensions.end(), name) != dimensions.end();
+  };
+  if (table.data.name == name || has_it(table.data.dimensions) ||
+      std::any_of(table.others.begin(), table.others.end(),
+                  [&](const Column& c) { return has_it(c.dimensions); }))
+    return fail(Code::kInvalidArgument,
+                fmt::format("--group-by: {} has '{}' already, which the groups would be called",
+                            variable.path, name));
   std::ptrdiff_t before = 0;
   for (size_t d = 0; d < variable.reduction.groups->axis; ++d)
     before += variable.is_written(d) ? 1 : 0;
-  table.data.dimensions.insert(table.data.dimensions.begin() + before, variable.groups->name);
+  table.data.dimensions.insert(table.data.dimensions.begin() + before, name);
   table.data.values.shape.insert(table.data.values.shape.begin() + before,
                                  variable.reduction.groups->count);
-  std::erase_if(table.others, [&](const Column& c) { return c.name == variable.groups->name; });
+  std::erase_if(table.others, [&](const Column& c) { return c.name == name; });
   table.others.push_back(*variable.groups);
+  return {};
 }
 
 /// Chunks of the result, along the axes that the file has; {} for small ones, which the file holds
@@ -122,9 +134,9 @@ Result<Shape> chunk_shape_of(const ReducedVariable& variable) {
       // largest.
       const bool wasteful = chunks * tile[kept] - all > all / 4;
       // Groups come one after the other.
-      shape.push_back(variable.reduction.reduced[d] ? 1
-                      : wasteful                    ? (all + chunks - 1) / chunks
-                                                    : tile[kept]);
+      shape.push_back(variable.groups && variable.reduction.reduced[d] ? 1
+                      : wasteful                                       ? (all + chunks - 1) / chunks
+                                                                       : tile[kept]);
     }
     ++kept;
   }
@@ -184,7 +196,10 @@ Attributes reduced_attributes(Attributes attributes, const ReducedVariable& vari
       const bool named = d < variable.array->dimensions.size();
       methods += (named ? variable.array->dimensions[d] : fmt::format("dim_{}", d)) + ": ";
     }
-    set_attribute(attributes, "cell_methods", make_text(methods + method));
+    methods += method;
+    if (const auto& rolling = variable.reduction.rolling)
+      methods += fmt::format(" (comment: in windows of {})", rolling->window);
+    set_attribute(attributes, "cell_methods", make_text(methods));
   }
   if (function == Function::kVar || function == Function::kStd)
     set_units_of_spread(attributes, function);
@@ -206,8 +221,10 @@ std::string describe_reduction(io::Session& session, const Dataset& dataset,
     dimensions.push_back(variable.array->dimensions[d]);
     if (times.empty()) times = span_of_times(session, dataset, variable, d);
   }
-  const std::string by =
-      variable.groups ? fmt::format(" by {}", variable.groups->name) : std::string();
+  std::string by;
+  if (variable.groups) by = " by " + variable.groups->name;
+  if (const auto& rolling = variable.reduction.rolling)
+    by = fmt::format(" in windows of {}", rolling->window);
   return fmt::format("{} over {}{}{}{}", function, fmt::join(dimensions, ", "), by,
                      times.empty() ? "" : ", ", times);
 }
@@ -218,10 +235,12 @@ Result<format::netcdf4::File> plan_reduced_file(io::Session& session, const Data
   format::netcdf4::File file;
   std::vector<format::netcdf4::Variable> results;
   for (const ReducedVariable& variable : variables) {
-    UPWELL_TRY(Table table, read_reduced_company(session, dataset, variable.path, variable.named,
-                                                 variable.reduction.reduced));
+    std::vector<bool> gone = variable.reduction.reduced;
+    if (variable.reduction.rolling) gone.assign(gone.size(), false);
+    UPWELL_TRY(Table table,
+               read_reduced_company(session, dataset, variable.path, variable.named, gone));
     file.attributes = std::move(table.global_attributes);
-    if (variable.groups) add_group_axis(variable, table);
+    if (variable.groups) UPWELL_CHECK(add_group_axis(variable, table));
     UPWELL_CHECK(add_company(table.others, variable.path, file));
     format::netcdf4::Variable result;
     result.name = table.data.name;
@@ -244,6 +263,12 @@ Result<format::netcdf4::File> plan_reduced_file(io::Session& session, const Data
   }
   // A variable may be the company of another one (an auxiliary coordinate): its reduction wins.
   for (format::netcdf4::Variable& result : results) {
+    for (const ReducedVariable& variable : variables)
+      if (variable.groups && variable.groups->name == result.name)
+        return fail(Code::kInvalidArgument,
+                    fmt::format("--group-by: a variable is called '{}', as the groups would be; "
+                                "name others with --variables",
+                                result.name));
     std::erase_if(file.variables,
                   [&](const format::netcdf4::Variable& v) { return v.name == result.name; });
     file.variables.push_back(std::move(result));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 
@@ -64,8 +65,11 @@ Result<std::vector<int64_t>> labels_of(io::Session& session, const Dataset& data
     if (!integers && std::isnan(values.number(i)))
       return fail(Code::kInvalidData,
                   fmt::format("--group-by: {} of {} is missing", i, named.path));
+    // Floats to the microsecond, as cftime: hours that were added up as parts of days lie a little
+    // before their time or after it.
+    const double half = 500 / static_cast<double>((*units)->unit_ns);
     const auto time = integers ? cf::decode_time(**units, values.integer(i))
-                               : cf::decode_time(**units, values.number(i));
+                               : cf::decode_time(**units, values.number(i) + half);
     if (!time) return fail(Error(time.error()).with(named.path));
     UPWELL_TRY(const int64_t label, label_of(part, **units, *time));
     labels.push_back(label);
@@ -104,27 +108,63 @@ Result<Refinement> Refinement::parse(const RefinementOptions& options,
                                      const std::vector<std::string>& dimensions) {
   Refinement refinement;
   refinement.options_ = options;
-  if (!options.where.empty()) {
-    auto condition = compute::Condition::parse(options.where);
+  if (options.where) {
+    auto condition = compute::Condition::parse(*options.where);
     if (!condition) return fail(std::move(condition).error().with("--where"));
     if (condition->names().empty())
       return fail(Code::kInvalidArgument, "--where: the condition names no variable");
     refinement.condition_ = std::move(*condition);
   }
-  if (options.group_by.empty()) return refinement;
-  const size_t dot = options.group_by.rfind('.');
-  refinement.dimension_ = options.group_by.substr(0, dot == std::string::npos ? 0 : dot);
-  refinement.part_ = dot == std::string::npos ? "" : options.group_by.substr(dot + 1);
-  if (refinement.dimension_.empty() ||
-      std::find(std::begin(kParts), std::end(kParts), refinement.part_) == std::end(kParts))
+  if (options.weights && options.weights->empty())
+    return fail(Code::kInvalidArgument, "--weights: write area, or the name of a variable");
+  if (options.group_by) UPWELL_CHECK(refinement.parse_groups(*options.group_by, dimensions));
+  UPWELL_CHECK(refinement.parse_rolling(dimensions));
+  return refinement;
+}
+
+Result<> Refinement::parse_groups(const std::string& group_by,
+                                  const std::vector<std::string>& dimensions) {
+  const size_t dot = group_by.rfind('.');
+  dimension_ = group_by.substr(0, dot == std::string::npos ? 0 : dot);
+  part_ = dot == std::string::npos ? "" : group_by.substr(dot + 1);
+  if (dimension_.empty() ||
+      std::find(std::begin(kParts), std::end(kParts), part_) == std::end(kParts))
     return fail(Code::kInvalidArgument,
                 fmt::format("--group-by {}: write DIMENSION.PART, as in time.year; parts are {}",
-                            options.group_by, fmt::join(kParts, ", ")));
-  if (std::find(dimensions.begin(), dimensions.end(), refinement.dimension_) == dimensions.end())
+                            group_by, fmt::join(kParts, ", ")));
+  if (std::find(dimensions.begin(), dimensions.end(), dimension_) == dimensions.end())
     return fail(Code::kInvalidArgument,
-                fmt::format("--group-by {}: '{}' must be reduced, too: --reduce {}:mean",
-                            options.group_by, refinement.dimension_, refinement.dimension_));
-  return refinement;
+                fmt::format("--group-by {}: '{}' must be reduced, too: --reduce {}:mean", group_by,
+                            dimension_, dimension_));
+  return {};
+}
+
+Result<> Refinement::parse_rolling(const std::vector<std::string>& dimensions) {
+  if (!options_.rolling) {
+    if (options_.min_periods || options_.center)
+      return fail(Code::kInvalidArgument, "--min-periods and --center go with --rolling");
+    return {};
+  }
+  const std::string& text = *options_.rolling;
+  const size_t sign = text.find('=');
+  const char* end = text.data() + text.size();
+  if (sign == std::string::npos || sign == 0 ||
+      std::from_chars(text.data() + sign + 1, end, window_).ptr != end || window_ == 0)
+    return fail(Code::kInvalidArgument,
+                fmt::format("--rolling {}: write DIMENSION=N, as in time=12", text));
+  rolled_ = text.substr(0, sign);
+  if (dimensions != std::vector{rolled_})
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("--rolling {0}: windows are reduced over '{1}' alone: --reduce {1}:mean", text,
+                    rolled_));
+  if (options_.group_by || options_.weights)
+    return fail(Code::kInvalidArgument, "--rolling goes without --group-by and --weights");
+  const uint64_t least = options_.min_periods.value_or(window_);
+  if (least == 0 || least > window_)
+    return fail(Code::kInvalidArgument,
+                fmt::format("--min-periods {}: from 1 to the window, {}", least, window_));
+  return {};
 }
 
 Result<std::vector<std::string>> Refinement::paths(const Dataset& dataset) const {
@@ -136,24 +176,24 @@ Result<std::vector<std::string>> Refinement::paths(const Dataset& dataset) const
       paths.push_back(std::move(*path));
     }
   }
-  if (!options_.weights.empty() && options_.weights != "area") {
-    auto path = find_variable(dataset, options_.weights);
+  if (options_.weights && options_.weights != "area") {
+    auto path = find_variable(dataset, *options_.weights);
     if (!path) return fail(std::move(path).error().with("--weights"));
     paths.push_back(std::move(*path));
   }
   return paths;
 }
 
-Result<> Refinement::apply(io::Session& session, const Dataset& dataset, ReducedVariable& variable,
-                           std::vector<PlannedRead>& reads) const {
-  if (condition_) UPWELL_CHECK(add_where(dataset, variable, reads));
-  if (!options_.weights.empty()) UPWELL_CHECK(add_weights(dataset, variable, reads));
+Result<> Refinement::apply(io::Session& session, const Dataset& dataset,
+                           ReducedVariable& variable) const {
+  if (condition_) UPWELL_CHECK(add_where(dataset, variable));
+  if (options_.weights) UPWELL_CHECK(add_weights(dataset, variable));
+  if (window_ > 0) add_rolling(variable);
   if (!part_.empty()) UPWELL_CHECK(add_groups(session, dataset, variable));
   return {};
 }
 
-Result<> Refinement::add_where(const Dataset& dataset, ReducedVariable& variable,
-                               std::vector<PlannedRead>& reads) const {
+Result<> Refinement::add_where(const Dataset& dataset, ReducedVariable& variable) const {
   auto mask = std::make_shared<compute::Mask>(compute::Mask{*condition_, {}});
   std::vector<compute::VariableFacts> facts;
   for (const std::string& name : condition_->names()) {
@@ -161,8 +201,6 @@ Result<> Refinement::add_where(const Dataset& dataset, ReducedVariable& variable
     auto array = compute::BesideArray::make(name, *dataset.root.find_array(path), *variable.array);
     if (!array) return fail(std::move(array).error().with("--where"));
     facts.push_back(array->facts());
-    if (path != variable.path)
-      reads.push_back({&array->array(), array->selection_of(variable.named.selection)});
     mask->arrays.push_back(std::move(*array));
   }
   auto bound = mask->condition.bind(facts);
@@ -172,12 +210,11 @@ Result<> Refinement::add_where(const Dataset& dataset, ReducedVariable& variable
   return {};
 }
 
-Result<> Refinement::add_weights(const Dataset& dataset, ReducedVariable& variable,
-                                 std::vector<PlannedRead>& reads) const {
+Result<> Refinement::add_weights(const Dataset& dataset, ReducedVariable& variable) const {
   const bool area = options_.weights == "area";
   NamedArray named;
   if (!area) {
-    UPWELL_TRY(named.path, find_variable(dataset, options_.weights));
+    UPWELL_TRY(named.path, find_variable(dataset, *options_.weights));
     named.array = dataset.root.find_array(named.path);
   }
   for (const std::string& dimension : variable.array->dimensions) {
@@ -192,11 +229,10 @@ Result<> Refinement::add_weights(const Dataset& dataset, ReducedVariable& variab
                             variable.path));
   auto array = compute::BesideArray::make(named.path, *named.array, *variable.array);
   if (!array) return fail(std::move(array).error().with("--weights"));
-  reads.push_back({&array->array(), array->selection_of(variable.named.selection)});
   variable.reduction.weights =
       std::make_shared<compute::Weights>(compute::Weights{std::move(*array), area});
   add_comment(variable,
-              area ? "weighted by the cosine of latitude" : "weighted by " + options_.weights);
+              area ? "weighted by the cosine of latitude" : "weighted by " + *options_.weights);
   return {};
 }
 
@@ -219,8 +255,23 @@ Result<> Refinement::add_groups(io::Session& session, const Dataset& dataset,
   for (const int64_t label : labels) grouping.group.push_back(numbers[label]);
   variable.reduction.groups = std::move(grouping);
   variable.groups = group_column(part_, ordered);
-  add_comment(variable, "grouped by " + options_.group_by);
+  add_comment(variable, "grouped by " + *options_.group_by);
   return {};
+}
+
+void Refinement::add_rolling(ReducedVariable& variable) const {
+  const auto& dimensions = variable.array->dimensions;
+  const auto at = std::find(dimensions.begin(), dimensions.end(), rolled_);
+  compute::Rolling rolling;
+  rolling.axis = static_cast<size_t>(at - dimensions.begin());
+  rolling.window = window_;
+  rolling.min_periods = options_.min_periods.value_or(window_);
+  rolling.center = options_.center;
+  variable.reduction.rolling = rolling;
+  add_comment(
+      variable,
+      fmt::format("in {}windows of {} elements of {}, of which {} at least are not missing",
+                  rolling.center ? "centered " : "", window_, rolled_, rolling.min_periods));
 }
 
 }  // namespace upwell::cli

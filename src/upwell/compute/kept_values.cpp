@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "compute/accumulator.hpp"
@@ -9,16 +11,26 @@
 namespace upwell::compute {
 namespace {
 
+/// Where a cell's values take more, they lie together; where less, those of many cells do, the k-th
+/// of each: then neighbours fill lines of the cache, and nothing is kept for values that do not
+/// come.
+constexpr size_t kLongCell = 1 << 16;
+
 /// kQuantile: exact, and linear between the two values that are next to it (numpy's default).
 template <typename T>
 class QuantileAccumulator final : public Accumulator {
  public:
   QuantileAccumulator(double quantile, uint64_t most_values)
-      : quantile_(quantile), most_values_(most_values) {}
+      : quantile_(quantile),
+        most_values_(most_values),
+        long_cells_(most_values * sizeof(T) > kLongCell) {}
 
   void reset(size_t cells) override {
     counts_.assign(cells, 0);
-    for (std::vector<T>& layer : layers_) layer.resize(cells);
+    const size_t row = long_cells_ ? most_values_ : cells;
+    if (row == row_) return;
+    row_ = row;
+    rows_.clear();
   }
   void add(size_t first, const void* values, size_t n) override {
     const T* v = static_cast<const T*>(values);
@@ -31,11 +43,40 @@ class QuantileAccumulator final : public Accumulator {
   void merge(const Accumulator& other) override {
     const auto& o = static_cast<const QuantileAccumulator&>(other);
     for (size_t cell = 0; cell < counts_.size(); ++cell)
-      for (uint32_t k = 0; k < o.counts_[cell]; ++k) put(cell, o.layers_[k][cell]);
+      for (uint32_t k = 0; k < o.counts_[cell]; ++k) put(cell, o.at(cell, k));
   }
   ByteSpan finish() override {
     results_.resize(counts_.size());
-    // Some cells at once, so that a line of a layer is read once for all of them.
+    if (long_cells_)
+      for (size_t cell = 0; cell < counts_.size(); ++cell)
+        results_[cell] = counts_[cell] == 0 ? NAN : quantile_of({rows_[cell].get(), counts_[cell]});
+    else
+      finish_short();
+    return {reinterpret_cast<const uint8_t*>(results_.data()), results_.size() * sizeof(double)};
+  }
+  size_t cell_bytes() const override {
+    return most_values_ * sizeof(T) + sizeof(uint32_t) + sizeof(double) + sizeof(Row);
+  }
+
+ private:
+  using Row = std::unique_ptr<T[]>;  // NOLINT(*-avoid-c-arrays): whose pages come when written
+
+  T& at(size_t cell, uint32_t k) { return long_cells_ ? rows_[cell][k] : rows_[k][cell]; }
+  const T& at(size_t cell, uint32_t k) const {
+    return long_cells_ ? rows_[cell][k] : rows_[k][cell];
+  }
+  void put(size_t cell, T value) {
+    if constexpr (std::is_floating_point_v<T>)
+      if (std::isnan(value)) return;
+    const uint32_t k = counts_[cell]++;
+    const size_t row = long_cells_ ? cell : k;
+    if (row >= rows_.size()) rows_.resize(row + 1);
+    if (!rows_[row]) rows_[row].reset(new T[row_]);
+    at(cell, k) = value;
+  }
+
+  void finish_short() {
+    // Some cells at once, so that a line of a row is read once for all of them.
     constexpr size_t kAtOnce = 64 / sizeof(T);
     std::vector<std::vector<T>> values(kAtOnce);
     for (size_t first = 0; first < counts_.size(); first += kAtOnce) {
@@ -47,26 +88,14 @@ class QuantileAccumulator final : public Accumulator {
       }
       for (uint32_t k = 0; k < most; ++k)
         for (size_t i = 0; i < n; ++i)
-          if (k < counts_[first + i]) values[i][k] = layers_[k][first + i];
-      for (size_t i = 0; i < n; ++i) results_[first + i] = quantile_of(values[i]);
+          if (k < counts_[first + i]) values[i][k] = rows_[k][first + i];
+      for (size_t i = 0; i < n; ++i)
+        results_[first + i] = values[i].empty() ? NAN : quantile_of(values[i]);
     }
-    return {reinterpret_cast<const uint8_t*>(results_.data()), results_.size() * sizeof(double)};
-  }
-  size_t cell_bytes() const override {
-    return most_values_ * sizeof(T) + sizeof(uint32_t) + sizeof(double);
   }
 
- private:
-  void put(size_t cell, T value) {
-    if constexpr (std::is_floating_point_v<T>)
-      if (std::isnan(value)) return;
-    const uint32_t k = counts_[cell]++;
-    if (k == layers_.size()) layers_.emplace_back(counts_.size());
-    layers_[k][cell] = value;
-  }
-
-  double quantile_of(std::vector<T>& values) const {
-    if (values.empty()) return NAN;
+  /// Changes the order of the values, of which there is one at least.
+  double quantile_of(std::span<T> values) const {
     const double at = quantile_ * static_cast<double>(values.size() - 1);
     const auto below = static_cast<size_t>(at);
     const double part = at - static_cast<double>(below);
@@ -81,8 +110,10 @@ class QuantileAccumulator final : public Accumulator {
 
   double quantile_;
   uint64_t most_values_;
-  std::vector<uint32_t> counts_;        // by cell
-  std::vector<std::vector<T>> layers_;  // the k-th value of every cell
+  bool long_cells_;
+  std::vector<uint32_t> counts_;  // by cell
+  std::vector<Row> rows_;         // of each cell, or the k-th value of every cell
+  size_t row_ = 0;                // elements of a row
   std::vector<double> results_;
 };
 

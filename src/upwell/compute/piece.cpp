@@ -151,7 +151,7 @@ std::vector<T> part_of(const std::vector<T>& unit_values, const Box& piece, cons
 }
 
 template <typename T>
-void take_out(uint8_t* values, const uint8_t* mask, size_t n) {
+void take_out_of(uint8_t* values, const uint8_t* mask, size_t n) {
   T* v = reinterpret_cast<T*>(values);
   for (size_t i = 0; i < n; ++i) v[i] = mask[i] != 0 ? v[i] : std::numeric_limits<T>::quiet_NaN();
 }
@@ -164,6 +164,14 @@ void weigh(const uint8_t* values, const double* weights, size_t n, Weighted* out
     out[i] = std::isnan(value) ? Weighted{} : Weighted{value * weights[i], weights[i]};
   }
 }
+
+}  // namespace
+
+void take_out(const DataType& type, uint8_t* values, const uint8_t* mask, size_t n) {
+  type.size == 4 ? take_out_of<float>(values, mask, n) : take_out_of<double>(values, mask, n);
+}
+
+namespace {
 
 /// Hands decoded blocks of one piece to an accumulator.
 class PieceGiver {
@@ -180,9 +188,7 @@ class PieceGiver {
   bool changes() const { return !mask_.empty(); }
   /// The next n <= kBlock elements, which may be changed.
   void give(uint8_t* values, size_t n) {
-    if (!mask_.empty())
-      type_.size == 4 ? take_out<float>(values, mask_.data() + at_, n)
-                      : take_out<double>(values, mask_.data() + at_, n);
+    if (!mask_.empty()) take_out(type_, values, mask_.data() + at_, n);
     if (weights_.empty()) {
       walker_.give(values, n, type_.size, accumulator_);
     } else {
@@ -217,7 +223,7 @@ Result<PieceAdder> PieceAdder::make(cf::Decoding decoding, const DataType& raw,
   adder.type_ = cf::decoded_type(adder.decoding_, raw);
   const bool integers = adder.type_.kind != Kind::kFloat;
   if ((!integers && adder.type_.size == 2) ||
-      (integers && (reduction.where || reduction.weights))) {
+      (integers && (reduction.where || reduction.weights || reduction.rolling))) {
     // Widened by the decoder, which has nothing else to do.
     adder.decoding_.to_float = true;
     adder.decoding_.float_size = adder.type_.size <= 2 ? 4 : 8;

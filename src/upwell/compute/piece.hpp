@@ -15,6 +15,9 @@ struct UnitCompany {
   std::vector<double> weights;
 };
 
+/// Makes n values of a float type missing where the mask is 0.
+void take_out(const DataType& type, uint8_t* values, const uint8_t* mask, size_t n);
+
 /// Decodes the elements of pieces, and hands them to an accumulator in runs that are as long as can
 /// be. Decoded values live a few thousand at a time.
 class PieceAdder {
@@ -25,7 +28,7 @@ class PieceAdder {
                                  const Reduction& reduction);
 
   /// The type of values: the decoded one, where half precision has become single, and integers
-  /// that a condition may take away have become floats, as in xarray.
+  /// that may be missing by a condition or at the end of windows have become floats, as in xarray.
   const DataType& type() const { return type_; }
   /// `elements`: those of `piece`, a box inside of `unit`, in C order. Cells are numbered in C
   /// order of the axes that the result has of `unit`, a box of the selection. Piece's origin is
@@ -35,12 +38,13 @@ class PieceAdder {
   /// As add, of a piece whose elements all are `element` (in memory form).
   Result<> add_constant(const Box& piece, const Box& unit, ByteSpan element,
                         const UnitCompany& company, Accumulator& accumulator) const;
+  /// Values of type() of `count` elements in memory form.
+  Result<> decode(ByteSpan elements, size_t count, MutableByteSpan out) const;
   /// Whether a value (one element in memory form) counts for nothing.
   Result<bool> is_missing(ByteSpan element) const;
 
  private:
   PieceAdder() = default;
-  Result<> decode(ByteSpan raw, size_t count, MutableByteSpan out) const;
   cf::Decoding decoding_;
   DataType raw_, type_;
   const Reduction* reduction_ = nullptr;

@@ -8,24 +8,20 @@
 #include <set>
 
 #include "base/parallel.hpp"
+#include "compute/batches.hpp"
 #include "compute/piece.hpp"
-#include "compute/tile_plan.hpp"
+#include "compute/rolling.hpp"
+#include "compute/work.hpp"
 #include "cube/fetch.hpp"
 #include "cube/place.hpp"
 
 namespace upwell::compute {
 namespace {
 
-/// Elements of a box whose condition or weights are in memory; a chunk may have more.
-constexpr uint64_t kCompanyElements = 1 << 22;
-
 constexpr std::pair<const char*, Function> kFunctions[] = {
     {"mean", Function::kMean}, {"sum", Function::kSum},     {"min", Function::kMin},
     {"max", Function::kMax},   {"count", Function::kCount}, {"std", Function::kStd},
     {"var", Function::kVar}};
-
-/// Requests to a store far away that are on their way at once, where each core waits for its own.
-constexpr size_t kRemoteThreads = 8;
 
 Result<CheckedSelection> check_request(const Array& array, const Selection& selection,
                                        const Reduction& reduction) {
@@ -40,27 +36,23 @@ Result<CheckedSelection> check_request(const Array& array, const Selection& sele
   if (groups && (groups->axis >= checked.shape.size() || !reduction.reduced[groups->axis] ||
                  groups->group.size() != checked.shape[groups->axis] || groups->count == 0))
     return fail(Code::kInvalidArgument, array.name + ": the groups are not of a reduced axis");
+  if (const auto& rolling = reduction.rolling) {
+    if (groups || reduction.weights || rolling->axis >= checked.shape.size() ||
+        std::count(reduction.reduced.begin(), reduction.reduced.end(), true) != 1 ||
+        !reduction.reduced[rolling->axis])
+      return fail(Code::kInvalidArgument,
+                  array.name +
+                      ": windows are along the one axis that is reduced, without groups "
+                      "and weights");
+    if (rolling->window == 0 || rolling->min_periods == 0 ||
+        rolling->min_periods > std::min(rolling->window, checked.shape[rolling->axis]))
+      return fail(Code::kInvalidArgument,
+                  array.name + ": a window never has as many values as it must have");
+  }
   if (reduction.weights && reduction.function != Function::kMean &&
       reduction.function != Function::kSum)
     return fail(Code::kInvalidArgument, "weights go with mean and sum");
   return checked;
-}
-
-/// Values that go into one cell at most.
-uint64_t most_values(const CheckedSelection& selection, const Reduction& reduction) {
-  uint64_t most = 1;
-  for (size_t d = 0; d < selection.shape.size(); ++d) {
-    if (!reduction.reduced[d]) continue;
-    uint64_t along = selection.shape[d];
-    if (reduction.groups && reduction.groups->axis == d) {
-      std::vector<uint64_t> of_group(reduction.groups->count, 0);
-      for (const uint32_t group : reduction.groups->group)
-        if (group != kNoGroup) ++of_group[group];
-      along = *std::max_element(of_group.begin(), of_group.end());
-    }
-    most *= along;
-  }
-  return most;
 }
 
 /// Units of work in their order: a unit may begin only when those long before it are done, so that
@@ -105,20 +97,23 @@ class Reducer {
         sink_(sink),
         adder_(std::move(adder)),
         most_values_(most_values(selection, reduction)),
-        plan_(array, selection, reduction, limits()) {}
+        plan_(array, selection, reduction,
+              tile_limits(selection, reduction, options, adder_.type())) {}
 
   Result<> run() {
-    if (totals_bytes() + company_bytes() > options_.memory_budget)
+    const uint64_t bytes = totals_bytes() + company_bytes(reduction_, plan_.largest_unit());
+    if (bytes > options_.memory_budget)
       return fail(Code::kInvalidArgument,
                   array_.name +
                       ": the totals of one part of the result, which is as large as the "
                       "chunks are, need " +
-                      std::to_string(((totals_bytes() + company_bytes()) >> 20) + 1) +
-                      " MB, more than the " + std::to_string(options_.memory_budget >> 20) +
+                      megabytes(bytes) + ", more than the " +
+                      std::to_string(options_.memory_budget >> 20) +
                       " MB that memory was limited to");
-    UPWELL_CHECK(check_chunks());
+    UPWELL_CHECK(check_chunks(array_, selection_, options_));
     const uint64_t units = plan_.tiles() * plan_.blocks();
-    threads_ = std::min<uint64_t>(threads_within_budget(), units);
+    threads_ = std::min<uint64_t>(
+        threads_within_budget(session_, dataset_, array_, options_, bytes), units);
     Window window(2 * threads_);
     Progress progress("reducing " + array_.name, "blocks", units, options_.progress);
     return blocking_for(units, threads_, [&](size_t unit) -> Result<> {
@@ -131,80 +126,17 @@ class Reducer {
   }
 
  private:
+  uint64_t totals_bytes() const {
+    return element_count(plan_.largest_tile()) * make()->cell_bytes() *
+           accumulators_of(plan_.blocks());
+  }
+
   /// A tile of which some blocks are added up, and others wait for those before them.
   struct Tile {
     std::unique_ptr<Accumulator> total;
     std::map<uint64_t, std::unique_ptr<Accumulator>> waiting;
     uint64_t next = 0;  ///< block
   };
-
-  /// A chunk that is encoded is decoded as a whole, whatever memory was limited to.
-  Result<> check_chunks() const {
-    const auto megabytes = [](uint64_t bytes) { return std::to_string((bytes >> 20) + 1) + " MB"; };
-    for (const Segment& segment : array_.segments) {
-      const SegmentLayout& layout = *segment.layout;
-      const uint64_t need = decoding_bytes(layout);
-      if (layout.codecs.empty() || need <= options_.memory_budget ||
-          element_count(covered_by(segment, selection_).shape) == 0)
-        continue;
-      std::string shape;
-      for (const uint64_t n : layout.chunk_shape)
-        shape += (shape.empty() ? "" : " x ") + std::to_string(n);
-      return fail(Code::kInvalidArgument,
-                  array_.name + ": one chunk of " + shape + " elements takes " +
-                      megabytes(element_count(layout.chunk_shape) * layout.type.size) +
-                      ", and decoding it needs " + megabytes(need) + ", more than the " +
-                      std::to_string(options_.memory_budget >> 20) +
-                      " MB that memory was limited to");
-    }
-    return {};
-  }
-
-  TileLimits limits() const {
-    TileLimits limits;
-    if (reduction_.where || reduction_.weights) limits.elements = kCompanyElements;
-    if (reduction_.function != Function::kQuantile) return limits;
-    const uint64_t cores = options_.threads > 0 ? options_.threads : core_count();
-    const uint64_t groups = reduction_.groups ? reduction_.groups->count : 1;
-    limits.cells = std::max<uint64_t>(
-        1, options_.memory_budget / (2 * cores) / (groups * make()->cell_bytes()));
-    return limits;
-  }
-
-  /// Of a core: condition and weights of a box, and what they are made from.
-  uint64_t company_bytes() const {
-    const Shape unit = plan_.largest_unit();
-    uint64_t bytes = 0;
-    if (reduction_.where) {
-      bytes += element_count(unit);
-      for (const BesideArray& array : reduction_.where->arrays) bytes += array.memory(unit);
-    }
-    if (reduction_.weights)
-      bytes += element_count(unit) * sizeof(double) + reduction_.weights->array.memory(unit);
-    return 2 * bytes;  // a piece takes its part
-  }
-
-  /// Of a core.
-  uint64_t totals_bytes() const {
-    // Blocks that wait for others to be added up: see Window.
-    const uint64_t accumulators = plan_.blocks() > 1 ? 3 : 1;
-    return element_count(plan_.largest_tile()) * make()->cell_bytes() * accumulators;
-  }
-
-  size_t threads_within_budget() const {
-    uint64_t decoding = 0;
-    bool remote = false;
-    for (const Segment& segment : array_.segments)
-      decoding = std::max(decoding, decoding_bytes(*segment.layout));
-    for (uint32_t i = 0; i < dataset_.granules->size() && !remote; ++i) {
-      auto traits = session_.traits(dataset_.granules->at(i).url);
-      remote = !traits || traits->worth_caching;
-    }
-    const uint64_t each = std::max<uint64_t>(decoding + totals_bytes() + company_bytes(), 1);
-    size_t most = options_.threads > 0 ? options_.threads : core_count();
-    if (remote) most = std::max(most, kRemoteThreads);
-    return std::clamp<uint64_t>(options_.memory_budget / each, 1, most);
-  }
 
   std::unique_ptr<Accumulator> make() const {
     return make_accumulator(reduction_, adder_.type(), most_values_);
@@ -233,9 +165,13 @@ class Reducer {
     const Box unit = plan_.unit(tile, block);
     const uint64_t cells = element_count(plan_.tile(tile).shape);
     auto accumulator = take(cells);
-    UPWELL_TRY(const UnitCompany company, company_of(unit));
-    UPWELL_TRY(const bool fill_counts, add_chunks(unit, company, *accumulator));
-    if (fill_counts) UPWELL_CHECK(add_fill(unit, company, *accumulator));
+    std::vector<Box> parts{unit};
+    if (reduction_.groups) parts = grouped_parts(unit, array_, selection_, *reduction_.groups);
+    for (const Box& part : parts) {
+      UPWELL_TRY(const UnitCompany company, company_of(part));
+      UPWELL_TRY(const bool fill_counts, add_chunks(part, company, *accumulator));
+      if (fill_counts) UPWELL_CHECK(add_fill(part, company, *accumulator));
+    }
     return add_block(tile, block, std::move(accumulator));
   }
 
@@ -379,11 +315,11 @@ Result<> parse_function(const std::string& name, Reduction& reduction) {
 DataType result_type(const Reduction& reduction, const DataType& decoded) {
   DataType type = decoded;
   if (type.kind == Kind::kFloat && type.size == 2) type = DataType::floating(4);
-  if (type.kind != Kind::kFloat && reduction.where)
+  if (type.kind != Kind::kFloat && (reduction.where || reduction.rolling))
     type = DataType::floating(type.size <= 2 ? 4 : 8);
   switch (reduction.function) {
     case Function::kCount:
-      return DataType::integer(8);
+      return reduction.rolling ? DataType::floating(8) : DataType::integer(8);
     case Function::kMin:
     case Function::kMax:
       return type;
@@ -400,67 +336,49 @@ DataType result_type(const Reduction& reduction, const DataType& decoded) {
 Result<Shape> tile_shape(const Array& array, const Selection& selection,
                          const Reduction& reduction) {
   UPWELL_TRY(const CheckedSelection checked, check_request(array, selection, reduction));
+  if (reduction.rolling) return rolling_tile(array, checked, reduction);
   return TilePlan(array, checked, reduction, {}).largest_tile();
 }
 
 namespace {
 
-/// Groups [first, end), and the part of the axis that they span.
-struct Batch {
-  uint32_t first, end;
-  uint64_t begin, span;
-};
-
-/// Where every group is one piece of the axis, groups go one after the other, some at a time:
-/// totals of few, and no chunk is decoded for two batches but those that a border cuts. Others go
-/// all at once, or as many as memory has the totals of.
-std::vector<Batch> batches_of(const Array& array, const CheckedSelection& selection,
-                              const Reduction& reduction, const ReduceOptions& options) {
-  const Grouping& groups = *reduction.groups;
-  std::vector<uint64_t> first(groups.count, UINT64_MAX), last(groups.count, 0);
-  bool in_pieces = true;
-  for (uint64_t i = 0; i < groups.group.size(); ++i) {
-    const uint32_t group = groups.group[i];
-    if (group == kNoGroup) continue;
-    in_pieces = in_pieces && (first[group] == UINT64_MAX || last[group] + 1 == i);
-    first[group] = std::min(first[group], i);
-    last[group] = i;
-  }
-  Reduction one = reduction;
-  one.groups->count = 1;
-  const uint64_t cells = element_count(TilePlan(array, selection, one, {}).largest_tile());
-  const uint64_t cores = options.threads > 0 ? options.threads : core_count();
-  const uint64_t cell_bytes =
-      make_accumulator(reduction, DataType::floating(8), most_values(selection, reduction))
-          ->cell_bytes();
-  // Three: blocks that wait to be added up.
-  const uint64_t most =
-      std::max<uint64_t>(1, options.memory_budget / (2 * cores) / (3 * cells * cell_bytes));
-  // Totals of a batch are kept by every block of 32 chunks.
-  uint64_t extent = 1;
-  for (const Segment& segment : array.segments)
-    extent = std::max(extent, segment.layout->chunk_shape[groups.axis]);
-  const uint64_t length = 32 * extent / selection.step[groups.axis];
-  std::vector<Batch> batches;
-  for (uint32_t g = 0; g < groups.count; ++g) {
-    Batch joined{g, g + 1, first[g], last[g] + 1 - first[g]};
-    bool joins = false;
-    if (!batches.empty()) {
-      const Batch& before = batches.back();
-      joined.begin = std::min(joined.begin, before.begin);
-      joined.span = std::max(before.begin + before.span, last[g] + 1) - joined.begin;
-      joined.first = before.first;
-      joins = g - before.first < most && (!in_pieces || joined.span <= length);
-    }
-    if (joins)
-      batches.back() = joined;
-    else
-      batches.push_back({g, g + 1, first[g], last[g] + 1 - first[g]});
-  }
-  return batches;
+Result<PieceAdder> adder_of(const Array& array, const Reduction& reduction) {
+  auto adder = PieceAdder::make(cf::decoding_of(array), memory_type(array.type), reduction);
+  if (!adder) return fail(std::move(adder).error().with(array.name));
+  return adder;
 }
 
 }  // namespace
+
+Result<std::vector<Pass>> passes_of(const Array& array, const Selection& selection,
+                                    const Reduction& reduction, const ReduceOptions& options) {
+  UPWELL_TRY(const CheckedSelection checked, check_request(array, selection, reduction));
+  UPWELL_TRY(const PieceAdder adder, adder_of(array, reduction));
+  if (reduction.rolling) return rolling_passes(array, checked, reduction, options, adder.type());
+  const auto times = [&](const CheckedSelection& part, const Reduction& of) {
+    const TilePlan plan(array, part, of, tile_limits(part, of, options, adder.type()));
+    return tiles_of_chunk(array, part, of, plan);
+  };
+  std::vector<Pass> passes;
+  if (!reduction.groups) {
+    passes.push_back({selection, 0, times(checked, reduction)});
+    return passes;
+  }
+  for (const Batch& batch : batches_of(array, checked, reduction, options)) {
+    const CheckedSelection part = selection_of(batch, checked, reduction.groups->axis);
+    Reduction of = reduction;
+    of.groups = grouping_of(batch, *reduction.groups);
+    const Box all{Shape(part.shape.size(), 0), part.shape};
+    const uint64_t of_chunk = times(part, of);
+    for (const Box& box : grouped_parts(all, array, part, *of.groups)) {
+      Pass pass{{part.origin, box.shape, part.step}, batch.first, of_chunk};
+      for (size_t d = 0; d < box.origin.size(); ++d)
+        pass.selection.origin[d] += box.origin[d] * part.step[d];
+      passes.push_back(std::move(pass));
+    }
+  }
+  return passes;
+}
 
 Result<> reduce(io::Session& session, const Dataset& dataset, const Array& array,
                 const Selection& selection, const Reduction& reduction,
@@ -471,29 +389,23 @@ Result<> reduce(io::Session& session, const Dataset& dataset, const Array& array
   UPWELL_TRY(const CheckedSelection checked, check_request(array, selection, reduction));
   auto run = [&](const CheckedSelection& part, const Reduction& of,
                  const TileSink& to) -> Result<> {
-    auto adder = PieceAdder::make(cf::decoding_of(array), memory_type(array.type), of);
-    if (!adder) return fail(std::move(adder).error().with(array.name));
-    return Reducer(session, dataset, array, part, of, options, to, std::move(*adder)).run();
+    UPWELL_TRY(PieceAdder adder, adder_of(array, of));
+    if (of.rolling) return roll(session, dataset, array, part, of, options, to, adder);
+    return Reducer(session, dataset, array, part, of, options, to, std::move(adder)).run();
   };
   if (!reduction.groups) return run(checked, reduction, sink);
   const size_t axis = reduction.groups->axis;
   size_t axis_of_result = 0;
   for (size_t d = 0; d < axis; ++d) axis_of_result += reduction.in_result(d) ? 1 : 0;
   for (const Batch& batch : batches_of(array, checked, reduction, options)) {
-    CheckedSelection part = checked;
-    part.origin[axis] += batch.begin * part.step[axis];
-    part.shape[axis] = batch.span;
     Reduction of = reduction;
-    of.groups->count = batch.end - batch.first;
-    const auto begin = reduction.groups->group.begin() + static_cast<std::ptrdiff_t>(batch.begin);
-    of.groups->group.assign(begin, begin + static_cast<std::ptrdiff_t>(batch.span));
-    for (uint32_t& group : of.groups->group)
-      group = group >= batch.first && group < batch.end ? group - batch.first : kNoGroup;
-    UPWELL_CHECK(run(part, of, [&](const Box& box, ByteSpan elements) {
-      Box placed = box;
-      placed.origin[axis_of_result] += batch.first;
-      return sink(placed, elements);
-    }));
+    of.groups = grouping_of(batch, *reduction.groups);
+    UPWELL_CHECK(
+        run(selection_of(batch, checked, axis), of, [&](const Box& box, ByteSpan elements) {
+          Box placed = box;
+          placed.origin[axis_of_result] += batch.first;
+          return sink(placed, elements);
+        }));
   }
   return {};
 }

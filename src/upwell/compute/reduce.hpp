@@ -26,6 +26,18 @@ struct Grouping {
   uint32_t count = 0;           ///< of groups, all of which have elements
 };
 
+/// Windows of `window` elements along an axis, one for each element: those up to it, or, with
+/// `center`, as many before it as behind (one more before, where the window is even). At the ends
+/// of the axis they are shorter. A result of fewer than min_periods values is NaN.
+struct Rolling {
+  size_t axis = 0;
+  uint64_t window = 1, min_periods = 1;
+  bool center = false;
+
+  uint64_t before() const { return center ? window / 2 : window - 1; }
+  uint64_t after() const { return window - 1 - before(); }
+};
+
 struct Reduction {
   Function function = Function::kMean;
   std::vector<bool> reduced;  ///< by axis of the array
@@ -33,10 +45,14 @@ struct Reduction {
   double quantile = 0.5;      ///< kQuantile: 0 to 1
   /// The result has an axis of the groups in the place of groups->axis, which is reduced.
   std::optional<Grouping> groups = {};
+  /// The result keeps the axis rolling->axis, which is the only one that is reduced.
+  std::optional<Rolling> rolling = {};
   std::shared_ptr<const Mask> where = {};       ///< elements for which it does not hold are missing
   std::shared_ptr<const Weights> weights = {};  ///< kMean, kSum
 
-  bool in_result(size_t axis) const { return !reduced[axis] || (groups && groups->axis == axis); }
+  bool in_result(size_t axis) const {
+    return !reduced[axis] || rolling || (groups && groups->axis == axis);
+  }
 };
 
 /// "mean", "sum", "min", "max", "count", "std", "var", "median", or "p" and a percentage ("p90",
@@ -46,7 +62,8 @@ Result<> parse_function(const std::string& name, Reduction& reduction);
 /// What a reduction of values of the type `decoded` (cf::decoded_type) gives: kMean, kStd, kVar,
 /// kQuantile, all with weights and the kSum of floats are float64; the kSum of integers is int64 or
 /// uint64, kCount int64; kMin and kMax keep the type (half precision becomes float32). Where
-/// elements may be missing by a condition, integers count as the floats that xarray makes of them.
+/// elements may be missing by a condition or at the end of windows, integers count as the floats
+/// that xarray makes of them, and counts of windows are float64.
 DataType result_type(const Reduction& reduction, const DataType& decoded);
 
 struct ReduceOptions {
@@ -58,6 +75,17 @@ struct ReduceOptions {
 /// A good chunk shape for storing the result: its tiles.
 Result<Shape> tile_shape(const Array& array, const Selection& selection,
                          const Reduction& reduction);
+
+/// Part of a selection that is read as a whole, `times` times, before those of a higher number.
+struct Pass {
+  Selection selection;
+  uint64_t number = 0, times = 1;
+};
+
+/// What reduce will read of the array, where memory does not hold all that is needed at once: more
+/// than one pass. Errors as of reduce.
+Result<std::vector<Pass>> passes_of(const Array& array, const Selection& selection,
+                                    const Reduction& reduction, const ReduceOptions& options);
 
 /// Called with a box of the result and its elements, of result_type, in C order. Calls may be
 /// concurrent, and come in no order.

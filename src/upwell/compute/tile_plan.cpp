@@ -10,23 +10,11 @@ namespace {
 constexpr uint64_t kBlockChunks = 32;
 /// Smaller work costs more to plan than to do.
 constexpr uint64_t kLeastElements = 1 << 16;
-/// Tiles of arrays that are stored without codecs need not be whole chunks.
+/// Boxes of arrays that are stored without codecs need not be whole chunks.
 constexpr uint64_t kMostElements = 1 << 20;
+constexpr uint64_t kMostCells = 1 << 17;
 /// Counts within a block have 32 bits.
 constexpr uint64_t kMostOfCell = 1ULL << 31;
-
-/// The extents by which an array's segments are chunked, the largest along each axis: then no chunk
-/// of a segment is decoded for more than a few boxes, whatever the others are like.
-Shape chunk_extents(const Array& array) {
-  Shape extents = array.segments.empty() ? array.shape : Shape(array.shape.size(), 1);
-  for (const Segment& segment : array.segments) {
-    for (size_t d = 0; d < extents.size(); ++d)
-      extents[d] = std::max(extents[d], segment.layout->chunk_shape[d]);
-  }
-  for (size_t d = 0; d < extents.size(); ++d)
-    extents[d] = std::clamp<uint64_t>(extents[d], 1, std::max<uint64_t>(array.shape[d], 1));
-  return extents;
-}
 
 /// Elements of a selection's axis, cut where its elements pass a multiple of `extent`.
 AxisCut cut_axis(uint64_t origin, uint64_t n, uint64_t step, uint64_t extent) {
@@ -48,6 +36,57 @@ uint64_t selected_elements(const Shape& extents, const CheckedSelection& selecti
 }
 
 }  // namespace
+
+Shape chunk_extents(const Array& array) {
+  Shape extents = array.segments.empty() ? array.shape : Shape(array.shape.size(), 1);
+  for (const Segment& segment : array.segments) {
+    for (size_t d = 0; d < extents.size(); ++d)
+      extents[d] = std::max(extents[d], segment.layout->chunk_shape[d]);
+  }
+  for (size_t d = 0; d < extents.size(); ++d)
+    extents[d] = std::clamp<uint64_t>(extents[d], 1, std::max<uint64_t>(array.shape[d], 1));
+  return extents;
+}
+
+/// Makes a chunk that may be read in parts small: cells first, then what goes into them, so that
+/// the last axes, along which elements lie together, stay long.
+void TilePlan::cut_plain(Shape& extents) const {
+  for (const bool reduced : {false, true}) {
+    for (size_t d = 0; d < extents.size(); ++d) {
+      if (reduced_[d] != reduced) continue;
+      uint64_t now = 1;
+      for (size_t i = 0; i < extents.size(); ++i)
+        if (reduced || !reduced_[i]) now *= extents[i];
+      const uint64_t most = reduced ? kMostElements : kMostCells;
+      if (now > most) extents[d] = std::max<uint64_t>(1, most / (now / extents[d]));
+    }
+  }
+}
+
+/// Tiles of so many cells, each with all that goes into them.
+void TilePlan::cut_cells(const Array& array, Shape& extents, uint64_t most) const {
+  uint64_t cells = 1;
+  for (size_t d = 0; d < extents.size(); ++d) {
+    if (reduced_[d])
+      extents[d] = std::max<uint64_t>(array.shape[d], 1);
+    else
+      cells *= extents[d];
+  }
+  for (size_t d = 0; d < extents.size(); ++d) {
+    if (reduced_[d] || cells <= most) continue;
+    const uint64_t others = cells / extents[d];
+    extents[d] = std::max<uint64_t>(1, most / others);
+    cells = others * extents[d];
+  }
+  for (size_t d = extents.size(); d-- > 0;) {
+    const uint64_t elements = element_count(extents);
+    if (reduced_[d] || elements >= kLeastElements) continue;
+    const uint64_t grid = (array.shape[d] + extents[d] - 1) / extents[d];
+    const uint64_t more = std::min({kLeastElements / elements, most / cells, grid});
+    extents[d] *= std::max<uint64_t>(more, 1);
+    cells *= std::max<uint64_t>(more, 1);
+  }
+}
 
 void TilePlan::cut_blocks(const Array& array, const CheckedSelection& selection, Shape& extents,
                           const TileLimits& limits) const {
@@ -83,25 +122,10 @@ TilePlan::TilePlan(const Array& array, const CheckedSelection& selection,
   const bool plain = std::all_of(array.segments.begin(), array.segments.end(),
                                  [](const Segment& s) { return s.layout->codecs.empty(); });
   if (limits.cells > 0) {
-    uint64_t cells = 1;
-    for (size_t d = 0; d < rank; ++d) {
-      if (reduced_[d])
-        extents[d] = std::max<uint64_t>(array.shape[d], 1);
-      else
-        cells *= extents[d];
-    }
-    for (size_t d = 0; d < rank; ++d) {
-      if (reduced_[d] || cells <= limits.cells) continue;
-      const uint64_t others = cells / extents[d];
-      extents[d] = std::max<uint64_t>(1, limits.cells / others);
-      cells = others * extents[d];
-    }
+    cut_cells(array, extents, limits.cells);
   } else {
+    if (plain) cut_plain(extents);
     cut_blocks(array, selection, extents, limits);
-    for (size_t d = 0; d < rank && plain; ++d) {
-      if (!reduced_[d] && element_count(extents) > kMostElements)
-        extents[d] = std::max<uint64_t>(1, extents[d] * kMostElements / element_count(extents));
-    }
     for (size_t d = rank; d-- > 0;) {
       const uint64_t elements = element_count(extents);
       if (reduced_[d] || elements >= kLeastElements) continue;

@@ -17,6 +17,13 @@ struct TileLimits {
   uint64_t cells = 0;     ///< of a tile, which is then one block: all of its values are kept
 };
 
+/// The extents by which an array's segments are chunked, the largest along each axis: then no chunk
+/// of a segment is decoded for more than a few boxes, whatever the others are like.
+Shape chunk_extents(const Array& array);
+
+/// Accumulators of a tile that a core needs at once: of blocks some wait for those before them.
+constexpr uint64_t accumulators_of(uint64_t blocks) { return blocks > 1 ? 3 : 1; }
+
 /// A grid of boxes over a selection. Along the axes that are kept they are the tiles of the result,
 /// along those that are reduced the blocks of a tile. Boxes end where chunks do, and depend on the
 /// array and the selection only (and on the limit of cells, where there is one). An axis of groups
@@ -38,6 +45,8 @@ class TilePlan {
   Shape largest_unit() const;
 
  private:
+  void cut_plain(Shape& extents) const;
+  void cut_cells(const Array& array, Shape& extents, uint64_t most) const;
   void cut_blocks(const Array& array, const CheckedSelection& selection, Shape& extents,
                   const TileLimits& limits) const;
 

@@ -11,11 +11,13 @@ namespace upwell {
 struct PlannedRead {
   const Array* array = nullptr;
   Selection selection;
+  uint64_t pass = 0;   ///< what has been fetched in one is fetched again in the next
+  uint64_t times = 1;  ///< in the pass
 };
 
-/// Bytes that these reads would fetch from servers: their stored chunks, each once, as far as they
-/// are not cached, with the gaps that are fetched with them. Chunks whose length is not known count
-/// as 0. Errors as of plan_chunks.
+/// Bytes that these reads would fetch from servers: their stored chunks, each once a pass (once
+/// where the cache holds all), as far as they are not cached, with the gaps that are fetched with them. Chunks whose length is not
+/// known count as 0. Errors as of plan_chunks.
 Result<uint64_t> bytes_to_fetch(io::Session& session, const Dataset& dataset,
                                 std::span<const PlannedRead> reads);
 

@@ -633,6 +633,8 @@ uint64_t Session::bytes_to_fetch(std::span<const ReadRequest> requests) {
   return bytes;
 }
 
+uint64_t Session::cache_bytes() const { return cache_cap(impl_->options); }
+
 const std::string& Session::preferred_scheme() const { return impl_->options.prefer_scheme; }
 
 Counters Session::counters() const {

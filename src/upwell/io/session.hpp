@@ -116,6 +116,8 @@ class Session {
   /// How many bytes it takes to read these from servers, as far as they are not here already:
   /// with the gaps between ranges that are fetched together. Ranges to an unknown end count as 0.
   uint64_t bytes_to_fetch(std::span<const ReadRequest> requests);
+  /// How many bytes of fetched ranges are kept, in memory and on disk together.
+  uint64_t cache_bytes() const;
 
   const std::string& preferred_scheme() const;
   /// What the content of the object at this URL may name. Goes with every read of what it names.

@@ -1,0 +1,109 @@
+#include "compute/batches.hpp"
+
+#include <algorithm>
+
+#include "base/parallel.hpp"
+#include "compute/accumulator.hpp"
+#include "compute/work.hpp"
+
+namespace upwell::compute {
+namespace {
+
+/// Groups whose totals half of the memory holds, on so many cores.
+uint64_t groups_within_budget(const Array& array, const CheckedSelection& selection,
+                              const Reduction& reduction, const ReduceOptions& options,
+                              uint64_t cores) {
+  Reduction one = reduction;
+  one.groups->count = 1;
+  const TilePlan plan(array, selection, one, {});
+  const uint64_t cells = element_count(plan.largest_tile());
+  const auto accumulator =
+      make_accumulator(reduction, DataType::floating(8), most_values(selection, reduction));
+  const uint64_t of_group = accumulators_of(plan.blocks()) * cells * accumulator->cell_bytes();
+  return std::max<uint64_t>(1, options.memory_budget / (2 * cores) / of_group);
+}
+
+}  // namespace
+
+std::vector<Batch> batches_of(const Array& array, const CheckedSelection& selection,
+                              const Reduction& reduction, const ReduceOptions& options) {
+  const Grouping& groups = *reduction.groups;
+  std::vector<uint64_t> first(groups.count, UINT64_MAX), last(groups.count, 0);
+  bool in_pieces = true;
+  for (uint64_t i = 0; i < groups.group.size(); ++i) {
+    const uint32_t group = groups.group[i];
+    if (group == kNoGroup) continue;
+    in_pieces = in_pieces && (first[group] == UINT64_MAX || last[group] + 1 == i);
+    first[group] = std::min(first[group], i);
+    last[group] = i;
+  }
+  // Another batch of pieces costs nothing; of others it decodes chunks again, and fewer cores are
+  // better than that.
+  const uint64_t all_cores = options.threads > 0 ? options.threads : core_count();
+  const uint64_t most =
+      groups_within_budget(array, selection, reduction, options, in_pieces ? all_cores : 1);
+  // Totals of a batch are kept by every block of 32 chunks.
+  const uint64_t length = 32 * chunk_extents(array)[groups.axis] / selection.step[groups.axis];
+  std::vector<Batch> batches;
+  for (uint32_t g = 0; g < groups.count; ++g) {
+    Batch joined{g, g + 1, first[g], last[g] + 1 - first[g]};
+    bool joins = false;
+    if (!batches.empty()) {
+      const Batch& before = batches.back();
+      joined.begin = std::min(joined.begin, before.begin);
+      joined.span = std::max(before.begin + before.span, last[g] + 1) - joined.begin;
+      joined.first = before.first;
+      joins = g - before.first < most && (!in_pieces || joined.span <= length);
+    }
+    if (joins)
+      batches.back() = joined;
+    else
+      batches.push_back({g, g + 1, first[g], last[g] + 1 - first[g]});
+  }
+  return batches;
+}
+
+CheckedSelection selection_of(const Batch& batch, const CheckedSelection& selection, size_t axis) {
+  CheckedSelection part = selection;
+  part.origin[axis] += batch.begin * part.step[axis];
+  part.shape[axis] = batch.span;
+  return part;
+}
+
+Grouping grouping_of(const Batch& batch, const Grouping& groups) {
+  Grouping own;
+  own.axis = groups.axis;
+  own.count = batch.end - batch.first;
+  const auto begin = groups.group.begin() + static_cast<std::ptrdiff_t>(batch.begin);
+  own.group.assign(begin, begin + static_cast<std::ptrdiff_t>(batch.span));
+  for (uint32_t& group : own.group)
+    group = group >= batch.first && group < batch.end ? group - batch.first : kNoGroup;
+  return own;
+}
+
+std::vector<Box> grouped_parts(const Box& box, const Array& array,
+                               const CheckedSelection& selection, const Grouping& groups) {
+  const size_t axis = groups.axis;
+  const uint64_t extent = chunk_extents(array)[axis];
+  const uint64_t end = box.origin[axis] + box.shape[axis];
+  const auto chunk_of = [&](uint64_t i) {
+    return (selection.origin[axis] + i * selection.step[axis]) / extent;
+  };
+  std::vector<Box> parts;
+  for (uint64_t i = box.origin[axis]; i < end;) {
+    const uint64_t first = i;
+    bool any = false;
+    for (; i < end && chunk_of(i) == chunk_of(first); ++i) any = any || groups.group[i] != kNoGroup;
+    if (!any) continue;
+    if (!parts.empty() && parts.back().origin[axis] + parts.back().shape[axis] == first) {
+      parts.back().shape[axis] += i - first;
+    } else {
+      parts.push_back(box);
+      parts.back().origin[axis] = first;
+      parts.back().shape[axis] = i - first;
+    }
+  }
+  return parts;
+}
+
+}  // namespace upwell::compute
