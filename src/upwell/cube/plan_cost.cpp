@@ -28,7 +28,8 @@ Result<uint64_t> bytes_to_fetch(io::Session& session, const Dataset& dataset,
   // Later passes find what the cache holds, with some room for what else is read.
   if (bytes <= session.cache_bytes() / 4 * 3) return bytes;
   bytes = 0;
-  for (const auto& [pass, requests] : passes) bytes += pass.second * session.bytes_to_fetch(requests);
+  for (const auto& [pass, requests] : passes)
+    bytes += pass.second * session.bytes_to_fetch(requests);
   return bytes;
 }
 

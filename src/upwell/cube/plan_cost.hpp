@@ -16,8 +16,8 @@ struct PlannedRead {
 };
 
 /// Bytes that these reads would fetch from servers: their stored chunks, each once a pass (once
-/// where the cache holds all), as far as they are not cached, with the gaps that are fetched with them. Chunks whose length is not
-/// known count as 0. Errors as of plan_chunks.
+/// where the cache holds all), as far as they are not cached, with the gaps that are fetched with
+/// them. Chunks whose length is not known count as 0. Errors as of plan_chunks.
 Result<uint64_t> bytes_to_fetch(io::Session& session, const Dataset& dataset,
                                 std::span<const PlannedRead> reads);
 
