@@ -9,41 +9,58 @@
 namespace upwell::compute {
 namespace {
 
-/// Groups whose totals half of the memory holds, on so many cores.
-uint64_t groups_within_budget(const Array& array, const CheckedSelection& selection,
-                              const Reduction& reduction, const ReduceOptions& options,
-                              uint64_t cores) {
+/// The reduction of the group of most elements alone.
+Reduction largest_group(const Reduction& reduction) {
+  std::vector<uint64_t> elements(reduction.groups->count, 0);
+  for (const uint32_t group : reduction.groups->group)
+    if (group != kNoGroup) ++elements[group];
+  const auto most = std::max_element(elements.begin(), elements.end());
+  const auto largest = static_cast<uint32_t>(most - elements.begin());
   Reduction one = reduction;
   one.groups->count = 1;
-  const TilePlan plan(array, selection, one, {});
-  const uint64_t cells = element_count(plan.largest_tile());
-  const auto accumulator =
-      make_accumulator(reduction, DataType::floating(8), most_values(selection, reduction));
-  const uint64_t of_group = accumulators_of(plan.blocks()) * cells * accumulator->cell_bytes();
-  return std::max<uint64_t>(1, options.memory_budget / (2 * cores) / of_group);
+  for (uint32_t& group : one.groups->group) group = group == largest ? 0 : kNoGroup;
+  return one;
 }
 
 }  // namespace
 
-std::vector<Batch> batches_of(const Array& array, const CheckedSelection& selection,
-                              const Reduction& reduction, const ReduceOptions& options) {
-  const Grouping& groups = *reduction.groups;
-  std::vector<uint64_t> first(groups.count, UINT64_MAX), last(groups.count, 0);
-  bool in_pieces = true;
+bool are_pieces(const Grouping& groups) {
+  std::vector<uint64_t> last(groups.count, UINT64_MAX);
   for (uint64_t i = 0; i < groups.group.size(); ++i) {
     const uint32_t group = groups.group[i];
     if (group == kNoGroup) continue;
-    in_pieces = in_pieces && (first[group] == UINT64_MAX || last[group] + 1 == i);
+    if (last[group] != UINT64_MAX && last[group] + 1 != i) return false;
+    last[group] = i;
+  }
+  return true;
+}
+
+std::vector<Batch> batches_of(const Array& array, const CheckedSelection& selection,
+                              const Reduction& reduction, const ReduceOptions& options,
+                              const DataType& type) {
+  const Grouping& groups = *reduction.groups;
+  std::vector<uint64_t> first(groups.count, UINT64_MAX), last(groups.count, 0);
+  for (uint64_t i = 0; i < groups.group.size(); ++i) {
+    const uint32_t group = groups.group[i];
+    if (group == kNoGroup) continue;
     first[group] = std::min(first[group], i);
     last[group] = i;
   }
+  const bool in_pieces = are_pieces(groups);
+  const Reduction one = largest_group(reduction);
+  const TilePlan plan(array, selection, one, tile_limits(selection, one, options, type));
+  const auto accumulator = make_accumulator(reduction, type, most_values(selection, reduction));
+  const uint64_t of_group = accumulators_of(plan.blocks()) * element_count(plan.largest_tile()) *
+                            accumulator->cell_bytes();
   // Another batch of pieces costs nothing; of others it decodes chunks again, and fewer cores are
   // better than that.
   const uint64_t all_cores = options.threads > 0 ? options.threads : core_count();
-  const uint64_t most =
-      groups_within_budget(array, selection, reduction, options, in_pieces ? all_cores : 1);
-  // Totals of a batch are kept by every block of 32 chunks.
-  const uint64_t length = 32 * chunk_extents(array)[groups.axis] / selection.step[groups.axis];
+  const uint64_t cores = in_pieces ? all_cores : 1;
+  const uint64_t most = std::max<uint64_t>(1, options.memory_budget / (2 * cores) / of_group);
+  // Every block has totals of all groups of its batch: a batch of more than one block adds up
+  // cells that have nothing.
+  const uint64_t length =
+      std::min(plan.largest_unit()[groups.axis], 32 * chunk_extents(array)[groups.axis]);
   std::vector<Batch> batches;
   for (uint32_t g = 0; g < groups.count; ++g) {
     Batch joined{g, g + 1, first[g], last[g] + 1 - first[g]};

@@ -83,52 +83,72 @@ class Window {
   bool failed_ = false;
 };
 
+Result<PieceAdder> adder_of(const Array& array, const Reduction& reduction) {
+  auto adder = PieceAdder::make(cf::decoding_of(array), memory_type(array.type), reduction);
+  if (!adder) return fail(std::move(adder).error().with(array.name));
+  return adder;
+}
+
+/// The reduction of one array, or of some of its groups, as units of work.
 class Reducer {
  public:
+  /// `first_group`: the number in the result of group 0.
+  static Result<std::unique_ptr<Reducer>> make(io::Session& session, const Dataset& dataset,
+                                               const Array& array,
+                                               const CheckedSelection& selection,
+                                               const Reduction& reduction, uint64_t first_group,
+                                               const ReduceOptions& options, const TileSink& sink) {
+    std::unique_ptr<Reducer> reducer(
+        new Reducer(session, dataset, array, selection, reduction, first_group, options, sink));
+    UPWELL_TRY(PieceAdder adder, adder_of(array, reducer->reduction_));
+    reducer->adder_.emplace(std::move(adder));
+    reducer->plan_.emplace(array, selection, reduction,
+                           tile_limits(selection, reduction, options, reducer->adder_->type()));
+    UPWELL_CHECK(reducer->check_memory());
+    return reducer;
+  }
+
+  uint64_t units() const { return plan_->tiles() * plan_->blocks(); }
+  size_t threads_in_memory() const {
+    return threads_within_budget(session_, dataset_, array_, options_, bytes());
+  }
+  /// `threads`: that run units. Thread-safe.
+  Result<> reduce_unit(uint64_t unit, size_t threads) {
+    return reduce_unit(unit / plan_->blocks(), unit % plan_->blocks(), threads);
+  }
+
+ private:
   Reducer(io::Session& session, const Dataset& dataset, const Array& array,
-          const CheckedSelection& selection, const Reduction& reduction,
-          const ReduceOptions& options, const TileSink& sink, PieceAdder adder)
+          const CheckedSelection& selection, const Reduction& reduction, uint64_t first_group,
+          const ReduceOptions& options, const TileSink& sink)
       : session_(session),
         dataset_(dataset),
         array_(array),
         selection_(selection),
         reduction_(reduction),
+        first_group_(first_group),
         options_(options),
         sink_(sink),
-        adder_(std::move(adder)),
-        most_values_(most_values(selection, reduction)),
-        plan_(array, selection, reduction,
-              tile_limits(selection, reduction, options, adder_.type())) {}
+        most_values_(most_values(selection, reduction)) {}
 
-  Result<> run() {
-    const uint64_t bytes = totals_bytes() + company_bytes(reduction_, plan_.largest_unit());
-    if (bytes > options_.memory_budget)
+  Result<> check_memory() const {
+    if (bytes() > options_.memory_budget)
       return fail(Code::kInvalidArgument,
                   array_.name +
                       ": the totals of one part of the result, which is as large as the "
                       "chunks are, need " +
-                      megabytes(bytes) + ", more than the " +
+                      megabytes(bytes()) + ", more than the " +
                       std::to_string(options_.memory_budget >> 20) +
                       " MB that memory was limited to");
-    UPWELL_CHECK(check_chunks(array_, selection_, options_));
-    const uint64_t units = plan_.tiles() * plan_.blocks();
-    threads_ = std::min<uint64_t>(
-        threads_within_budget(session_, dataset_, array_, options_, bytes), units);
-    Window window(2 * threads_);
-    Progress progress("reducing " + array_.name, "blocks", units, options_.progress);
-    return blocking_for(units, threads_, [&](size_t unit) -> Result<> {
-      if (!window.begin(unit)) return {};  // the error of the other one is reported
-      Result<> done = reduce_unit(unit / plan_.blocks(), unit % plan_.blocks());
-      window.end(unit, !done);
-      progress.advance();
-      return done;
-    });
+    return check_chunks(array_, selection_, options_);
   }
-
- private:
+  /// Of a core.
+  uint64_t bytes() const {
+    return totals_bytes() + company_bytes(reduction_, plan_->largest_unit());
+  }
   uint64_t totals_bytes() const {
-    return element_count(plan_.largest_tile()) * make()->cell_bytes() *
-           accumulators_of(plan_.blocks());
+    return element_count(plan_->largest_tile()) * make()->cell_bytes() *
+           accumulators_of(plan_->blocks());
   }
 
   /// A tile of which some blocks are added up, and others wait for those before them.
@@ -139,7 +159,7 @@ class Reducer {
   };
 
   std::unique_ptr<Accumulator> make() const {
-    return make_accumulator(reduction_, adder_.type(), most_values_);
+    return make_accumulator(reduction_, adder_->type(), most_values_);
   }
 
   std::unique_ptr<Accumulator> take(size_t cells) {
@@ -161,15 +181,15 @@ class Reducer {
     spare_.push_back(std::move(accumulator));
   }
 
-  Result<> reduce_unit(uint64_t tile, uint64_t block) {
-    const Box unit = plan_.unit(tile, block);
-    const uint64_t cells = element_count(plan_.tile(tile).shape);
+  Result<> reduce_unit(uint64_t tile, uint64_t block, size_t threads) {
+    const Box unit = plan_->unit(tile, block);
+    const uint64_t cells = element_count(plan_->tile(tile).shape);
     auto accumulator = take(cells);
     std::vector<Box> parts{unit};
     if (reduction_.groups) parts = grouped_parts(unit, array_, selection_, *reduction_.groups);
     for (const Box& part : parts) {
-      UPWELL_TRY(const UnitCompany company, company_of(part));
-      UPWELL_TRY(const bool fill_counts, add_chunks(part, company, *accumulator));
+      UPWELL_TRY(const UnitCompany company, company_of(part, threads));
+      UPWELL_TRY(const bool fill_counts, add_chunks(part, company, threads, *accumulator));
       if (fill_counts) UPWELL_CHECK(add_fill(part, company, *accumulator));
     }
     return add_block(tile, block, std::move(accumulator));
@@ -181,41 +201,41 @@ class Reducer {
     return s;
   }
 
-  ReadOptions read_options() const {
+  ReadOptions read_options(size_t threads) const {
     ReadOptions read;
-    read.memory_budget = options_.memory_budget / threads_;
+    read.memory_budget = options_.memory_budget / threads;
     read.in_order = true;
     return read;
   }
 
-  Result<UnitCompany> company_of(const Box& unit) const {
+  Result<UnitCompany> company_of(const Box& unit, size_t threads) const {
     UnitCompany company;
     const Selection selection = selection_of(unit);
     if (reduction_.where) {
       UPWELL_TRY(company.mask,
-                 mask_of(session_, dataset_, *reduction_.where, selection, read_options()));
+                 mask_of(session_, dataset_, *reduction_.where, selection, read_options(threads)));
     }
     if (reduction_.weights) {
-      UPWELL_TRY(company.weights,
-                 weights_of(session_, dataset_, *reduction_.weights, selection, read_options()));
+      UPWELL_TRY(company.weights, weights_of(session_, dataset_, *reduction_.weights, selection,
+                                             read_options(threads)));
     }
     return company;
   }
 
   /// True when there are elements which no chunk holds, and whose value counts.
-  Result<bool> add_chunks(const Box& unit, const UnitCompany& company,
+  Result<bool> add_chunks(const Box& unit, const UnitCompany& company, size_t threads,
                           Accumulator& accumulator) const {
     bool counts = false;
     auto sink = [&](const Box& piece, ByteSpan elements) {
-      return adder_.add(piece, unit, elements, company, accumulator);
+      return adder_->add(piece, unit, elements, company, accumulator);
     };
     auto fill = [&](const Values& value, uint64_t count) -> Result<> {
-      UPWELL_TRY(const bool missing, adder_.is_missing(value.data));
+      UPWELL_TRY(const bool missing, adder_->is_missing(value.data));
       counts = counts || (count > 0 && !missing);
       return {};
     };
-    UPWELL_CHECK(
-        read_pieces(session_, dataset_, array_, selection_of(unit), sink, fill, read_options()));
+    UPWELL_CHECK(read_pieces(session_, dataset_, array_, selection_of(unit), sink, fill,
+                             read_options(threads)));
     return counts;
   }
 
@@ -225,7 +245,7 @@ class Reducer {
     UPWELL_TRY(const ChunkPlan plan, plan_chunks(array_, checked));
     Bytes heap, element;
     auto add = [&](const Box& box) {
-      return adder_.add_constant(box, unit, element, company, accumulator);
+      return adder_->add_constant(box, unit, element, company, accumulator);
     };
     for (const Segment* segment : plan.with_missing) {
       UPWELL_TRY(element, fill_of(array_, *segment, heap));
@@ -240,7 +260,7 @@ class Reducer {
 
   /// Adds blocks to their tile in order; the last one finishes it.
   Result<> add_block(uint64_t number, uint64_t block, std::unique_ptr<Accumulator> accumulator) {
-    if (plan_.blocks() == 1) return deliver(number, std::move(accumulator));
+    if (plan_->blocks() == 1) return deliver(number, std::move(accumulator));
     std::unique_lock lock(tiles_mutex_);
     Tile& tile = tiles_[number];
     tile.waiting[block] = std::move(accumulator);
@@ -255,7 +275,7 @@ class Reducer {
       tile.total->merge(*next);
       give_back(std::move(next));
     }
-    if (tile.next < plan_.blocks()) return {};
+    if (tile.next < plan_->blocks()) return {};
     auto total = std::move(tile.total);
     tiles_.erase(number);
     lock.unlock();
@@ -263,24 +283,32 @@ class Reducer {
   }
 
   Result<> deliver(uint64_t number, std::unique_ptr<Accumulator> total) {
-    const Box box = plan_.tile(number);
+    Box box = plan_->tile(number);
+    if (reduction_.groups) {
+      size_t axis = 0;
+      for (size_t d = 0; d < reduction_.groups->axis; ++d) axis += reduction_.in_result(d) ? 1 : 0;
+      box.origin[axis] += first_group_;
+    }
     Result<> taken = sink_(box, total->finish());
     give_back(std::move(total));
+    std::lock_guard lock(mutex_);
+    if (++delivered_ == plan_->tiles()) spare_.clear();  // others go on
     return taken;
   }
 
   io::Session& session_;
   const Dataset& dataset_;
   const Array& array_;
-  const CheckedSelection& selection_;
-  const Reduction& reduction_;
+  CheckedSelection selection_;
+  Reduction reduction_;
+  uint64_t first_group_;
   const ReduceOptions& options_;
   const TileSink& sink_;
-  PieceAdder adder_;
   uint64_t most_values_;
-  TilePlan plan_;
-  size_t threads_ = 1;
-  std::mutex mutex_;  // spare_
+  std::optional<PieceAdder> adder_;  // these two from make on
+  std::optional<TilePlan> plan_;
+  std::mutex mutex_;        // spare_, delivered_
+  uint64_t delivered_ = 0;  // tiles
   std::vector<std::unique_ptr<Accumulator>> spare_;
   std::mutex tiles_mutex_;
   std::map<uint64_t, Tile> tiles_;
@@ -342,10 +370,25 @@ Result<Shape> tile_shape(const Array& array, const Selection& selection,
 
 namespace {
 
-Result<PieceAdder> adder_of(const Array& array, const Reduction& reduction) {
-  auto adder = PieceAdder::make(cf::decoding_of(array), memory_type(array.type), reduction);
-  if (!adder) return fail(std::move(adder).error().with(array.name));
-  return adder;
+/// The units of all, those of the first reducer first.
+Result<> run_all(const Array& array, std::vector<std::unique_ptr<Reducer>>& reducers,
+                 const ReduceOptions& options) {
+  std::vector<uint64_t> first{0};
+  size_t threads = SIZE_MAX;
+  for (const auto& reducer : reducers) first.push_back(first.back() + reducer->units());
+  for (const auto& reducer : reducers) threads = std::min(threads, reducer->threads_in_memory());
+  threads = std::min<uint64_t>(threads, first.back());
+  Window window(2 * threads);
+  Progress progress("reducing " + array.name, "blocks", first.back(), options.progress);
+  return blocking_for(first.back(), threads, [&](size_t unit) -> Result<> {
+    if (!window.begin(unit)) return {};  // the error of the other one is reported
+    const auto behind = std::upper_bound(first.begin(), first.end(), unit);
+    const auto number = static_cast<size_t>(behind - first.begin()) - 1;
+    Result<> done = reducers[number]->reduce_unit(unit - first[number], threads);
+    window.end(unit, !done);
+    progress.advance();
+    return done;
+  });
 }
 
 }  // namespace
@@ -364,7 +407,7 @@ Result<std::vector<Pass>> passes_of(const Array& array, const Selection& selecti
     passes.push_back({selection, 0, times(checked, reduction)});
     return passes;
   }
-  for (const Batch& batch : batches_of(array, checked, reduction, options)) {
+  for (const Batch& batch : batches_of(array, checked, reduction, options, adder.type())) {
     const CheckedSelection part = selection_of(batch, checked, reduction.groups->axis);
     Reduction of = reduction;
     of.groups = grouping_of(batch, *reduction.groups);
@@ -387,27 +430,32 @@ Result<> reduce(io::Session& session, const Dataset& dataset, const Array& array
     return fail(Code::kInvalidArgument,
                 array.name + " holds " + describe(array.type) + ", not numbers");
   UPWELL_TRY(const CheckedSelection checked, check_request(array, selection, reduction));
-  auto run = [&](const CheckedSelection& part, const Reduction& of,
-                 const TileSink& to) -> Result<> {
-    UPWELL_TRY(PieceAdder adder, adder_of(array, of));
-    if (of.rolling) return roll(session, dataset, array, part, of, options, to, adder);
-    return Reducer(session, dataset, array, part, of, options, to, std::move(adder)).run();
-  };
-  if (!reduction.groups) return run(checked, reduction, sink);
-  const size_t axis = reduction.groups->axis;
-  size_t axis_of_result = 0;
-  for (size_t d = 0; d < axis; ++d) axis_of_result += reduction.in_result(d) ? 1 : 0;
-  for (const Batch& batch : batches_of(array, checked, reduction, options)) {
+  if (reduction.rolling) {
+    UPWELL_TRY(const PieceAdder adder, adder_of(array, reduction));
+    return roll(session, dataset, array, checked, reduction, options, sink, adder);
+  }
+  std::vector<std::unique_ptr<Reducer>> reducers;
+  if (!reduction.groups) {
+    UPWELL_TRY(auto reducer,
+               Reducer::make(session, dataset, array, checked, reduction, 0, options, sink));
+    reducers.push_back(std::move(reducer));
+    return run_all(array, reducers, options);
+  }
+  UPWELL_TRY(const PieceAdder adder, adder_of(array, reduction));
+  const bool in_pieces = are_pieces(*reduction.groups);
+  for (const Batch& batch : batches_of(array, checked, reduction, options, adder.type())) {
     Reduction of = reduction;
     of.groups = grouping_of(batch, *reduction.groups);
-    UPWELL_CHECK(
-        run(selection_of(batch, checked, axis), of, [&](const Box& box, ByteSpan elements) {
-          Box placed = box;
-          placed.origin[axis_of_result] += batch.first;
-          return sink(placed, elements);
-        }));
+    const CheckedSelection part = selection_of(batch, checked, reduction.groups->axis);
+    UPWELL_TRY(auto reducer,
+               Reducer::make(session, dataset, array, part, of, batch.first, options, sink));
+    reducers.push_back(std::move(reducer));
+    if (in_pieces) continue;
+    // The totals of this batch take the memory that there is.
+    UPWELL_CHECK(run_all(array, reducers, options));
+    reducers.clear();
   }
-  return {};
+  return reducers.empty() ? Result<>() : run_all(array, reducers, options);
 }
 
 }  // namespace upwell::compute
