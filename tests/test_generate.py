@@ -283,6 +283,45 @@ def test_what_is_new_revised_and_deleted_is_followed(tmp_path):
                 assert [fs.references[key][0], *map(int, fs.references[key][1:])] == value
 
 
+def test_a_revised_granule_gets_another_name(tmp_path):
+    """It takes the place of what it was before, wherever it lies in the set."""
+    with running("--mur", 5, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        run = ("--collection", MUR, "-o", tmp_path)
+        generate(fake, *run)
+        fake.granules(MUR, "rename", number=2)
+        fake.granules(MUR, "rename", number=4)
+        fake.granules(MUR, "add", count=1)
+        done = generate(fake, *run)
+        assert "5 granules" not in done.stderr and "6 granules now" in done.stderr, done.stderr
+        for document in both(tmp_path, f"{MUR}_virtual_"):
+            check_mur(document, range(6), {2: 2, 4: 2}.items())
+            named = [url for url in urls_in(document) if "-r2.nc" in url]
+            assert len(named) == 2 and len(urls_in(document)) == 6
+        assert "nothing to do, 6 granules" in generate(fake, *run).stderr
+
+
+def test_a_granule_whose_record_leads_to_no_data(tmp_path):
+    with running("--mur", 5, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        run = ("--collection", MUR, "-o", tmp_path)
+        fake.granules(MUR, "unlink", number=1)
+        done = generate(fake, *run, status=65)
+        assert "20020602090000" in done.stderr and "no link leads to its data (--skip-missing" in done.stderr
+        assert not list(tmp_path.glob("*.json"))
+        done = generate(fake, *run, "--skip-missing")
+        assert "missing 20020602090000" in done.stderr and "4 granules now" in done.stderr
+        for document in both(tmp_path, f"{MUR}_virtual_"):
+            check_mur(document, [0, 2, 3, 4])
+        # One of the set loses its link.
+        fake.granules(MUR, "unlink", number=3)
+        before = {p: p.read_bytes() for p in tmp_path.glob("*.json")}
+        assert "20020604090000" in generate(fake, *run, status=65).stderr
+        assert {p: p.read_bytes() for p in tmp_path.glob("*.json")} == before
+        assert "1 removed" in generate(fake, *run, "--skip-missing").stderr
+        for document in both(tmp_path, f"{MUR}_virtual_"):
+            check_mur(document, [0, 2, 4])
+        assert "nothing to do, 3 granules" in generate(fake, *run, "--skip-missing").stderr
+
+
 def test_parquet_in_a_bucket_is_written_anew(tmp_path, moto):
     with running("--mur", 3, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
         run = ("--collection", MUR, "--output-bucket", "staging", "--parquet")

@@ -48,6 +48,8 @@ class Collection:
     revisions: dict = field(default_factory=dict)  # number to (revision id, time)
     deleted: dict = field(default_factory=dict)  # number to time
     added: dict = field(default_factory=dict)  # number to time
+    renamed: dict = field(default_factory=dict)  # number to what its files' name ends with
+    unlinked: set = field(default_factory=set)  # numbers whose record leads to no data
 
     short_name = version = concept_id = provider = title = abstract = doi = level = ""
     gateway, protected, public = "podaac", "podaac-ops-cumulus-protected", "podaac-ops-cumulus-public"
@@ -67,6 +69,15 @@ class Collection:
 
     def revise(self, number, when=None):
         self.revisions[number] = (self.revision(number)[0] + 1, time.time() if when is None else when)
+
+    def rename(self, number):
+        """Revised, under another file name."""
+        self.revise(number)
+        self.renamed[number] = f"-r{self.revision(number)[0]}"
+
+    def unlink(self, number):
+        self.revise(number)
+        self.unlinked.add(number)
 
     def add(self, count):
         """So many more, ingested now."""
@@ -145,7 +156,7 @@ class Daily(Collection):
     pattern, hour, lead, length = "", 0, 0, DAY_S
 
     def name(self, number):
-        return stamp(self.start_day + number * DAY_S + self.hour * 3600, self.pattern)
+        return stamp(self.start_day + number * DAY_S + self.hour * 3600, self.pattern) + self.renamed.get(number, "")
 
     def number_of(self, file_name):
         match = re.search(self.date, file_name)

@@ -31,6 +31,8 @@ def archive_entry(collection, part, number):
 def related_urls(collection, number, url_of):
     """Pairs of https and s3 of every file, then the credentials' and the services' addresses."""
     for part in collection.parts(number):
+        if part.kind == "data" and number in collection.unlinked:
+            continue
         side = part.kind == "md5"
         mime = {"data": "application/x-hdf5" if collection.suffix == ".h5" else "application/x-netcdf", "tif": "image/tiff"}
         https = {"URL": f"{url_of(collection.gateway)}/{part.bucket}/{part.key}", "Description": f"Download {part.name}",

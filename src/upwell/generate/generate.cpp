@@ -63,6 +63,7 @@ class Generation {
     question_.collection_id = report_.collection_id;
     UPWELL_TRY(question_.temporal, temporal_of(options_.start, options_.end));
     question_.files = options_.files;
+    question_.skip_missing = options_.virtualize.skip_missing;
     if (form != nullptr) question_.searches = form->searches;
     return context_.cmr
         .collections({{"concept_id[]", report_.collection_id}}, {},
@@ -93,6 +94,8 @@ class Generation {
     const bool by_feed = !since.empty() && since > iso_of(now - kFeed_s);
     UPWELL_TRY(listing_, list_granules(context_.cmr, question_, by_feed ? since : ""));
     report_.listed = listing_.granules.size();
+    for (const std::string& name : listing_.without_data)
+      context_.say("missing " + name + ": no link of its record leads to data");
     if (!set_) {
       if (!listing_.granules.empty()) return {};
       return fail(Code::kNotFound,
@@ -106,9 +109,10 @@ class Generation {
     return find_gone(all, true, deleted);
   }
 
-  /// Whether what is listed has names that are not in the set though it is not new: another name
-  /// may be in the set.
+  /// Whether what is listed has names that are not in the set though it is not new, or none any
+  /// more: another name may be in the set.
   bool some_may_have_moved() const {
+    if (!listing_.without_data.empty()) return true;
     std::unordered_set<std::string> there;
     for (const refs::GranuleRecord& granule : set_->granules) there.insert(granule.url);
     return std::any_of(listing_.granules.begin(), listing_.granules.end(),
@@ -125,7 +129,8 @@ class Generation {
     for (const refs::GranuleRecord& granule : set_->granules)
       if (!there.contains(granule.url)) gone_.push_back(granule.url);
     report_.gone = gone_.size();
-    if (explained && gone_.size() > deleted + listing_.granules.size())
+    const size_t changed = listing_.granules.size() + listing_.without_data.size();
+    if (explained && gone_.size() > deleted + changed)
       return fail(
           Code::kUnavailable,
           fmt::format("{} granules of {} are no longer in the catalogue, {} among them, but "

@@ -46,9 +46,10 @@ Result<Times> both(const std::string& a, const std::string& b) {
 void take_granule(access::Granule granule, const Question& question, Listing& out, Unfit& unfit) {
   if (!granule.broken.empty()) return unfit.add(granule.name, granule.broken);
   const auto files = access::data_files(granule, question.files);
+  if (files.empty() && question.skip_missing) return out.without_data.push_back(granule.name);
   if (files.size() != 1)
     return unfit.add(granule.name,
-                     files.empty() ? "no link leads to its data"
+                     files.empty() ? "no link leads to its data (--skip-missing leaves it out)"
                                    : fmt::format("{} data files, {} and {} among them; choose by "
                                                  "--files PATTERN",
                                                  files.size(), files[0]->name, files[1]->name));

@@ -24,6 +24,7 @@ struct ListedGranule {
 struct Listing {
   std::vector<ListedGranule> granules;
   std::map<std::string, std::string> s3_credentials;  ///< bucket ▸ endpoint that gives its keys
+  std::vector<std::string> without_data;              ///< names of those whose record leads to none
 };
 
 struct Question {
@@ -32,6 +33,7 @@ struct Question {
   std::vector<CollectionForm::Search> searches;
   std::string s3_credentials;  ///< of the collection's record, for granules that do not say
   access::FileChoice files;
+  bool skip_missing = false;  ///< granules whose record leads to no data are no error
 };
 
 /// All granules, each once, or those of which the catalogue's records changed since an instant.
