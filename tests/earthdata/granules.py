@@ -134,7 +134,13 @@ def mur_values(day, revision=1):
     field = base + 600 * np.sin(2 * np.pi * day / 365.25) + day % 97 + 10 * (revision - 1)
     sst = np.where(land, -32768, np.rint(field)).astype("<i2")[None]
     error = np.where(land, -32768, 37 + (np.abs(field) % 7)).astype("<i2")[None]
-    ice = np.where(land | (field > -24000), -128, np.clip((-24000 - field) / 20, 0, 100)).astype("i1")[None]
+    ice = np.where(land | (field > -24000), -128, np.clip((-24000 - field) / 20, 0, 100))
+    lakes = np.ix_(*(np.flatnonzero(np.abs(np.linspace(-end, end, n) - middle) < width)
+                     for end, n, middle, width in ((89.99, LAT, 44.5, 4.5), (180, LON, -84, 11))))
+    rows, columns = lakes
+    # Some more, some less than what counts as water, on other days elsewhere, and on some days none.
+    ice[lakes] = np.where(land[lakes] | (day % 5 == 0), -128, (10 * rows + 20 * columns + 30 * day) % 60)
+    ice = ice.astype("i1")[None]
     return {"time": np.array([(7821 + day) * DAY_S + 9 * 3600], "<i4"), "analysed_sst": sst, "analysis_error": error,
             "mask": np.where(land, 2, 1).astype("i1")[None], "sea_ice_fraction": ice}
 
