@@ -245,3 +245,23 @@ def test_a_killed_run_leaves_the_store_that_was_there(tmp_path):
 def test_other_endings_are_refused(granules, tmp_path, name):
     run = aggregate(granules, "time:mean", tmp_path / name, status=64)
     assert ".csv" in run.stderr and ".zarr" in run.stderr
+
+
+@pytest.mark.parametrize("sizes", [(300, 2, 400), (1, 2, 90000), (90000, 2, 1)], ids=str)
+def test_a_table_of_variables_whose_dimensions_come_in_another_order(tmp_path, sizes):
+    """More cells than are read at once, in either order."""
+    rng = np.random.default_rng(3)
+    with netCDF4.Dataset(tmp_path / "in.nc", "w") as f:
+        for name, size in zip(("time", "y", "x"), sizes):
+            f.createDimension(name, size)
+        for name, dims in (("a", ("time", "y", "x")), ("b", ("x", "y", "time")), ("c", ("y", "x"))):
+            v = f.createVariable(name, "f4", dims)
+            v[:] = rng.standard_normal(v.shape)
+    upwell("aggregate", tmp_path / "in.nc", "--reduce", "y:max", "-o", tmp_path / "out.csv")
+    upwell("aggregate", tmp_path / "in.nc", "--reduce", "y:max", "-o", tmp_path / "out.nc")
+    table = np.loadtxt(tmp_path / "out.csv", delimiter=",", skiprows=1)
+    with netCDF4.Dataset(tmp_path / "out.nc") as f:
+        a, b, c = (f[name][:] for name in "abc")
+    time, x = np.indices(a.shape)
+    want = np.stack([time, x, a, b.T, np.broadcast_to(c, a.shape)], -1).reshape(-1, 5)
+    np.testing.assert_array_equal(table.astype("f4"), want.astype("f4"))

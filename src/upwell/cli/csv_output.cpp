@@ -49,25 +49,51 @@ std::string header_of(const Variable& variable, bool is_time) {
   return variable.name + " [" + *units + "]";
 }
 
-/// A window of the values that follows the lines.
+/// A box of a variable's staged values that follows the lines of the table, whatever the order of
+/// the variable's dimensions.
 class Cursor {
  public:
-  Cursor(const StagedValues& staged, size_t variable, uint64_t count)
-      : staged_(&staged), variable_(variable), count_(count) {}
+  /// `order`: the variable's axes, that which changes most often from line to line first.
+  Cursor(const StagedValues& staged, size_t variable, const Values& values,
+         const std::vector<size_t>& order)
+      : staged_(&staged), variable_(variable), shape_(values.shape), extent_(shape_.size(), 1) {
+    constexpr uint64_t kElements = 1 << 16;
+    uint64_t elements = 1;
+    for (const size_t axis : order) {
+      extent_[axis] = std::clamp<uint64_t>(kElements / elements, 1, shape_[axis]);
+      elements *= extent_[axis];
+    }
+    window_.type = values.type;
+  }
 
   Result<std::string> field(uint64_t element, const std::optional<cf::TimeUnits>& time) {
-    constexpr uint64_t kWindow = 1 << 16;
-    if (element < begin_ || element >= begin_ + window_.count() || window_.data.empty()) {
-      begin_ = element;
-      UPWELL_TRY(window_, staged_->read_run(variable_, begin_, std::min(kWindow, count_ - begin_)));
+    uint64_t rest = element, at = 0, stride = 1;
+    bool inside = !window_.shape.empty() || shape_.empty();
+    Shape origin(shape_.size());
+    for (size_t d = shape_.size(); d-- > 0; rest /= shape_[d]) {
+      const uint64_t index = rest % shape_[d];
+      origin[d] = index / extent_[d] * extent_[d];
+      inside = inside && origin[d] == origin_[d];
+      at += (index - origin[d]) * stride;
+      stride *= std::min(extent_[d], shape_[d] - origin[d]);
     }
-    return csv_value(window_, element - begin_, time);
+    if (!inside || window_.data.empty()) UPWELL_CHECK(move_to(std::move(origin)));
+    return csv_value(window_, at, time);
   }
 
  private:
+  Result<> move_to(Shape origin) {
+    origin_ = std::move(origin);
+    window_.shape = extent_;
+    for (size_t d = 0; d < origin_.size(); ++d)
+      window_.shape[d] = std::min(extent_[d], shape_[d] - origin_[d]);
+    window_.data.resize(element_count(window_.shape) * window_.type.size);
+    return staged_->read_box(variable_, origin_, window_.shape, window_.data);
+  }
+
   const StagedValues* staged_;
   size_t variable_;
-  uint64_t count_, begin_ = 0;
+  Shape shape_, extent_, origin_;
   Values window_;
 };
 
@@ -146,6 +172,15 @@ class CsvOutput : public ResultOutput {
     });
   }
 
+  /// Its axes in the order of the table's, the last first.
+  std::vector<size_t> order_of(const Variable& v) const {
+    std::vector<size_t> order;
+    for (size_t d = grid_.dimensions.size(); d-- > 0;)
+      for (size_t own = 0; own < v.dimensions.size(); ++own)
+        if (v.dimensions[own] == grid_.dimensions[d]) order.push_back(own);
+    return order;
+  }
+
   CsvColumn column_of(const Variable& v) const {
     const auto time = time_of(v);
     CsvColumn column{
@@ -156,12 +191,20 @@ class CsvOutput : public ResultOutput {
       const auto at = std::find(grid_.dimensions.begin(), grid_.dimensions.end(), v.dimensions[d]);
       column.stride[static_cast<size_t>(at - grid_.dimensions.begin())] += stride;
     }
-    const auto number = static_cast<size_t>(&v - file_.variables.data());
-    auto cursor = std::make_shared<Cursor>(staged_, number, element_count(shape));
-    column.append = [cursor, time, name = v.name](uint64_t element, std::string& text) -> Result<> {
-      auto field = cursor->field(element, time);
-      if (!field) return fail(std::move(field).error().with(fmt::format("{}[{}]", name, element)));
-      text += *field;
+    std::function<Result<std::string>(uint64_t)> field;
+    if (v.later) {
+      const auto number = static_cast<size_t>(&v - file_.variables.data());
+      auto cursor = std::make_shared<Cursor>(staged_, number, v.data(), order_of(v));
+      field = [cursor, time](uint64_t element) { return cursor->field(element, time); };
+    } else {
+      field = [&values = v.data(), time](uint64_t element) {
+        return csv_value(values, element, time);
+      };
+    }
+    column.append = [field, name = v.name](uint64_t element, std::string& text) -> Result<> {
+      auto one = field(element);
+      if (!one) return fail(std::move(one).error().with(fmt::format("{}[{}]", name, element)));
+      text += *one;
       return {};
     };
     return column;
