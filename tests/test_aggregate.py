@@ -307,3 +307,20 @@ def test_a_granule_of_the_cube_is_never_replaced(tmp_path, form):
         assert (tmp_path / "result.nc").is_symlink()
         with xr.open_dataset(tmp_path / "elsewhere/mean.nc") as ours:
             assert ours.sst.shape == (LAT, LON)
+
+
+def test_what_does_not_fit_is_said_once(granules, tmp_path):
+    other = tmp_path / "other.nc"
+    with netCDF4.Dataset(other, "w") as f:
+        f.createDimension("time", None)
+        f.createDimension("lat", 3)
+        f.createVariable("time", "f8", ("time",)).units = "days since 2000-01-01"
+        f["time"][:] = 100
+        f.createVariable("sst", "f4", ("time", "lat"))[:] = 1
+    for skip, status in (((), 65), (("--on-drift", "skip"), 0)):
+        run = upwell("aggregate", *granules[:2], other, "--variables", "sst", "--reduce", "time:mean", *skip, "-o", tmp_path / "out.nc", status=status)
+        reasons = [line.partition(f"{other}: ")[2] for line in run.stderr.splitlines() if str(other) in line]
+        assert reasons and len(reasons) == len(set(reasons)), run.stderr
+    run = upwell("aggregate", granules[0], other, granules[1], "--variables", "sst", "--reduce", "time:mean", "--on-drift", "refuse", "-o",
+                 tmp_path / "out.nc", status=65)
+    assert run.stderr.count(str(other)) == 1, run.stderr

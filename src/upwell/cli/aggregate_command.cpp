@@ -335,7 +335,8 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
   options.sidecar = context.open_options().sidecar;
   refs::CombineReport report;
   auto cube = refs::combine_sources(context.session(), urls, options, report);
-  if (!context.options().quiet || !cube) print_report(report);
+  // An error names what does not fit itself, but for what was to be skipped.
+  if (cube ? !context.options().quiet : args.on_drift == "skip") print_report(report);
   return cube;
 }
 
