@@ -53,6 +53,7 @@ struct Cube {
   Array array;
   std::vector<double> values;  // as stored
   Bytes object;
+  bool encoded = true;
 
   Cube(const DataType& type, const Shape& shape, std::vector<double> stored)
       : values(std::move(stored)) {
@@ -71,7 +72,7 @@ struct Cube {
     auto layout = std::make_shared<SegmentLayout>();
     layout->type = array.type;
     layout->chunk_shape = chunk_shape;
-    layout->codecs = {{"zlib", "{\"id\": \"zlib\", \"level\": 1}"}};
+    if (encoded) layout->codecs = {{"zlib", "{\"id\": \"zlib\", \"level\": 1}"}};
     Segment segment;
     segment.origin.assign(array.shape.size(), 0);
     segment.origin[0] = begin;
@@ -123,7 +124,8 @@ struct Cube {
         result_type(reduction, cf::decoded_type(cf::decoding_of(array), memory_type(array.type)));
     for (size_t d = 0; d < s.shape.size(); ++d) {
       if (!reduction.in_result(d)) continue;
-      out.shape.push_back(reduction.reduced[d] ? reduction.groups->count : s.shape[d]);
+      out.shape.push_back(reduction.reduced[d] && reduction.groups ? reduction.groups->count
+                                                                   : s.shape[d]);
     }
     out.data.assign(out.count() * out.type.size, 0xEE);
     std::mutex mutex;
@@ -272,6 +274,149 @@ TEST(Reduce, RandomArraysGiveWhatTheirValuesGive) {
     cube.add_segment(0, shape[0], chunk, missing);
     cube.check(random_reduction(random, shape.size()), random_part(random, shape));
   }
+}
+
+/// A cube of random numbers, some missing, of chunks and codecs of any kind.
+std::unique_ptr<Cube> random_cube(std::mt19937& random, const Shape& shape) {
+  auto made =
+      std::make_unique<Cube>(random() % 2 == 0 ? DataType::floating(4) : DataType::integer(2),
+                             shape, whole_numbers(random, element_count(shape), -100, 100));
+  Cube& cube = *made;
+  if (random() % 2 == 0) cube.array.attributes.push_back({"_FillValue", make_number(7), false});
+  cube.encoded = random() % 3 != 0;
+  Shape chunk;
+  for (const uint64_t n : shape) chunk.push_back(1 + random() % n);
+  std::function<bool(uint64_t)> missing;
+  if (random() % 3 == 0) missing = [](uint64_t c) { return c % 3 == 1; };
+  cube.add_segment(0, shape[0], chunk, missing);
+  return made;
+}
+
+void expect_near(double got, double want) {
+  if (std::isnan(want))
+    ASSERT_TRUE(std::isnan(got)) << got;
+  else
+    ASSERT_NEAR(got, want, std::abs(want) * 1e-12);
+}
+
+TEST(Reduce, WindowsAreReducedEachByItself) {
+  std::mt19937 random(12);
+  for (int round = 0; round < 120; ++round) {
+    SCOPED_TRACE(testing::Message() << "round " << round);
+    const Shape shape{1 + random() % 40, 1 + random() % 6, 1 + random() % 30};
+    const auto made = random_cube(random, shape);
+    Cube& cube = *made;
+    const Selection s = random_part(random, shape);
+    Rolling rolling;
+    rolling.axis = random() % 3;
+    rolling.window = 1 + random() % (s.shape[rolling.axis] + 3);
+    rolling.center = random() % 2 == 0;
+    rolling.min_periods = 1 + random() % std::min(rolling.window, s.shape[rolling.axis]);
+    Reduction reduction;
+    reduction.function = kAll[random() % std::size(kAll)];
+    reduction.reduced.assign(3, false);
+    reduction.reduced[rolling.axis] = true;
+    reduction.ddof = random() % 2;
+    reduction.rolling = rolling;
+    ReduceOptions options;
+    options.threads = 1 + random() % 3;
+    options.memory_budget = random() % 2 == 0 ? 100'000 : 1 << 20;
+    auto out = cube.reduce_all(reduction, s, options);
+    ASSERT_TRUE(out) << out.error().to_string();
+    ASSERT_EQ(out->shape, s.shape);
+    Reduction plain = reduction, counting = reduction;
+    plain.rolling = counting.rolling = std::nullopt;
+    counting.function = Function::kCount;
+    for (uint64_t i = 0; i < out->count(); ++i) {
+      Shape cell = unravel(i, s.shape);
+      const uint64_t at = cell[rolling.axis];
+      cell.erase(cell.begin() + static_cast<std::ptrdiff_t>(rolling.axis));
+      const uint64_t first = at - std::min(at, rolling.before());
+      Selection window = s;
+      window.origin[rolling.axis] += first * s.step[rolling.axis];
+      window.shape[rolling.axis] =
+          std::min(at + rolling.after() + 1, s.shape[rolling.axis]) - first;
+      const double count = cube.expected(counting, window, cell);
+      const bool enough = count >= static_cast<double>(rolling.min_periods);
+      expect_near(out->number(i), enough ? cube.expected(plain, window, cell) : NAN);
+    }
+  }
+}
+
+// Whether groups are pieces or alternate, and however few of them memory holds at once.
+TEST(Reduce, GroupsGiveTheSameInAnyMemory) {
+  std::mt19937 random(13);
+  for (int round = 0; round < 60; ++round) {
+    SCOPED_TRACE(testing::Message() << "round " << round);
+    const Shape shape{1 + random() % 40, 1 + random() % 5, 1 + random() % 12};
+    const auto made = random_cube(random, shape);
+    Cube& cube = *made;
+    const size_t axis = random() % 3;
+    const uint64_t n = shape[axis];
+    Reduction reduction;
+    reduction.function = kAll[random() % std::size(kAll)];
+    reduction.reduced.assign(3, false);
+    reduction.reduced[axis] = true;
+    const bool pieces = random() % 2 == 0;
+    Grouping groups{axis, {}, static_cast<uint32_t>(1 + random() % n)};
+    const uint64_t length = (n + groups.count - 1) / groups.count;
+    if (pieces) groups.count = static_cast<uint32_t>((n + length - 1) / length);
+    for (uint64_t i = 0; i < n; ++i)
+      groups.group.push_back(static_cast<uint32_t>(pieces ? i / length : i % groups.count));
+    reduction.groups = groups;
+    ReduceOptions options;
+    const Values whole = cube.reduce_all(reduction, {}, options).value();
+    options.memory_budget = 200'000;
+    options.threads = 2;
+    const Values parts = cube.reduce_all(reduction, {}, options).value();
+    // What is not encoded is read in parts that memory cuts.
+    EXPECT_TRUE(!cube.encoded || whole.data == parts.data);
+    Reduction plain = reduction;
+    plain.groups = std::nullopt;
+    for (uint64_t i = 0; i < whole.count(); ++i) {
+      Shape cell = unravel(i, whole.shape);
+      const uint64_t g = cell[axis];
+      cell.erase(cell.begin() + static_cast<std::ptrdiff_t>(axis));
+      Selection s{Shape(3, 0), shape, Shape(3, 1)};
+      s.origin[axis] = pieces ? g * length : g;
+      s.step[axis] = pieces ? 1 : groups.count;
+      s.shape[axis] =
+          pieces ? std::min(length, n - g * length) : (n - g + groups.count - 1) / groups.count;
+      expect_near(whole.number(i), cube.expected(plain, s, cell));
+      expect_near(parts.number(i), whole.number(i));
+    }
+  }
+}
+
+// What --budget is told.
+TEST(Reduce, PassesAreThoseThatMemoryMakesNecessary) {
+  const Shape shape{48, 200, 300};
+  Cube cube(DataType::floating(4), shape, std::vector<double>(element_count(shape), 1));
+  cube.add_segment(0, 48, {4, 200, 300});
+  const Selection all{Shape(3, 0), shape, Shape(3, 1)};
+  Reduction reduction{Function::kMean, {true, false, false}};
+  ReduceOptions options;
+  options.memory_budget = 8 << 20;
+  EXPECT_EQ(passes_of(cube.array, all, reduction, options)->size(), 1);
+  Grouping months{0, {}, 12};
+  for (uint32_t i = 0; i < 48; ++i) months.group.push_back(i % 12);
+  reduction.groups = months;
+  EXPECT_EQ(passes_of(cube.array, all, reduction, options)->back().number, 11);
+  options.memory_budget = 512 << 20;
+  EXPECT_EQ(passes_of(cube.array, all, reduction, options)->size(), 1);
+  // Of groups that are apart, only the chunks that hold some.
+  for (uint32_t i = 0; i < 48; ++i) reduction.groups->group[i] = i / 4 % 2 == 0 ? i / 8 : kNoGroup;
+  reduction.groups->count = 6;
+  const auto passes = *passes_of(cube.array, all, reduction, options);
+  ASSERT_EQ(passes.size(), 6);
+  for (const Pass& pass : passes) EXPECT_EQ(pass.selection.shape[0], 4);
+  // A median whose tiles are parts of chunks.
+  options.memory_budget = 2 << 20;
+  options.threads = 1;
+  const Reduction median{Function::kQuantile, {true, false, false}};
+  const uint64_t times = passes_of(cube.array, all, median, options)->front().times;
+  EXPECT_GE(times, 48 * 60000 * 4 / (1 << 20));
+  EXPECT_LE(times, 4 * 48 * 60000 * 4 / (1 << 20));
 }
 
 TEST(Reduce, SegmentsMayBeChunkedInDifferentWays) {
