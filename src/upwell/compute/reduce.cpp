@@ -55,6 +55,14 @@ Result<CheckedSelection> check_request(const Array& array, const Selection& sele
   return checked;
 }
 
+/// Without what of a window lies behind the ends of the axis wherever it is: that takes no memory.
+Reduction within_axis(Reduction reduction, const CheckedSelection& selection) {
+  Rolling& rolling = *reduction.rolling;
+  const uint64_t n = selection.shape[rolling.axis];
+  rolling.window = std::min(rolling.window, rolling.center ? 2 * n : n);
+  return reduction;
+}
+
 /// Units of work in their order: a unit may begin only when those long before it are done, so that
 /// what waits to be added up stays little.
 class Window {
@@ -364,7 +372,7 @@ DataType result_type(const Reduction& reduction, const DataType& decoded) {
 Result<Shape> tile_shape(const Array& array, const Selection& selection,
                          const Reduction& reduction) {
   UPWELL_TRY(const CheckedSelection checked, check_request(array, selection, reduction));
-  if (reduction.rolling) return rolling_tile(array, checked, reduction);
+  if (reduction.rolling) return rolling_tile(array, checked, within_axis(reduction, checked));
   return TilePlan(array, checked, reduction, {}).largest_tile();
 }
 
@@ -397,7 +405,8 @@ Result<std::vector<Pass>> passes_of(const Array& array, const Selection& selecti
                                     const Reduction& reduction, const ReduceOptions& options) {
   UPWELL_TRY(const CheckedSelection checked, check_request(array, selection, reduction));
   UPWELL_TRY(const PieceAdder adder, adder_of(array, reduction));
-  if (reduction.rolling) return rolling_passes(array, checked, reduction, options, adder.type());
+  if (reduction.rolling)
+    return rolling_passes(array, checked, within_axis(reduction, checked), options, adder.type());
   const auto times = [&](const CheckedSelection& part, const Reduction& of) {
     const TilePlan plan(array, part, of, tile_limits(part, of, options, adder.type()));
     return tiles_of_chunk(array, part, of, plan);
@@ -432,7 +441,8 @@ Result<> reduce(io::Session& session, const Dataset& dataset, const Array& array
   UPWELL_TRY(const CheckedSelection checked, check_request(array, selection, reduction));
   if (reduction.rolling) {
     UPWELL_TRY(const PieceAdder adder, adder_of(array, reduction));
-    return roll(session, dataset, array, checked, reduction, options, sink, adder);
+    return roll(session, dataset, array, checked, within_axis(reduction, checked), options, sink,
+                adder);
   }
   std::vector<std::unique_ptr<Reducer>> reducers;
   if (!reduction.groups) {

@@ -309,7 +309,8 @@ TEST(Reduce, WindowsAreReducedEachByItself) {
     const Selection s = random_part(random, shape);
     Rolling rolling;
     rolling.axis = random() % 3;
-    rolling.window = 1 + random() % (s.shape[rolling.axis] + 3);
+    rolling.window = 1 + random() % (2 * s.shape[rolling.axis] + 3);
+    if (random() % 10 == 0) rolling.window = UINT64_MAX;
     rolling.center = random() % 2 == 0;
     rolling.min_periods = 1 + random() % std::min(rolling.window, s.shape[rolling.axis]);
     Reduction reduction;
