@@ -300,6 +300,42 @@ def test_a_revised_granule_gets_another_name(tmp_path):
         assert "nothing to do, 6 granules" in generate(fake, *run).stderr
 
 
+def test_a_revised_granule_is_no_answer_any_more(tmp_path):
+    """Its new name does not match what the collection's form asks for; the feed of what the form asks for does not tell of it."""
+    form = tmp_path / "form.yaml"
+    form.write_text(f"{MUR}:\n  searches:\n    - granule-name: '*fv04.1'\n")
+    with running("--mur", 6, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        run = ("--collection", MUR, "--collections", form, "-o", tmp_path)
+        generate(fake, *run)
+        fake.granules(MUR, "rename", number=2)
+        assert "1 removed" in generate(fake, *run).stderr
+        fake.granules(MUR, "delete", number=5)
+        fake.granules(MUR, "revise", number=0)
+        assert "1 replaced, 1 removed" in generate(fake, *run).stderr
+        for document in both(tmp_path, f"{MUR}_virtual_"):
+            check_mur(document, [0, 1, 3, 4], {0: 2}.items())
+        assert "nothing to do, 4 granules" in generate(fake, *run).stderr
+
+
+def test_other_instructions_make_a_set_anew(tmp_path):
+    with running("--mur", 3, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        run = ("--collection", MUR, "-o", tmp_path)
+        def refs():
+            return both(tmp_path, f"{MUR}_virtual_")[0]["refs"]
+        generate(fake, *run, "--loadable-vars", "time")
+        assert isinstance(refs()["mask/0.0.0"], list)
+        done = generate(fake, *run, "--loadable-vars", "time,mask")
+        assert "made by other instructions" in done.stderr and "load time,mask" in done.stderr
+        assert not any(isinstance(value, list) for key, value in refs().items() if key.startswith("mask/")), "copied"
+        assert "nothing to do, 3 granules" in generate(fake, *run, "--loadable-vars", "time,mask").stderr
+        assert "made by other instructions" in generate(fake, *run, "--loadable-vars", "time,mask", "--drop", "analysis_error").stderr
+        assert not any(key.startswith("analysis_error") for key in refs())
+        form = tmp_path / "form.yaml"
+        form.write_text(f"{MUR}:\n  searches:\n    - granule-name: '20020601*'\n    - granule-name: '20020602*'\n")
+        assert "made by other instructions" in generate(fake, *run, "--collections", form).stderr
+        check_mur(both(tmp_path, f"{MUR}_virtual_")[0], [0, 1])
+
+
 def test_a_granule_whose_record_leads_to_no_data(tmp_path):
     with running("--mur", 5, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
         run = ("--collection", MUR, "-o", tmp_path)

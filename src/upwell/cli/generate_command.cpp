@@ -69,6 +69,9 @@ Result<std::shared_ptr<access::EarthdataLogin>> login_of(const GenerateArguments
   const io::Environment env = io::process_environment();
   UPWELL_TRY(who.user, io::get_parameter(args.ssm_user, common.s3, http, env));
   UPWELL_TRY(who.password, io::get_parameter(args.ssm_password, common.s3, http, env));
+  // Who stored them from a file stored its end of line, too.
+  for (std::string* value : {&who.user, &who.password})
+    value->resize(value->find_last_not_of("\r\n") + 1);
   return context.new_login(std::move(who));
 }
 

@@ -86,7 +86,40 @@ class Generation {
       context_.say(report_.output +
                    " was made by another program and does not say of which granules: it is made "
                    "anew");
+    if (!set_ || !set_->catalogue) return {};
+    const std::string& before = set_->catalogue->instructions;
+    // Where nothing is said, the set goes on with what it copies.
+    constexpr std::string_view kLoad = "load ";
+    if (before.starts_with(kLoad))
+      load_before_ = before.substr(kLoad.size(), before.find(';') - kLoad.size());
+    if (before.empty() || before == instructions()) return {};
+    context_.say(report_.output + " was made by other instructions, it is made anew: " + before +
+                 " before, now " + instructions());
+    set_.reset();
     return {};
+  }
+
+  /// What decides on granules and references beside the catalogue, on one line.
+  std::string instructions() const {
+    const refs::CombineOptions combine = combine_options();
+    std::string out = "load ";
+    if (combine.load_given || !combine.load.empty())
+      out += fmt::format("{}", fmt::join(combine.load, ","));
+    else
+      out += load_before_;
+    const auto add = [&](const char* name, const std::string& value) {
+      if (!value.empty()) out += fmt::format("; {} {}", name, value);
+    };
+    add("drop", fmt::format("{}", fmt::join(combine.drop, ",")));
+    add("along", combine.concat);
+    add("order by", combine.order_by);
+    add("files", options_.files.pattern);
+    for (const auto& search : question_.searches)
+      add("search", search.granule_name + (search.temporal.empty() ? "" : " " + search.temporal));
+    if (!options_.form) return out;
+    for (const auto& [name, fact] : options_.form->coordinates) add("coordinate", name);
+    for (const std::string& name : options_.form->constant) add("constant", name);
+    return out;
   }
 
   Result<> list(int64_t now) {
@@ -104,9 +137,10 @@ class Generation {
     }
     if (!by_feed) return find_gone(listing_, false, 0);
     UPWELL_TRY(const uint64_t deleted, context_.cmr.count_deleted(question_.collection_id, since));
-    if (deleted == 0 && !some_may_have_moved()) return {};
+    UPWELL_TRY(const size_t others, count_others(context_.cmr, question_, listing_, since));
+    if (deleted == 0 && others == 0 && !some_may_have_moved()) return {};
     UPWELL_TRY(const Listing all, list_granules(context_.cmr, question_, ""));
-    return find_gone(all, true, deleted);
+    return find_gone(all, true, deleted + others);
   }
 
   /// Whether what is listed has names that are not in the set though it is not new, or none any
@@ -122,7 +156,7 @@ class Generation {
   }
 
   /// What is in the set and no longer in the catalogue. `explained`: the feeds tell of so many that
-  /// were deleted, and `listing_` of those that may have moved.
+  /// were deleted or are no answer any more, and `listing_` of those that may have moved.
   Result<> find_gone(const Listing& all, bool explained, uint64_t deleted) {
     std::unordered_set<std::string> there;
     for (const ListedGranule& granule : all.granules) there.insert(granule.name());
@@ -212,9 +246,14 @@ class Generation {
       if (options_.parquet) out.copies.push_back({base + "s3.parq", {}});
       if (directory != options_.output) out.copies.push_back({base + "s3.json", {}});
     }
-    if (!options_.form) return out;
+    out.combine = combine_options();
+    return out;
+  }
+
+  refs::CombineOptions combine_options() const {
+    refs::CombineOptions combine = options_.virtualize.combine;
+    if (!options_.form) return combine;
     const CollectionForm& form = *options_.form;
-    refs::CombineOptions& combine = out.combine;
     if (!form.dimension.empty()) combine.concat = form.dimension;
     if (combine.concat.empty()) combine.concat = form.concat;
     if (combine.order_by.empty()) combine.order_by = form.order_by;
@@ -223,13 +262,13 @@ class Generation {
       combine.load = *form.load;
       combine.load_given = true;
     }
-    return out;
+    return combine;
   }
 
   Result<> write(const std::string& stem, const std::string& as_of) {
     refs::AppendOptions append;
     append.virtualize = plan(stem);
-    append.virtualize.output.catalogue = refs::CatalogueState{as_of, places_};
+    append.virtualize.output.catalogue = refs::CatalogueState{as_of, places_, instructions()};
     append.virtualize.combine.on_overlap = refs::Overlap::kReplace;
     append.remove = gone_;
     std::vector<std::string> sources;
@@ -261,8 +300,9 @@ class Generation {
   GenerateReport& report_;
   Question question_;
   std::optional<refs::StoreRecord> set_;
-  bool replaces_ = false;  // something is there
-  Listing listing_;        // what is to be scanned
+  bool replaces_ = false;                   // something is there
+  Listing listing_;                         // what is to be scanned
+  std::string load_before_ = "by default";  // see instructions
   std::vector<std::string> gone_;
   std::shared_ptr<io::Session> session_;
   std::vector<std::pair<std::string, std::string>> places_;  // s3 ▸ https

@@ -101,6 +101,26 @@ Result<Listing> list_granules(access::CmrSearch& cmr, const Question& question,
                                               unfit.count > kShown ? "\n  ..." : ""));
 }
 
+Result<size_t> count_others(access::CmrSearch& cmr, const Question& question,
+                            const Listing& listing, const std::string& updated_since) {
+  if (question.searches.empty() && question.temporal.empty()) return size_t{0};
+  std::unordered_set<std::string> known;
+  for (const ListedGranule& granule : listing.granules) known.insert(granule.record.concept_id);
+  size_t others = 0;
+  const auto count = [&](const access::Granule& granule, std::string_view) -> Result<> {
+    // The first revision of one was never an answer.
+    others += granule.revision > 1 && !known.contains(granule.concept_id) ? 1 : 0;
+    return {};
+  };
+  UPWELL_TRY(const access::SearchOutcome outcome,
+             cmr.granules({{"collection_concept_id[]", question.collection_id},
+                           {"updated_since", updated_since}},
+                          {}, count));
+  if (!outcome.difference.empty())
+    return fail(Code::kUnavailable, outcome.difference + "; search again");
+  return others;
+}
+
 Result<std::pair<std::string, std::string>> place_pair(const std::string& s3,
                                                        const std::string& https) {
   UPWELL_TRY(const io::S3Url place, io::parse_s3_url(s3));

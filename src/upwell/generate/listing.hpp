@@ -41,6 +41,11 @@ struct Question {
 Result<Listing> list_granules(access::CmrSearch& cmr, const Question& question,
                               const std::string& updated_since);
 
+/// How many granules of the collection have changed since, whatever the question is restricted to,
+/// beside those of `listing`: some may have been an answer to it before.
+Result<size_t> count_others(access::CmrSearch& cmr, const Question& question,
+                            const Listing& listing, const std::string& updated_since);
+
 /// "s3://bucket/a/" and "https://host/x/a/" of "s3://bucket/a/f.nc" and "https://host/x/a/f.nc": as
 /// short as possible, so that few pairs serve many granules. kInvalidData: nothing in common.
 Result<std::pair<std::string, std::string>> place_pair(const std::string& s3,

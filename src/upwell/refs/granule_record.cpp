@@ -44,6 +44,7 @@ Result<GranuleRecord> parse_granule(const simdjson::dom::element& element) {
 Result<CatalogueState> parse_catalogue(const simdjson::dom::object& object) {
   CatalogueState out;
   out.as_of = text_of(object, "as_of");
+  out.instructions = text_of(object, "instructions");
   simdjson::dom::array places;
   if (out.as_of.empty() || object["places"].get(places) != simdjson::SUCCESS)
     return wrong_record("\"catalogue\" without \"as_of\" or \"places\"");
@@ -186,6 +187,8 @@ std::string record_json(const StoreRecord& record) {
   if (record.catalogue)
     out["catalogue"] = {{"as_of", record.catalogue->as_of},
                         {"places", RecordJson(record.catalogue->places)}};
+  if (record.catalogue && !record.catalogue->instructions.empty())
+    out["catalogue"]["instructions"] = record.catalogue->instructions;
   return out.dump(-1, ' ', false, RecordJson::error_handler_t::replace);
 }
 

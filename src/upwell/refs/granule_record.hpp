@@ -27,6 +27,7 @@ struct CatalogueState {
   /// Granules whose URL begins with the first also lie where it begins with the second. (Not
   /// LocationPairs: readers shall hold granules to the states that were recorded of the first.)
   std::vector<std::pair<std::string, std::string>> places;
+  std::string instructions;  ///< what else decides on granules and references; empty: not known
 };
 
 /// The member "upwell" of a reference set: of the document in kerchunk JSON, of .zmetadata in

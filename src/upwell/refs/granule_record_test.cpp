@@ -54,11 +54,13 @@ TEST(GranuleRecord, KeepsHowMitgcmsFilesWereRead) {
 TEST(GranuleRecord, KeepsWhatACatalogueTold) {
   StoreRecord record;
   record.catalogue = CatalogueState{"2026-11-27T16:00:00Z",
-                                    {{"s3://a/", "https://h/a/"}, {"s3://b/", "https://h/b/"}}};
+                                    {{"s3://a/", "https://h/a/"}, {"s3://b/", "https://h/b/"}},
+                                    "load: lat"};
   auto back = read_record("{\"upwell\":" + record_json(record) + "}");
   ASSERT_TRUE(back && *back && (*back)->catalogue) << (back ? "none" : back.error().to_string());
   EXPECT_EQ((*back)->catalogue->as_of, record.catalogue->as_of);
   EXPECT_EQ((*back)->catalogue->places, record.catalogue->places);
+  EXPECT_EQ((*back)->catalogue->instructions, "load: lat");
   EXPECT_EQ(record_json(**back), record_json(record));
   for (const char* wrong : {R"({})", R"({"as_of":"x"})", R"({"as_of":"","places":[]})",
                             R"({"as_of":"x","places":[["a"]]})", R"({"as_of":"x","places":[1]})"})
