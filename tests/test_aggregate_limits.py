@@ -114,6 +114,17 @@ def test_conditions_within_memory(tmp_path, chunks):
             np.testing.assert_allclose(f.v, want, rtol=1e-12)
 
 
+def test_chunks_of_a_condition_count(tmp_path):
+    """One of 42 MB, beside data in small ones."""
+    source = write_series(tmp_path / "a.nc", np.ones((160, 256, 256), "f4"), (1, 256, 256))
+    with netCDF4.Dataset(source, "a") as f:
+        m = f.createVariable("m", "f4", ("time", "y", "x"), chunksizes=(160, 256, 256), zlib=True)
+        m[:] = np.random.default_rng(8).standard_normal(m.shape)
+    what = ("aggregate", source, "--variables", "v", "--reduce", "time:sum", "--where", "m > 0", "-o", tmp_path / "out.nc", "--memory")
+    assert "m: one chunk of 160 x 256 x 256 elements" in upwell(*what, "60MB", status=64).stderr
+    assert peak_memory(source, tmp_path, "--reduce", "time:sum", "--where", "m > 0", "--memory", "200MB") < 230
+
+
 def write_days(path, chunk, side=75, days=730):
     with netCDF4.Dataset(path, "w") as f:
         for axis, size in (("time", days), ("y", side), ("x", side)):

@@ -151,6 +151,32 @@ def test_the_name_of_groups_is_taken(tmp_path):
     assert aggregate([tmp_path / "in.nc"], tmp_path / "out.nc", "--variables", "v", "--reduce", "time:mean", "--group-by", "time.year").v.shape == (1, 3)
 
 
+def test_a_condition_on_longitudes_that_a_box_counts_anew(tmp_path):
+    """The grid is 0..345; across Greenwich the box makes -45 of 315, which `lon < 100` must not see."""
+    with netCDF4.Dataset(tmp_path / "in.nc", "w") as f:
+        for name, size in (("time", 2), ("lon", 24)):
+            f.createDimension(name, size)
+        lon = f.createVariable("lon", "f8", ("lon",))
+        lon.units, lon[:] = "degrees_east", np.arange(24) * 15
+        f.createVariable("v", "f4", ("time", "lon"))[:] = 1
+        lat = f.createVariable("lat", "f8", ())
+        lat.units, lat[...] = "degrees_north", 10
+    reduce = ("--variables", "v", "--reduce", "time:count", "-o", tmp_path / "out.nc", "--where", "lon < 100")
+    run = upwell("aggregate", tmp_path / "in.nc", "--bbox=-50,-60,50,60", *reduce, status=64)
+    assert "lon is counted from -50" in run.stderr and not (tmp_path / "out.nc").exists()
+
+
+def test_medians_of_even_counts(tmp_path):
+    rows = [[5, np.inf, np.inf, -np.inf], [-1.7e308, 1.7e308, np.nan, np.nan], [-1.0000000000000002, 1, np.nan, np.nan], [-0.3, 0.1 * 3, 4, -4],
+            [np.inf, np.inf, 1, 2]]
+    with netCDF4.Dataset(tmp_path / "in.nc", "w") as f:
+        f.createDimension("x", len(rows))
+        f.createDimension("n", 4)
+        f.createVariable("v", "f8", ("x", "n"))[:] = np.array(rows)
+    ours = aggregate([tmp_path / "in.nc"], tmp_path / "out.nc", "--variables", "v", "--reduce", "n:median")
+    np.testing.assert_array_equal(ours.v, np.nanmedian(np.array(rows), axis=1))
+
+
 def test_times_in_another_calendar(tmp_path):
     paths = []
     for i in range(4):

@@ -313,6 +313,18 @@ Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::st
   return {};
 }
 
+/// Whether the error of a combine says all that its report does: it names five granules, each with
+/// two reasons, and none of those that were to be skipped.
+bool is_told_by_error(const refs::CombineReport& report, const AggregateArguments& args) {
+  size_t offenders = 0, most = 0;
+  for (const refs::SourceReport& source : report.sources) {
+    offenders += source.reasons.empty() ? 0 : 1;
+    most = std::max(most, source.reasons.size());
+  }
+  return args.on_drift != "skip" && report.warnings.empty() && report.kept.empty() &&
+         offenders <= 5 && most <= 2;
+}
+
 /// What is named, as one dataset: opened, or joined in memory.
 Result<Dataset> open_sources(AggregateArguments& args, Context& context,
                              const std::vector<std::string>& urls, const Request& request,
@@ -335,9 +347,33 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
   options.sidecar = context.open_options().sidecar;
   refs::CombineReport report;
   auto cube = refs::combine_sources(context.session(), urls, options, report);
-  // An error names what does not fit itself, but for what was to be skipped.
-  if (cube ? !context.options().quiet : args.on_drift == "skip") print_report(report);
+  if (cube ? !context.options().quiet : !is_told_by_error(report, args)) print_report(report);
   return cube;
+}
+
+/// Joined across the ends of its longitudes where the box needs it. What then counts from WEST
+/// would mean something else in a condition.
+Result<Dataset> join_for_box(const AggregateArguments& args, Context& context, Dataset dataset,
+                             const std::vector<std::string>& paths, const Refinement& refinement) {
+  UPWELL_TRY(const BoundingBox box, parse_bounding_box(args.bbox));
+  UPWELL_TRY(const auto beside, refinement.paths(dataset));
+  std::vector<std::string> all = beside;
+  all.insert(all.end(), paths.begin(), paths.end());
+  UPWELL_TRY(Dataset joined, join_across(context.session(), dataset, all, box));
+  for (const std::string& path : beside) {
+    const Array& before = *dataset.root.find_array(path);
+    if (before.shape.size() != 1 || !cf::is_longitude(before)) continue;
+    UPWELL_TRY(const Values stored, read_raw(context.session(), dataset, before));
+    UPWELL_TRY(const Values now,
+               read_raw(context.session(), joined, *joined.root.find_array(path)));
+    if (stored.data != now.data)
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("--where: the box is one piece only where {} is counted from {}, which "
+                      "changes the condition: give the longitudes by --bbox alone",
+                      path, box.west));
+  }
+  return joined;
 }
 
 /// Of the variables and of what is read beside them.
@@ -375,10 +411,7 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   if (args.output != "-") UPWELL_CHECK(refs::check_no_granule(args.output, dataset));
   UPWELL_TRY(const auto paths, choose_variables(args, dataset, request));
   if (!args.bbox.empty()) {
-    UPWELL_TRY(const BoundingBox box, parse_bounding_box(args.bbox));
-    UPWELL_TRY(auto joined, refinement.paths(dataset));
-    joined.insert(joined.end(), paths.begin(), paths.end());
-    UPWELL_TRY(dataset, join_across(context.session(), std::move(dataset), joined, box));
+    UPWELL_TRY(dataset, join_for_box(args, context, std::move(dataset), paths, refinement));
   }
   UPWELL_TRY(auto variables, plan_variables(args, context, dataset, paths, request));
   compute::ReduceOptions options;

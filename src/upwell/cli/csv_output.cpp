@@ -60,7 +60,8 @@ class Cursor {
     constexpr uint64_t kElements = 1 << 16;
     uint64_t elements = 1;
     for (const size_t axis : order) {
-      extent_[axis] = std::clamp<uint64_t>(kElements / elements, 1, shape_[axis]);
+      extent_[axis] =
+          std::clamp<uint64_t>(kElements / elements, 1, std::max<uint64_t>(shape_[axis], 1));
       elements *= extent_[axis];
     }
     window_.type = values.type;

@@ -150,8 +150,7 @@ class ConditionBinder {
       return {};
     }
     facts.kind = step.op == Op::kDivide && kind != Kind::kSingle ? Kind::kDouble : kind;
-    facts.whole =
-        facts_of_[step.first].whole && facts_of_[step.second].whole && step.op != Op::kDivide;
+    facts.whole = false;  // they may be larger than what holds bits
     facts.shifted = true;
     step.single = facts.kind == Kind::kSingle;
     return {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -105,6 +106,7 @@ class QuantileAccumulator final : public Accumulator {
     if (part == 0) return low;
     const auto high = static_cast<double>(*std::min_element(middle + 1, values.end()));
     if (low == high) return low;  // infinities, too
+    if (part == 0.5) return std::midpoint(low, high);
     return part < 0.5 ? low + (high - low) * part : high - (high - low) * (1 - part);
   }
 

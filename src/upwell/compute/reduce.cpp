@@ -72,13 +72,13 @@ class Window {
   /// False when another one has failed.
   bool begin(uint64_t unit) {
     std::unique_lock lock(mutex_);
-    running_.insert(unit);
-    changed_.wait(lock, [&] { return failed_ || unit < *running_.begin() + width_; });
+    changed_.wait(lock, [&] { return failed_ || unit < first_ + width_; });
     return !failed_;
   }
   void end(uint64_t unit, bool failed) {
     std::lock_guard lock(mutex_);
-    running_.erase(unit);
+    ended_.insert(unit);
+    while (ended_.erase(first_) > 0) ++first_;
     failed_ = failed_ || failed;
     changed_.notify_all();
   }
@@ -87,7 +87,8 @@ class Window {
   uint64_t width_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::set<uint64_t> running_;
+  uint64_t first_ = 0;  // that has not ended
+  std::set<uint64_t> ended_;
   bool failed_ = false;
 };
 
@@ -140,19 +141,22 @@ class Reducer {
         most_values_(most_values(selection, reduction)) {}
 
   Result<> check_memory() const {
+    UPWELL_CHECK(check_chunks(array_, selection_, options_));
+    UPWELL_CHECK(check_company_chunks(reduction_, selection_, options_));
     if (bytes() > options_.memory_budget)
       return fail(Code::kInvalidArgument,
                   array_.name +
                       ": the totals of one part of the result, which is as large as the "
-                      "chunks are, need " +
+                      "chunks are, and what is beside them need " +
                       megabytes(bytes()) + ", more than the " +
                       std::to_string(options_.memory_budget >> 20) +
                       " MB that memory was limited to");
-    return check_chunks(array_, selection_, options_);
+    return {};
   }
   /// Of a core.
   uint64_t bytes() const {
-    return totals_bytes() + company_bytes(reduction_, plan_->largest_unit());
+    return totals_bytes() + company_bytes(reduction_, plan_->largest_unit()) +
+           company_decoding(reduction_);
   }
   uint64_t totals_bytes() const {
     return element_count(plan_->largest_tile()) * make()->cell_bytes() *
@@ -378,6 +382,17 @@ Result<Shape> tile_shape(const Array& array, const Selection& selection,
 
 namespace {
 
+/// Ends a unit, also where it throws: others wait for it.
+struct Ending {
+  Window& window;
+  uint64_t unit;
+  bool failed = true;
+  Ending(Window& of, uint64_t number) : window(of), unit(number) {}
+  Ending(const Ending&) = delete;
+  Ending& operator=(const Ending&) = delete;
+  ~Ending() { window.end(unit, failed); }
+};
+
 /// The units of all, those of the first reducer first.
 Result<> run_all(const Array& array, std::vector<std::unique_ptr<Reducer>>& reducers,
                  const ReduceOptions& options) {
@@ -392,8 +407,9 @@ Result<> run_all(const Array& array, std::vector<std::unique_ptr<Reducer>>& redu
     if (!window.begin(unit)) return {};  // the error of the other one is reported
     const auto behind = std::upper_bound(first.begin(), first.end(), unit);
     const auto number = static_cast<size_t>(behind - first.begin()) - 1;
+    Ending ending{window, unit};
     Result<> done = reducers[number]->reduce_unit(unit - first[number], threads);
-    window.end(unit, !done);
+    ending.failed = !done;
     progress.advance();
     return done;
   });

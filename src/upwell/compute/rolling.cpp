@@ -72,8 +72,9 @@ Division divide(const Array& array, const CheckedSelection& selection, const Red
   length = (length + division.part - 1) / division.part * division.part;
   division.length = length;
   division.units = (all + length - 1) / length;
-  division.bytes = division.cells *
-                   (bytes_of_cell(reduction, type, division.read) + division.part * sizeof(double));
+  division.bytes = division.cells * (bytes_of_cell(reduction, type, division.read) +
+                                     division.part * sizeof(double)) +
+                   company_decoding(reduction);
   return division;
 }
 
@@ -208,6 +209,7 @@ class Roller {
                                               std::to_string(options_.memory_budget >> 20) +
                                               " MB that memory was limited to");
     UPWELL_CHECK(check_chunks(array_, selection_, options_));
+    UPWELL_CHECK(check_company_chunks(reduction_, selection_, options_));
     const uint64_t units = division_.tiles.tiles() * division_.units;
     threads_ = std::min<uint64_t>(
         threads_within_budget(session_, dataset_, array_, options_, division_.bytes), units);

@@ -100,6 +100,36 @@ Result<> check_chunks(const Array& array, const CheckedSelection& selection,
   return {};
 }
 
+namespace {
+
+std::vector<const BesideArray*> company_of(const Reduction& reduction) {
+  std::vector<const BesideArray*> arrays;
+  if (reduction.where)
+    for (const BesideArray& array : reduction.where->arrays) arrays.push_back(&array);
+  if (reduction.weights) arrays.push_back(&reduction.weights->array);
+  return arrays;
+}
+
+}  // namespace
+
+Result<> check_company_chunks(const Reduction& reduction, const CheckedSelection& selection,
+                              const ReduceOptions& options) {
+  for (const BesideArray* beside : company_of(reduction)) {
+    const Selection own = beside->selection_of({selection.origin, selection.shape, selection.step});
+    UPWELL_TRY(const CheckedSelection checked, check_selection(beside->array(), own));
+    UPWELL_CHECK(check_chunks(beside->array(), checked, options));
+  }
+  return {};
+}
+
+uint64_t company_decoding(const Reduction& reduction) {
+  uint64_t most = 0;
+  for (const BesideArray* beside : company_of(reduction))
+    for (const Segment& segment : beside->array().segments)
+      most = std::max(most, decoding_bytes(*segment.layout));
+  return most;
+}
+
 size_t threads_within_budget(io::Session& session, const Dataset& dataset, const Array& array,
                              const ReduceOptions& options, uint64_t bytes) {
   uint64_t decoding = 0;

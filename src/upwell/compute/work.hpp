@@ -27,6 +27,12 @@ uint64_t tiles_of_chunk(const Array& array, const CheckedSelection& selection,
 Result<> check_chunks(const Array& array, const CheckedSelection& selection,
                       const ReduceOptions& options);
 
+/// The same of the arrays of condition and weights.
+Result<> check_company_chunks(const Reduction& reduction, const CheckedSelection& selection,
+                              const ReduceOptions& options);
+/// What decoding one chunk of them takes at most.
+uint64_t company_decoding(const Reduction& reduction);
+
 /// Threads that fit into memory where each takes `bytes` besides decoding; more than cores where
 /// they wait for a store far away.
 size_t threads_within_budget(io::Session& session, const Dataset& dataset, const Array& array,
