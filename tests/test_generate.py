@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import s3_servers  # noqa: E402
 from earthdata import granules  # noqa: E402
 from earthdata.fixture import running  # noqa: E402
+from http_servers import PlainFiles, serving_with  # noqa: E402
 
 UPWELL = pathlib.Path(os.environ.get("UPWELL", "build/release/bin/upwell"))
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -502,6 +503,38 @@ def test_which_collection_and_where_to(earthdata, tmp_path):
     assert "where to?" in generate(earthdata, "--collection", MUR, status=64).stderr
     assert "where to?" in generate(earthdata, "--collection", MUR, "-o", tmp_path, "--output-bucket", "b", status=64).stderr
     assert "--collection is required" in generate(earthdata, "-o", tmp_path, status=64).stderr
+
+
+class BusyParameterStore(PlainFiles):
+    """Asked too often at first; its values were stored from files."""
+
+    def do_POST(self):
+        name = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["Name"]
+        self.server.asked.append(name)
+        busy = len(self.server.asked) <= 2
+        answer = {"__type": "ThrottlingException", "message": "Rate exceeded"} if busy else {"Parameter": {"Value": self.server.values[name] + "\n"}}
+        body = json.dumps(answer).encode()
+        self.send_response(400 if busy else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_busy_parameter_store(earthdata, tmp_path):
+    with serving_with(BusyParameterStore, asked=[], values={"u": earthdata.user, "p": earthdata.password}) as server:
+        done = generate(earthdata, "--collection", MUR, *SHORT, "-o", tmp_path, login=False, SSM_EDL_USERNAME="u", SSM_EDL_PASSWORD="p",
+                        AWS_ENDPOINT_URL_SSM=server.url, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b", MEMORY_LIMIT=" 0.5", LOADABLE_VARS="lat, lon, time")
+        assert server.asked == ["u", "u", "u", "p"]
+    assert "4 granules now" in done.stderr and earthdata.password not in done.stderr
+
+
+def test_a_set_that_was_cut(earthdata, tmp_path):
+    run = ("--collection", MUR, *SHORT, "-o", tmp_path)
+    generate(earthdata, *run)
+    (path,) = tmp_path.glob("*virtual_s3.json")
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "--rebuild makes it anew" in generate(earthdata, *run, status=65).stderr
+    assert "4 granules now" in generate(earthdata, *run, "--rebuild").stderr
 
 
 def test_nobody_is_logged_in(earthdata, tmp_path):

@@ -233,6 +233,11 @@ void add_container_options(CLI::App* app, GenerateArguments& args) {
       "Copy the values of these variables into the sets. Default: 1-D coordinates; always: the "
       "one along which granules follow each other")
       ->delimiter(',')
+      ->transform([](const std::string& name) {
+        const size_t first = name.find_first_not_of(' ');
+        const size_t last = name.find_last_not_of(' ');
+        return first == name.npos ? std::string() : name.substr(first, last + 1 - first);
+      })
       ->type_name("NAME,...");
   add("--start-date", args.options.start, "START_DATE",
       "Only granules that reach beyond this date: 2022-01-31, 2022, 1-31-2022. It becomes part of "

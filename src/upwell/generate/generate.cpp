@@ -81,7 +81,12 @@ class Generation {
     if (!there) return fail(std::move(there).error());
     replaces_ = true;
     if (options_.rebuild) return {};
-    UPWELL_TRY(set_, refs::read_store_record(context_.outputs, report_.output));
+    auto set = refs::read_store_record(context_.outputs, report_.output);
+    if (!set && set.error().code == Code::kInvalidData)
+      return fail(
+          std::move(set).error().with("the set that is there cannot be read; --rebuild "
+                                      "makes it anew"));
+    UPWELL_TRY(set_, std::move(set));
     if (!set_)
       context_.say(report_.output +
                    " was made by another program and does not say of which granules: it is made "

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "access/cmr_parameters.hpp"
+#include "base/machine.hpp"
 
 namespace upwell::generate {
 namespace {
@@ -94,11 +96,15 @@ Result<std::string> bucket_directory(const std::string& bucket, const std::strin
 Result<uint64_t> memory_size(const std::string& text) {
   if (text == "auto") return uint64_t{0};
   double number = 0;
+  const size_t first = std::min(text.find_first_not_of(' '), text.size());
   const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  const auto [stop, error] = std::from_chars(text.data() + first, end, number);
   std::string unit;
   for (const char* c = stop; c != end; ++c)
     if (*c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
+  // As Dask, which that program hands it to: a part of the machine's.
+  if (error == std::errc() && unit.empty() && number > 0 && number <= 1)
+    return static_cast<uint64_t>(number * static_cast<double>(physical_memory()));
   constexpr double kMost = 1e18;
   for (const Unit& known : kUnits)
     if (error == std::errc() && unit == known.name && number >= 0 && number * known.bytes <= kMost)

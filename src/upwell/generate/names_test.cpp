@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/machine.hpp"
 #include "generate/listing.hpp"
 
 namespace upwell::generate {
@@ -43,6 +44,10 @@ TEST(GenerateNames, MemoryAsDaskSpellsIt) {
   EXPECT_EQ(*memory_size("512 MiB"), uint64_t{512} << 20);
   EXPECT_EQ(*memory_size("1.5g"), 1'500'000'000U);
   EXPECT_EQ(*memory_size("200000000"), 200'000'000U);
+  EXPECT_EQ(*memory_size(" 12GB "), 12'000'000'000U);
+  EXPECT_EQ(*memory_size("1"), physical_memory()) << "as Dask: a part of the machine's";
+  EXPECT_LE(*memory_size("0.5"), physical_memory() / 2);
+  EXPECT_GT(*memory_size("0.5"), physical_memory() / 3);
   EXPECT_EQ(*memory_size("auto"), 0U);
   EXPECT_EQ(*memory_size("0"), 0U);
   for (const char* wrong : {"", "lots", "-1", "12 GB of it", "1e30", "nan", "inf", "GB"})

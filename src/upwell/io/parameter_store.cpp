@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "io/sigv4.hpp"
 #include "io/url.hpp"
@@ -111,9 +113,16 @@ Result<std::string> get_parameter(const std::string& name, const S3Settings& set
   const std::string body = nlohmann::json{{"Name", name}, {"WithDecryption", true}}.dump(
       -1, ' ', false, nlohmann::json::error_handler_t::replace);
   HttpStore store(http);
-  const HttpAnswer answer =
-      std::move(store.call({parameter_request(endpoint, region, keys, body)}).front());
-  if (answer.error) return fail(parameter_refusal(answer).with(what));
+  HttpAnswer answer;
+  for (int attempt = 1;; ++attempt) {
+    answer = std::move(store.call({parameter_request(endpoint, region, keys, body)}).front());
+    if (!answer.error) break;
+    Error refusal = parameter_refusal(answer);
+    // AWS says with 400 that it was asked too often.
+    const bool throttled = refusal.message.starts_with("ThrottlingException");
+    if (!throttled || attempt >= http.attempts) return fail(std::move(refusal).with(what));
+    std::this_thread::sleep_for(std::chrono::milliseconds(250 << std::min(attempt, 5)));
+  }
   const auto json = nlohmann::json::parse(answer.body.begin(), answer.body.end(), nullptr, false);
   const auto* value =
       json.is_object() && json.contains("Parameter") && json["Parameter"].is_object() &&
