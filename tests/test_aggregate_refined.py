@@ -166,6 +166,13 @@ def test_a_condition_on_longitudes_that_a_box_counts_anew(tmp_path):
     assert "lon is counted from -50" in run.stderr and not (tmp_path / "out.nc").exists()
 
 
+@pytest.mark.parametrize("function", ["mean", "count", "sum", "max"])
+def test_a_result_of_nothing_is_told(granules, tmp_path, function):
+    reduce = (*granules[:3], "--variables", "sst", "--reduce", f"time:{function}", "-o", tmp_path / "out.nc")
+    assert "the result holds nothing" in upwell("aggregate", *reduce, "--where", "sst < 20").stderr
+    assert "the result holds nothing" not in upwell("aggregate", *reduce, "--where", "sst > 20").stderr
+
+
 def test_medians_of_even_counts(tmp_path):
     rows = [[5, np.inf, np.inf, -np.inf], [-1.7e308, 1.7e308, np.nan, np.nan], [-1.0000000000000002, 1, np.nan, np.nan], [-0.3, 0.1 * 3, 4, -4],
             [np.inf, np.inf, 1, 2]]

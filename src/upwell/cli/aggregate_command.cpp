@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <set>
 
 #include "base/machine.hpp"
@@ -353,8 +355,9 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
 
 /// Joined across the ends of its longitudes where the box needs it. What then counts from WEST
 /// would mean something else in a condition.
-Result<Dataset> join_for_box(const AggregateArguments& args, Context& context, Dataset dataset,
-                             const std::vector<std::string>& paths, const Refinement& refinement) {
+Result<Dataset> join_for_box(const AggregateArguments& args, Context& context,
+                             const Dataset& dataset, const std::vector<std::string>& paths,
+                             const Refinement& refinement) {
   UPWELL_TRY(const BoundingBox box, parse_bounding_box(args.bbox));
   UPWELL_TRY(const auto beside, refinement.paths(dataset));
   std::vector<std::string> all = beside;
@@ -399,6 +402,20 @@ Result<std::vector<PlannedRead>> planned_reads(const std::vector<ReducedVariable
   return reads;
 }
 
+/// Whether something went into some of these results.
+bool holds_something(const ReducedVariable& variable, const DataType& type, ByteSpan elements) {
+  const compute::Function function = variable.reduction.function;
+  const bool zero_is_nothing =
+      function == compute::Function::kSum || function == compute::Function::kCount;
+  const Values values{
+      type, {elements.size() / type.size}, Bytes(elements.begin(), elements.end()), {}};
+  for (size_t i = 0; i < values.count(); ++i) {
+    const double value = values.number(i);
+    if (!std::isnan(value) && (value != 0 || !zero_is_nothing)) return true;
+  }
+  return false;
+}
+
 Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(const Request request, parse_reduce(args.reduce));
   UPWELL_TRY(const Refinement refinement, Refinement::parse(args.refinement, request.dimensions));
@@ -411,7 +428,7 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   if (args.output != "-") UPWELL_CHECK(refs::check_no_granule(args.output, dataset));
   UPWELL_TRY(const auto paths, choose_variables(args, dataset, request));
   if (!args.bbox.empty()) {
-    UPWELL_TRY(dataset, join_for_box(args, context, std::move(dataset), paths, refinement));
+    UPWELL_TRY(dataset, join_for_box(args, context, dataset, paths, refinement));
   }
   UPWELL_TRY(auto variables, plan_variables(args, context, dataset, paths, request));
   compute::ReduceOptions options;
@@ -431,12 +448,19 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   for (size_t i = 0; i < variables.size(); ++i) {
     const ReducedVariable& variable = variables[i];
     const size_t number = file.variables.size() - variables.size() + i;
+    std::atomic<bool> any = false;
     auto sink = [&](const Box& box, ByteSpan elements) {
+      if (!any && holds_something(variable, file.variables[number].values.type, elements))
+        any = true;
       return output->put(number, written_axes(variable, box.origin),
                          written_axes(variable, box.shape), elements);
     };
     UPWELL_CHECK(compute::reduce(context.session(), dataset, *variable.array,
                                  variable.named.selection, variable.reduction, options, sink));
+    if (!any)
+      fmt::print(stderr, "warning: {}: the result holds nothing: all that was taken is missing{}\n",
+                 variable.path,
+                 variable.reduction.where ? " or left out by --where (in which units is it?)" : "");
   }
   return output->commit(args.no_sync ? Sync::kNo : Sync::kYes);
 }

@@ -275,6 +275,11 @@ class ConditionParser {
   }
   Place number() {
     const size_t place = place_;
+    if (text_[place] == '0' && place + 1 < text_.size() &&
+        std::isdigit(static_cast<unsigned char>(text_[place + 1])) != 0)
+      return fail(
+          here("a number does not begin with 0; dates are taken by --sel, as in "
+               "--sel time=2003-06-01:"));
     double value = 0;
     const auto [end, error] =
         std::from_chars(text_.data() + place_, text_.data() + text_.size(), value);

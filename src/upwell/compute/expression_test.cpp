@@ -180,6 +180,7 @@ TEST(Condition, MistakesAreShown) {
                                                         {"'a < 1", "no end"},
                                                         {"a < 1 or or b < 1", "not expected here"},
                                                         {"a < .", "no number"},
+                                                        {"a > 2003-06-01", "dates are taken by"},
                                                         {"a < 1 | b < 1", "wants a condition"},
                                                         {"a $ 1", "not expected here"}};
   for (const auto& [text, part] : kWrong)

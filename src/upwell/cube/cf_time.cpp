@@ -402,8 +402,8 @@ Result<DateTime> decode_time(const TimeUnits& units, double value) {
       static_cast<int64_t>(std::llround(static_cast<long double>(value - whole) * unit));
   // Half the distance to the next double: 7/24 of a day is a few nanoseconds off its hour.
   const double next = std::nextafter(value, INFINITY);
-  const auto half = std::llround(
-      std::min<long double>(static_cast<long double>(next - value) * unit / 2, kSecond / 2));
+  const auto half = std::llround(std::min<long double>(
+      static_cast<long double>(next - value) * unit / 2, static_cast<long double>(kSecond) / 2));
   const Wide since = static_cast<Wide>(static_cast<int64_t>(whole)) * units.unit_ns + fraction;
   return from_instant(units.calendar, roundest(instant(units.calendar, units.epoch) + since, half));
 }
