@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <ctime>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "io/sigv4.hpp"
 #include "io/url.hpp"
@@ -44,48 +42,56 @@ std::string region_in_arn(const std::string& name) {
   return name.substr(at, name.find(':', at) - at);
 }
 
-Error parameter_refusal(const HttpAnswer& answer) {
-  const auto json = nlohmann::json::parse(answer.body.begin(), answer.body.end(), nullptr, false);
-  const auto text = [&](const char* key) {
-    const auto it = json.is_object() ? json.find(key) : json.end();
-    return it != json.end() && it->is_string() ? it->get<std::string>() : std::string();
-  };
-  std::string type = text("__type");
-  type = type.substr(type.rfind('#') + 1);  // npos + 1 is 0
-  Error error = *answer.error;
-  if (type.empty()) return error;
-  const std::string message = text("message").empty() ? text("Message") : text("message");
-  error.message = type + (message.empty() ? "" : ": " + message);
-  for (const ParameterMeaning& meaning : kParameterMeanings) {
-    if (meaning.name != type) continue;
-    error.code = meaning.code;
-    if (*meaning.advice != 0) error.message += " (" + std::string(meaning.advice) + ")";
-  }
-  return error;
-}
+/// AWS's JSON protocol. Each attempt is signed anew.
+class ParameterDialect : public HttpDialect {
+ public:
+  /// `host`: of the URL that is asked.
+  ParameterDialect(std::string host, std::string region, S3Credentials keys)
+      : host_(std::move(host)), region_(std::move(region)), keys_(std::move(keys)) {}
 
-HttpRequest parameter_request(const std::string& endpoint, const std::string& region,
-                              const S3Credentials& keys, const std::string& body) {
-  const size_t authority = endpoint.find("://") + 3;
-  const size_t slash = std::min(endpoint.find('/', authority), endpoint.size());
-  const std::string date = amz_date(std::time(nullptr));
-  HttpRequest request;
-  request.method = "POST";
-  request.url = endpoint.substr(0, slash) + "/";
-  request.body = SharedBytes(to_bytes(body));
-  const std::string hash = hex_of(sha256_of(request.body.span()));
-  request.headers = {{"content-type", kAwsJson},
-                     {"x-amz-date", date},
-                     {"x-amz-target", kGetParameter},
-                     {"x-amz-content-sha256", hash}};
-  if (!keys.session_token.empty())
-    request.headers.emplace_back("x-amz-security-token", keys.session_token);
-  SigningRequest signing{"POST", "/", {}, request.headers, hash};
-  signing.headers.emplace_back("host", endpoint.substr(authority, slash - authority));
-  const SigningKey key{keys.access_key_id, keys.secret_access_key, region, "ssm"};
-  request.headers.emplace_back("authorization", authorization_of(signing, key, date));
-  return request;
-}
+  Result<> prepare(HttpRequest& request) override {
+    const std::string date = amz_date(std::time(nullptr));
+    const std::string hash = hex_of(sha256_of(request.body.span()));
+    request.headers = {{"content-type", kAwsJson},
+                       {"x-amz-date", date},
+                       {"x-amz-target", kGetParameter},
+                       {"x-amz-content-sha256", hash}};
+    if (!keys_.session_token.empty())
+      request.headers.emplace_back("x-amz-security-token", keys_.session_token);
+    SigningRequest signing{"POST", "/", {}, request.headers, hash};
+    signing.headers.emplace_back("host", host_);
+    const SigningKey key{keys_.access_key_id, keys_.secret_access_key, region_, "ssm"};
+    request.headers.emplace_back("authorization", authorization_of(signing, key, date));
+    return {};
+  }
+
+  std::optional<HttpMeaning> explain(const HttpRequest&, const ResponseHead& head,
+                                     ByteSpan body) override {
+    if (head.status < 400) return {};
+    const auto json = nlohmann::json::parse(body.begin(), body.end(), nullptr, false);
+    const auto text = [&](const char* key) {
+      const auto it = json.is_object() ? json.find(key) : json.end();
+      return it != json.end() && it->is_string() ? it->get<std::string>() : std::string();
+    };
+    std::string type = text("__type");
+    type = type.substr(type.rfind('#') + 1);  // npos + 1 is 0
+    const auto* known = std::find_if(kParameterMeanings.begin(), kParameterMeanings.end(),
+                                     [&](const ParameterMeaning& m) { return m.name == type; });
+    if (known == kParameterMeanings.end()) return {};
+    const std::string message = text("message").empty() ? text("Message") : text("message");
+    HttpMeaning meaning;
+    meaning.code = known->code;
+    meaning.what = type + (message.empty() ? "" : ": " + message);
+    if (*known->advice != 0) meaning.what += " (" + std::string(known->advice) + ")";
+    // AWS says with 400 that it was asked too often.
+    if (known->code == Code::kUnavailable) meaning.next = HttpMeaning::Next::kRetry;
+    return meaning;
+  }
+
+ private:
+  std::string host_, region_;
+  S3Credentials keys_;
+};
 
 }  // namespace
 
@@ -112,17 +118,18 @@ Result<std::string> get_parameter(const std::string& name, const S3Settings& set
                 "endpoint \"" + endpoint + "\": it must begin with https:// or http://");
   const std::string body = nlohmann::json{{"Name", name}, {"WithDecryption", true}}.dump(
       -1, ' ', false, nlohmann::json::error_handler_t::replace);
-  HttpStore store(http);
-  HttpAnswer answer;
-  for (int attempt = 1;; ++attempt) {
-    answer = std::move(store.call({parameter_request(endpoint, region, keys, body)}).front());
-    if (!answer.error) break;
-    Error refusal = parameter_refusal(answer);
-    // AWS says with 400 that it was asked too often.
-    const bool throttled = refusal.message.starts_with("ThrottlingException");
-    if (!throttled || attempt >= http.attempts) return fail(std::move(refusal).with(what));
-    std::this_thread::sleep_for(std::chrono::milliseconds(250 << std::min(attempt, 5)));
-  }
+  const size_t authority = endpoint.find("://") + 3;
+  const size_t slash = std::min(endpoint.find('/', authority), endpoint.size());
+  HttpOptions options = http;
+  options.dialect = std::make_shared<ParameterDialect>(
+      endpoint.substr(authority, slash - authority), region, keys);
+  HttpRequest request;
+  request.method = "POST";
+  request.url = endpoint.substr(0, slash) + "/";
+  request.body = SharedBytes(to_bytes(body));
+  HttpStore store(options);
+  const HttpAnswer answer = std::move(store.call({request}).front());
+  if (answer.error) return fail(Error(*answer.error).with(what));
   const auto json = nlohmann::json::parse(answer.body.begin(), answer.body.end(), nullptr, false);
   const auto* value =
       json.is_object() && json.contains("Parameter") && json["Parameter"].is_object() &&
