@@ -459,7 +459,9 @@ Result<> Combiner::settle() {
     if (source.reasons.size() > 2)
       text += " (and " + std::to_string(source.reasons.size() - 1) + " more)";
   }
-  if (offenders > kShown) text += "\n  ... (all are named above, or by virtualize --report R.json)";
+  if (offenders > kShown)
+    text += "\n  ... and " + std::to_string(offenders - kShown) +
+            " more (virtualize --report R.json names them all)";
   return fail(Code::kInvalidData, text + ways_out());
 }
 
