@@ -25,8 +25,9 @@ Result<uint64_t> bytes_to_fetch(io::Session& session, const Dataset& dataset,
     }
   }
   uint64_t bytes = session.bytes_to_fetch(all);
+  const bool once = passes.empty() || (passes.size() == 1 && passes.begin()->first.second == 1);
   // Later passes find what the cache holds, with some room for what else is read.
-  if (bytes <= session.cache_bytes() / 4 * 3) return bytes;
+  if (once || bytes <= session.cache_bytes() / 4 * 3) return bytes;
   bytes = 0;
   for (const auto& [pass, requests] : passes)
     bytes += pass.second * session.bytes_to_fetch(requests);
