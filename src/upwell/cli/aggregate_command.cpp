@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <set>
 
 #include "base/machine.hpp"
@@ -402,18 +401,20 @@ Result<std::vector<PlannedRead>> planned_reads(const std::vector<ReducedVariable
   return reads;
 }
 
-/// Whether something went into some of these results.
-bool holds_something(const ReducedVariable& variable, const DataType& type, ByteSpan elements) {
-  const compute::Function function = variable.reduction.function;
-  const bool zero_is_nothing =
-      function == compute::Function::kSum || function == compute::Function::kCount;
-  const Values values{
-      type, {elements.size() / type.size}, Bytes(elements.begin(), elements.end()), {}};
-  for (size_t i = 0; i < values.count(); ++i) {
-    const double value = values.number(i);
-    if (!std::isnan(value) && (value != 0 || !zero_is_nothing)) return true;
-  }
-  return false;
+template <typename T>
+bool any_but_nan(ByteSpan elements, bool zeros) {
+  const T* v = reinterpret_cast<const T*>(elements.data());
+  return std::any_of(v, v + elements.size() / sizeof(T),
+                     [&](T value) { return value == value && (zeros || value != 0); });
+}
+
+/// Whether something went into some of these results: sums and counts of nothing are 0.
+bool holds_something(const compute::Reduction& reduction, const DataType& type, ByteSpan elements) {
+  const bool zeros = reduction.function != compute::Function::kSum &&
+                     reduction.function != compute::Function::kCount;
+  if (type.kind != Kind::kFloat) return zeros || any_but_nan<int64_t>(elements, false);
+  return type.size == 4 ? any_but_nan<float>(elements, zeros)
+                        : any_but_nan<double>(elements, zeros);
 }
 
 Result<> run_aggregate(AggregateArguments& args, Context& context) {
@@ -450,7 +451,7 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
     const size_t number = file.variables.size() - variables.size() + i;
     std::atomic<bool> any = false;
     auto sink = [&](const Box& box, ByteSpan elements) {
-      if (!any && holds_something(variable, file.variables[number].values.type, elements))
+      if (!any && holds_something(variable.reduction, file.variables[number].values.type, elements))
         any = true;
       return output->put(number, written_axes(variable, box.origin),
                          written_axes(variable, box.shape), elements);
