@@ -24,29 +24,18 @@ Reduction largest_group(const Reduction& reduction) {
 
 }  // namespace
 
-bool are_pieces(const Grouping& groups) {
-  std::vector<uint64_t> last(groups.count, UINT64_MAX);
-  for (uint64_t i = 0; i < groups.group.size(); ++i) {
-    const uint32_t group = groups.group[i];
-    if (group == kNoGroup) continue;
-    if (last[group] != UINT64_MAX && last[group] + 1 != i) return false;
-    last[group] = i;
-  }
-  return true;
-}
-
-std::vector<Batch> batches_of(const Array& array, const CheckedSelection& selection,
-                              const Reduction& reduction, const ReduceOptions& options,
-                              const DataType& type) {
+Batches batches_of(const Array& array, const CheckedSelection& selection,
+                   const Reduction& reduction, const ReduceOptions& options, const DataType& type) {
   const Grouping& groups = *reduction.groups;
+  Batches batches;
   std::vector<uint64_t> first(groups.count, UINT64_MAX), last(groups.count, 0);
   for (uint64_t i = 0; i < groups.group.size(); ++i) {
     const uint32_t group = groups.group[i];
     if (group == kNoGroup) continue;
+    if (first[group] != UINT64_MAX && last[group] + 1 != i) batches.of_pieces = false;
     first[group] = std::min(first[group], i);
     last[group] = i;
   }
-  const bool in_pieces = are_pieces(groups);
   const Reduction one = largest_group(reduction);
   const TilePlan plan(array, selection, one, tile_limits(selection, one, options, type));
   const auto accumulator = make_accumulator(reduction, type, most_values(selection, reduction));
@@ -55,27 +44,26 @@ std::vector<Batch> batches_of(const Array& array, const CheckedSelection& select
   // Another batch of pieces costs nothing; of others it decodes chunks again, and fewer cores are
   // better than that.
   const uint64_t all_cores = options.threads > 0 ? options.threads : core_count();
-  const uint64_t cores = in_pieces ? all_cores : 1;
+  const uint64_t cores = batches.of_pieces ? all_cores : 1;
   const uint64_t most = std::max<uint64_t>(1, options.memory_budget / (2 * cores) / of_group);
   // Every block has totals of all groups of its batch: a batch of more than one block adds up
   // cells that have nothing.
   const uint64_t length =
       std::min(plan.largest_unit()[groups.axis], 32 * chunk_extents(array)[groups.axis]);
-  std::vector<Batch> batches;
   for (uint32_t g = 0; g < groups.count; ++g) {
     Batch joined{g, g + 1, first[g], last[g] + 1 - first[g]};
     bool joins = false;
-    if (!batches.empty()) {
-      const Batch& before = batches.back();
+    if (!batches.list.empty()) {
+      const Batch& before = batches.list.back();
       joined.begin = std::min(joined.begin, before.begin);
       joined.span = std::max(before.begin + before.span, last[g] + 1) - joined.begin;
       joined.first = before.first;
-      joins = g - before.first < most && (!in_pieces || joined.span <= length);
+      joins = g - before.first < most && (!batches.of_pieces || joined.span <= length);
     }
     if (joins)
-      batches.back() = joined;
+      batches.list.back() = joined;
     else
-      batches.push_back({g, g + 1, first[g], last[g] + 1 - first[g]});
+      batches.list.push_back({g, g + 1, first[g], last[g] + 1 - first[g]});
   }
   return batches;
 }

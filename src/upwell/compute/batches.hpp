@@ -14,15 +14,16 @@ struct Batch {
   uint64_t begin = 0, span = 0;  ///< in selected elements
 };
 
-/// Whether every group is one piece of the axis.
-bool are_pieces(const Grouping& groups);
+struct Batches {
+  bool of_pieces = true;  ///< every group is one piece of the axis
+  std::vector<Batch> list;
+};
 
 /// Pieces go some at a time: totals of few, and no chunk is decoded for two batches but those that
 /// a border cuts. Other groups go all at once, or as many as memory has the totals of on one core.
 /// `type`: of the values that go into cells.
-std::vector<Batch> batches_of(const Array& array, const CheckedSelection& selection,
-                              const Reduction& reduction, const ReduceOptions& options,
-                              const DataType& type);
+Batches batches_of(const Array& array, const CheckedSelection& selection,
+                   const Reduction& reduction, const ReduceOptions& options, const DataType& type);
 
 /// The part of a selection that a batch goes through, and its groups, counted from 0.
 CheckedSelection selection_of(const Batch& batch, const CheckedSelection& selection, size_t axis);

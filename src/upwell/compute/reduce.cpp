@@ -107,42 +107,44 @@ class Reducer {
                                                const CheckedSelection& selection,
                                                const Reduction& reduction, uint64_t first_group,
                                                const ReduceOptions& options, const TileSink& sink) {
-    std::unique_ptr<Reducer> reducer(
-        new Reducer(session, dataset, array, selection, reduction, first_group, options, sink));
-    UPWELL_TRY(PieceAdder adder, adder_of(array, reducer->reduction_));
-    reducer->adder_.emplace(std::move(adder));
-    reducer->plan_.emplace(array, selection, reduction,
-                           tile_limits(selection, reduction, options, reducer->adder_->type()));
+    auto own = std::make_shared<const Reduction>(reduction);
+    UPWELL_TRY(PieceAdder adder, adder_of(array, *own));
+    std::unique_ptr<Reducer> reducer(new Reducer(session, dataset, array, selection, std::move(own),
+                                                 first_group, options, sink, std::move(adder)));
     UPWELL_CHECK(reducer->check_memory());
     return reducer;
   }
 
-  uint64_t units() const { return plan_->tiles() * plan_->blocks(); }
-  size_t threads_in_memory() const {
-    return threads_within_budget(session_, dataset_, array_, options_, bytes());
+  uint64_t units() const { return plan_.tiles() * plan_.blocks(); }
+  /// Of a core, besides decoding.
+  uint64_t bytes() const {
+    return totals_bytes() + company_bytes(*reduction_, plan_.largest_unit()) +
+           company_decoding(*reduction_);
   }
   /// `threads`: that run units. Thread-safe.
   Result<> reduce_unit(uint64_t unit, size_t threads) {
-    return reduce_unit(unit / plan_->blocks(), unit % plan_->blocks(), threads);
+    return reduce_unit(unit / plan_.blocks(), unit % plan_.blocks(), threads);
   }
 
  private:
   Reducer(io::Session& session, const Dataset& dataset, const Array& array,
-          const CheckedSelection& selection, const Reduction& reduction, uint64_t first_group,
-          const ReduceOptions& options, const TileSink& sink)
+          const CheckedSelection& selection, std::shared_ptr<const Reduction> reduction,
+          uint64_t first_group, const ReduceOptions& options, const TileSink& sink,
+          PieceAdder adder)
       : session_(session),
         dataset_(dataset),
         array_(array),
         selection_(selection),
-        reduction_(reduction),
+        reduction_(std::move(reduction)),
         first_group_(first_group),
         options_(options),
         sink_(sink),
-        most_values_(most_values(selection, reduction)) {}
+        adder_(std::move(adder)),
+        most_values_(most_values(selection, *reduction_)),
+        plan_(array, selection, *reduction_,
+              tile_limits(selection, *reduction_, options, adder_.type())) {}
 
   Result<> check_memory() const {
-    UPWELL_CHECK(check_chunks(array_, selection_, options_));
-    UPWELL_CHECK(check_company_chunks(reduction_, selection_, options_));
     if (bytes() > options_.memory_budget)
       return fail(Code::kInvalidArgument,
                   array_.name +
@@ -153,14 +155,9 @@ class Reducer {
                       " MB that memory was limited to");
     return {};
   }
-  /// Of a core.
-  uint64_t bytes() const {
-    return totals_bytes() + company_bytes(reduction_, plan_->largest_unit()) +
-           company_decoding(reduction_);
-  }
   uint64_t totals_bytes() const {
-    return element_count(plan_->largest_tile()) * make()->cell_bytes() *
-           accumulators_of(plan_->blocks());
+    return element_count(plan_.largest_tile()) * make()->cell_bytes() *
+           accumulators_of(plan_.blocks());
   }
 
   /// A tile of which some blocks are added up, and others wait for those before them.
@@ -171,7 +168,7 @@ class Reducer {
   };
 
   std::unique_ptr<Accumulator> make() const {
-    return make_accumulator(reduction_, adder_->type(), most_values_);
+    return make_accumulator(*reduction_, adder_.type(), most_values_);
   }
 
   std::unique_ptr<Accumulator> take(size_t cells) {
@@ -194,11 +191,11 @@ class Reducer {
   }
 
   Result<> reduce_unit(uint64_t tile, uint64_t block, size_t threads) {
-    const Box unit = plan_->unit(tile, block);
-    const uint64_t cells = element_count(plan_->tile(tile).shape);
+    const Box unit = plan_.unit(tile, block);
+    const uint64_t cells = element_count(plan_.tile(tile).shape);
     auto accumulator = take(cells);
     std::vector<Box> parts{unit};
-    if (reduction_.groups) parts = grouped_parts(unit, array_, selection_, *reduction_.groups);
+    if (reduction_->groups) parts = grouped_parts(unit, array_, selection_, *reduction_->groups);
     for (const Box& part : parts) {
       UPWELL_TRY(const UnitCompany company, company_of(part, threads));
       UPWELL_TRY(const bool fill_counts, add_chunks(part, company, threads, *accumulator));
@@ -223,12 +220,12 @@ class Reducer {
   Result<UnitCompany> company_of(const Box& unit, size_t threads) const {
     UnitCompany company;
     const Selection selection = selection_of(unit);
-    if (reduction_.where) {
+    if (reduction_->where) {
       UPWELL_TRY(company.mask,
-                 mask_of(session_, dataset_, *reduction_.where, selection, read_options(threads)));
+                 mask_of(session_, dataset_, *reduction_->where, selection, read_options(threads)));
     }
-    if (reduction_.weights) {
-      UPWELL_TRY(company.weights, weights_of(session_, dataset_, *reduction_.weights, selection,
+    if (reduction_->weights) {
+      UPWELL_TRY(company.weights, weights_of(session_, dataset_, *reduction_->weights, selection,
                                              read_options(threads)));
     }
     return company;
@@ -239,10 +236,10 @@ class Reducer {
                           Accumulator& accumulator) const {
     bool counts = false;
     auto sink = [&](const Box& piece, ByteSpan elements) {
-      return adder_->add(piece, unit, elements, company, accumulator);
+      return adder_.add(piece, unit, elements, company, accumulator);
     };
     auto fill = [&](const Values& value, uint64_t count) -> Result<> {
-      UPWELL_TRY(const bool missing, adder_->is_missing(value.data));
+      UPWELL_TRY(const bool missing, adder_.is_missing(value.data));
       counts = counts || (count > 0 && !missing);
       return {};
     };
@@ -257,7 +254,7 @@ class Reducer {
     UPWELL_TRY(const ChunkPlan plan, plan_chunks(array_, checked));
     Bytes heap, element;
     auto add = [&](const Box& box) {
-      return adder_->add_constant(box, unit, element, company, accumulator);
+      return adder_.add_constant(box, unit, element, company, accumulator);
     };
     for (const Segment* segment : plan.with_missing) {
       UPWELL_TRY(element, fill_of(array_, *segment, heap));
@@ -272,7 +269,7 @@ class Reducer {
 
   /// Adds blocks to their tile in order; the last one finishes it.
   Result<> add_block(uint64_t number, uint64_t block, std::unique_ptr<Accumulator> accumulator) {
-    if (plan_->blocks() == 1) return deliver(number, std::move(accumulator));
+    if (plan_.blocks() == 1) return deliver(number, std::move(accumulator));
     std::unique_lock lock(tiles_mutex_);
     Tile& tile = tiles_[number];
     tile.waiting[block] = std::move(accumulator);
@@ -287,7 +284,7 @@ class Reducer {
       tile.total->merge(*next);
       give_back(std::move(next));
     }
-    if (tile.next < plan_->blocks()) return {};
+    if (tile.next < plan_.blocks()) return {};
     auto total = std::move(tile.total);
     tiles_.erase(number);
     lock.unlock();
@@ -295,16 +292,17 @@ class Reducer {
   }
 
   Result<> deliver(uint64_t number, std::unique_ptr<Accumulator> total) {
-    Box box = plan_->tile(number);
-    if (reduction_.groups) {
+    Box box = plan_.tile(number);
+    if (reduction_->groups) {
       size_t axis = 0;
-      for (size_t d = 0; d < reduction_.groups->axis; ++d) axis += reduction_.in_result(d) ? 1 : 0;
+      for (size_t d = 0; d < reduction_->groups->axis; ++d)
+        axis += reduction_->in_result(d) ? 1 : 0;
       box.origin[axis] += first_group_;
     }
     Result<> taken = sink_(box, total->finish());
     give_back(std::move(total));
     std::lock_guard lock(mutex_);
-    if (++delivered_ == plan_->tiles()) spare_.clear();  // others go on
+    if (++delivered_ == plan_.tiles()) spare_.clear();  // others go on
     return taken;
   }
 
@@ -312,13 +310,13 @@ class Reducer {
   const Dataset& dataset_;
   const Array& array_;
   CheckedSelection selection_;
-  Reduction reduction_;
+  std::shared_ptr<const Reduction> reduction_;  // adder_ works by it
   uint64_t first_group_;
   const ReduceOptions& options_;
   const TileSink& sink_;
+  PieceAdder adder_;
   uint64_t most_values_;
-  std::optional<PieceAdder> adder_;  // these two from make on
-  std::optional<TilePlan> plan_;
+  TilePlan plan_;
   std::mutex mutex_;        // spare_, delivered_
   uint64_t delivered_ = 0;  // tiles
   std::vector<std::unique_ptr<Accumulator>> spare_;
@@ -394,13 +392,16 @@ struct Ending {
 };
 
 /// The units of all, those of the first reducer first.
-Result<> run_all(const Array& array, std::vector<std::unique_ptr<Reducer>>& reducers,
-                 const ReduceOptions& options) {
+Result<> run_all(io::Session& session, const Dataset& dataset, const Array& array,
+                 std::vector<std::unique_ptr<Reducer>>& reducers, const ReduceOptions& options) {
   std::vector<uint64_t> first{0};
-  size_t threads = SIZE_MAX;
-  for (const auto& reducer : reducers) first.push_back(first.back() + reducer->units());
-  for (const auto& reducer : reducers) threads = std::min(threads, reducer->threads_in_memory());
-  threads = std::min<uint64_t>(threads, first.back());
+  uint64_t bytes = 0;
+  for (const auto& reducer : reducers) {
+    first.push_back(first.back() + reducer->units());
+    bytes = std::max(bytes, reducer->bytes());
+  }
+  const size_t threads = std::min<uint64_t>(
+      threads_within_budget(session, dataset, array, options, bytes), first.back());
   Window window(2 * threads);
   Progress progress("reducing " + array.name, "blocks", first.back(), options.progress);
   return blocking_for(first.back(), threads, [&](size_t unit) -> Result<> {
@@ -432,7 +433,8 @@ Result<std::vector<Pass>> passes_of(const Array& array, const Selection& selecti
     passes.push_back({selection, 0, times(checked, reduction)});
     return passes;
   }
-  for (const Batch& batch : batches_of(array, checked, reduction, options, adder.type())) {
+  const Batches batches = batches_of(array, checked, reduction, options, adder.type());
+  for (const Batch& batch : batches.list) {
     const CheckedSelection part = selection_of(batch, checked, reduction.groups->axis);
     Reduction of = reduction;
     of.groups = grouping_of(batch, *reduction.groups);
@@ -455,33 +457,35 @@ Result<> reduce(io::Session& session, const Dataset& dataset, const Array& array
     return fail(Code::kInvalidArgument,
                 array.name + " holds " + describe(array.type) + ", not numbers");
   UPWELL_TRY(const CheckedSelection checked, check_request(array, selection, reduction));
-  if (reduction.rolling) {
-    UPWELL_TRY(const PieceAdder adder, adder_of(array, reduction));
+  UPWELL_CHECK(check_chunks(array, checked, options));
+  UPWELL_CHECK(check_company_chunks(reduction, checked, options));
+  UPWELL_TRY(const PieceAdder adder, adder_of(array, reduction));
+  if (reduction.rolling)
     return roll(session, dataset, array, checked, within_axis(reduction, checked), options, sink,
                 adder);
-  }
   std::vector<std::unique_ptr<Reducer>> reducers;
-  if (!reduction.groups) {
+  const auto add = [&](const CheckedSelection& part, const Reduction& of,
+                       uint64_t first_group) -> Result<> {
     UPWELL_TRY(auto reducer,
-               Reducer::make(session, dataset, array, checked, reduction, 0, options, sink));
+               Reducer::make(session, dataset, array, part, of, first_group, options, sink));
     reducers.push_back(std::move(reducer));
-    return run_all(array, reducers, options);
+    return {};
+  };
+  if (!reduction.groups) {
+    UPWELL_CHECK(add(checked, reduction, 0));
+    return run_all(session, dataset, array, reducers, options);
   }
-  UPWELL_TRY(const PieceAdder adder, adder_of(array, reduction));
-  const bool in_pieces = are_pieces(*reduction.groups);
-  for (const Batch& batch : batches_of(array, checked, reduction, options, adder.type())) {
+  const Batches batches = batches_of(array, checked, reduction, options, adder.type());
+  for (const Batch& batch : batches.list) {
     Reduction of = reduction;
     of.groups = grouping_of(batch, *reduction.groups);
-    const CheckedSelection part = selection_of(batch, checked, reduction.groups->axis);
-    UPWELL_TRY(auto reducer,
-               Reducer::make(session, dataset, array, part, of, batch.first, options, sink));
-    reducers.push_back(std::move(reducer));
-    if (in_pieces) continue;
+    UPWELL_CHECK(add(selection_of(batch, checked, reduction.groups->axis), of, batch.first));
+    if (batches.of_pieces) continue;
     // The totals of this batch take the memory that there is.
-    UPWELL_CHECK(run_all(array, reducers, options));
+    UPWELL_CHECK(run_all(session, dataset, array, reducers, options));
     reducers.clear();
   }
-  return reducers.empty() ? Result<>() : run_all(array, reducers, options);
+  return reducers.empty() ? Result<>() : run_all(session, dataset, array, reducers, options);
 }
 
 }  // namespace upwell::compute

@@ -28,12 +28,6 @@ struct Division {
   uint64_t bytes = 0;  ///< that a unit takes
 };
 
-/// Whether chunks can be read in parts.
-bool is_plain(const Array& array) {
-  return std::all_of(array.segments.begin(), array.segments.end(),
-                     [](const Segment& s) { return s.layout->codecs.empty(); });
-}
-
 /// Of an element that is read: as stored, decoded, in a layer, and what is beside it.
 uint64_t bytes_of_element(const Reduction& reduction, const DataType& type) {
   return 2 * sizeof(double) + type.size +
@@ -208,8 +202,6 @@ class Roller {
                                               megabytes(division_.bytes) + ", more than the " +
                                               std::to_string(options_.memory_budget >> 20) +
                                               " MB that memory was limited to");
-    UPWELL_CHECK(check_chunks(array_, selection_, options_));
-    UPWELL_CHECK(check_company_chunks(reduction_, selection_, options_));
     const uint64_t units = division_.tiles.tiles() * division_.units;
     threads_ = std::min<uint64_t>(
         threads_within_budget(session_, dataset_, array_, options_, division_.bytes), units);

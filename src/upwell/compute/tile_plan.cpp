@@ -48,6 +48,11 @@ Shape chunk_extents(const Array& array) {
   return extents;
 }
 
+bool is_plain(const Array& array) {
+  return std::all_of(array.segments.begin(), array.segments.end(),
+                     [](const Segment& s) { return s.layout->codecs.empty(); });
+}
+
 /// Makes a chunk that may be read in parts small: cells first, then what goes into them, so that
 /// the last axes, along which elements lie together, stay long.
 void TilePlan::cut_plain(Shape& extents) const {
@@ -78,13 +83,21 @@ void TilePlan::cut_cells(const Array& array, Shape& extents, uint64_t most) cons
     extents[d] = std::max<uint64_t>(1, most / others);
     cells = others * extents[d];
   }
+  grow(array, extents, most);
+}
+
+/// Joins small chunks of the result, of as many cells at most.
+void TilePlan::grow(const Array& array, Shape& extents, uint64_t most_cells) const {
+  uint64_t cells = 1;
+  for (size_t d = 0; d < extents.size(); ++d) cells *= reduced_[d] ? 1 : extents[d];
   for (size_t d = extents.size(); d-- > 0;) {
     const uint64_t elements = element_count(extents);
     if (reduced_[d] || elements >= kLeastElements) continue;
     const uint64_t grid = (array.shape[d] + extents[d] - 1) / extents[d];
-    const uint64_t more = std::min({kLeastElements / elements, most / cells, grid});
-    extents[d] *= std::max<uint64_t>(more, 1);
-    cells *= std::max<uint64_t>(more, 1);
+    const uint64_t taken =
+        std::max<uint64_t>(std::min({kLeastElements / elements, most_cells / cells, grid}), 1);
+    extents[d] *= taken;
+    cells *= taken;
   }
 }
 
@@ -119,19 +132,12 @@ TilePlan::TilePlan(const Array& array, const CheckedSelection& selection,
   }
   const size_t rank = selection.shape.size();
   Shape extents = chunk_extents(array);
-  const bool plain = std::all_of(array.segments.begin(), array.segments.end(),
-                                 [](const Segment& s) { return s.layout->codecs.empty(); });
   if (limits.cells > 0) {
     cut_cells(array, extents, limits.cells);
   } else {
-    if (plain) cut_plain(extents);
+    if (is_plain(array)) cut_plain(extents);
     cut_blocks(array, selection, extents, limits);
-    for (size_t d = rank; d-- > 0;) {
-      const uint64_t elements = element_count(extents);
-      if (reduced_[d] || elements >= kLeastElements) continue;
-      const uint64_t grid = (array.shape[d] + extents[d] - 1) / extents[d];
-      extents[d] *= std::clamp<uint64_t>(kLeastElements / elements, 1, std::max<uint64_t>(grid, 1));
-    }
+    grow(array, extents, UINT64_MAX);
   }
   for (size_t d = 0; d < rank; ++d) {
     cuts_.push_back(

@@ -21,6 +21,9 @@ struct TileLimits {
 /// of a segment is decoded for more than a few boxes, whatever the others are like.
 Shape chunk_extents(const Array& array);
 
+/// Whether no part of the array is encoded: boxes of it can be read that are no whole chunks.
+bool is_plain(const Array& array);
+
 /// Accumulators of a tile that a core needs at once: of blocks some wait for those before them.
 constexpr uint64_t accumulators_of(uint64_t blocks) { return blocks > 1 ? 3 : 1; }
 
@@ -46,6 +49,7 @@ class TilePlan {
 
  private:
   void cut_plain(Shape& extents) const;
+  void grow(const Array& array, Shape& extents, uint64_t most_cells) const;
   void cut_cells(const Array& array, Shape& extents, uint64_t most) const;
   void cut_blocks(const Array& array, const CheckedSelection& selection, Shape& extents,
                   const TileLimits& limits) const;

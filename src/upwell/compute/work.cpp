@@ -75,9 +75,7 @@ uint64_t tiles_of_chunk(const Array& array, const CheckedSelection& selection,
     const uint64_t taken = std::min(selection.shape[d], (extents[d] - 1) / selection.step[d] + 1);
     tiles *= (taken + unit[d] - 1) / unit[d];
   }
-  const bool plain = std::all_of(array.segments.begin(), array.segments.end(),
-                                 [](const Segment& s) { return s.layout->codecs.empty(); });
-  return plain ? 1 : tiles;
+  return is_plain(array) ? 1 : tiles;
 }
 
 std::string megabytes(uint64_t bytes) { return fmt::format("{} MB", (bytes >> 20) + 1); }
