@@ -284,6 +284,24 @@ def test_what_is_new_revised_and_deleted_is_followed(tmp_path):
                 assert [fs.references[key][0], *map(int, fs.references[key][1:])] == value
 
 
+def test_a_set_of_a_clock_that_was_ahead(tmp_path):
+    """What changed before the time that it gives is not taken for known."""
+    with running("--mur", 4, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        run = ("--collection", MUR, "-o", tmp_path)
+        generate(fake, *run)
+        path = tmp_path / f"{MUR}_virtual_s3.json"
+        text, count = re.subn(r'("as_of":\s*)"[^"]+"', r'\1"2999-01-01T00:00:00Z"', path.read_text())
+        assert count == 1
+        path.write_text(text)
+        fake.granules(MUR, "add", count=1)
+        fake.granules(MUR, "delete", number=1)
+        done = generate(fake, *run)
+        assert "1 added, 0 replaced, 1 removed" in done.stderr, done.stderr
+        for document in both(tmp_path, f"{MUR}_virtual_"):
+            check_mur(document, [0, 2, 3, 4])
+        assert "2999" not in path.read_text()
+
+
 def test_a_revised_granule_gets_another_name(tmp_path):
     """It takes the place of what it was before, wherever it lies in the set."""
     with running("--mur", 5, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:

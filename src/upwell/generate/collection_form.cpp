@@ -226,6 +226,12 @@ void add_dimension(Group& group, const std::string& prefix, const CollectionForm
 
 }  // namespace
 
+std::string to_string(Fact fact) {
+  const auto* at =
+      std::find_if(kFacts.begin(), kFacts.end(), [&](const auto& f) { return f.fact == fact; });
+  return std::string(at->name);
+}
+
 Result<std::optional<CollectionForm>> parse_collection_form(std::string_view yaml,
                                                             const std::string& name,
                                                             const std::string& collection) {

@@ -41,6 +41,9 @@ struct CollectionForm {
   std::vector<std::string> drop;
 };
 
+/// As written in a form: "begin".
+std::string to_string(Fact fact);
+
 /// The form of `collection` in a document of YAML; nothing: it has none. kBadConfiguration, with
 /// the line, when something in it is not understood.
 Result<std::optional<CollectionForm>> parse_collection_form(std::string_view yaml,

@@ -122,14 +122,16 @@ class Generation {
     for (const auto& search : question_.searches)
       add("search", search.granule_name + (search.temporal.empty() ? "" : " " + search.temporal));
     if (!options_.form) return out;
-    for (const auto& [name, fact] : options_.form->coordinates) add("coordinate", name);
+    for (const auto& [name, fact] : options_.form->coordinates)
+      add("coordinate", name + " " + to_string(fact));
     for (const std::string& name : options_.form->constant) add("constant", name);
     return out;
   }
 
   Result<> list(int64_t now) {
     const std::string since = set_ && set_->catalogue ? set_->catalogue->as_of : "";
-    const bool by_feed = !since.empty() && since > iso_of(now - kFeed_s);
+    // A time to come is of a clock that was wrong: no feed tells what has changed since then.
+    const bool by_feed = !since.empty() && since > iso_of(now - kFeed_s) && since <= iso_of(now);
     UPWELL_TRY(listing_, list_granules(context_.cmr, question_, by_feed ? since : ""));
     report_.listed = listing_.granules.size();
     for (const std::string& name : listing_.without_data)
