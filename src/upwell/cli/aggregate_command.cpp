@@ -405,7 +405,7 @@ template <typename T>
 bool any_but_nan(ByteSpan elements, bool zeros) {
   const T* v = reinterpret_cast<const T*>(elements.data());
   return std::any_of(v, v + elements.size() / sizeof(T),
-                     [&](T value) { return value == value && (zeros || value != 0); });
+                     [&](T value) { return !std::isnan(value) && (zeros || value != 0); });
 }
 
 /// Whether something went into some of these results: sums and counts of nothing are 0.
