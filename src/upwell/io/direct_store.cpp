@@ -50,6 +50,14 @@ bool DirectStore::give_up(const Direct& place, const Error& error) {
   return true;
 }
 
+void DirectStore::hold_to_s3(const std::string& url) {
+  for (const auto& [https, s3] : places_) {
+    if (!url.starts_with(https)) continue;
+    if (const auto seen = s3_->known(s3 + url.substr(https.size()))) https_->expect(url, *seen);
+    return;
+  }
+}
+
 StoreTraits DirectStore::traits_for(const std::string& url) const {
   const auto place = direct(url);
   return place ? s3_->traits_for(place->url) : https_->traits_for(url);
@@ -60,6 +68,7 @@ Result<ObjectInfo> DirectStore::stat(const std::string& url, const ReachPtr& rea
     auto info = s3_->stat(place->url);
     if (info || !give_up(*place, info.error())) return info;
   }
+  hold_to_s3(url);
   return https_->stat(url, reach);
 }
 
@@ -68,6 +77,7 @@ Result<Front> DirectStore::front(const std::string& url, uint64_t length, const 
     auto front = s3_->front(place->url, length);
     if (front || !give_up(*place, front.error())) return front;
   }
+  hold_to_s3(url);
   return https_->front(url, length, reach);
 }
 
@@ -95,7 +105,10 @@ std::vector<Result<SharedBytes>> DirectStore::read(std::span<const ReadRequest> 
       }
     }
   }
-  for (const size_t i : behind_https) of_https.push_back(requests[i]);
+  for (const size_t i : behind_https) {
+    hold_to_s3(requests[i].url);
+    of_https.push_back(requests[i]);
+  }
   if (of_https.empty()) return results;
   auto answers = https_->read(of_https);
   for (size_t k = 0; k < behind_https.size(); ++k) results[behind_https[k]] = std::move(answers[k]);

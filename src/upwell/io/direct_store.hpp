@@ -16,9 +16,9 @@ namespace upwell::io {
 using DirectPlaces = std::vector<std::pair<std::string, std::string>>;
 
 /// Decides for each request: S3 until it refuses one (AccessDenied outside of the region where keys
-/// hold, no keys, no way there), and https for that one and all that follow of these places. Other
-/// objects, writing and listing are left to `https`. An object is known by its https URL alone.
-/// Thread-safe.
+/// hold, no keys, no way there), and https for that one and all that follow of these places:
+/// kChanged for an object that is another there than S3 showed. Other objects, writing and listing
+/// are left to `https`. An object is known by its https URL alone. Thread-safe.
 class DirectStore : public ByteStore {
  public:
   /// `say` hears once for each pair why it is not read from S3.
@@ -48,6 +48,8 @@ class DirectStore : public ByteStore {
   std::optional<Direct> direct(const std::string& url) const;
   /// Whether https may do better; then it is S3's last word on these places.
   bool give_up(const Direct& place, const Error& error);
+  /// What S3 has shown of an object holds behind https too: parts of two states shall not mix.
+  void hold_to_s3(const std::string& url);
 
   std::shared_ptr<ByteStore> https_, s3_;
   DirectPlaces places_;

@@ -22,7 +22,7 @@ struct TwoPlaces {
       }};
 
   TwoPlaces() {
-    https->put("https://h/b/" + kKey, std::string_view("behind https"));
+    https->put("https://h/b/" + kKey, std::string_view("behind  https"));
     s3->put("s3://b/" + kKey, std::string_view("in the bucket"));
     https->put("https://h/other/" + kKey, std::string_view("elsewhere"));
   }
@@ -50,10 +50,24 @@ TEST(DirectStore, ARefusalSendsThisAndAllThatFollowsToHttps) {
   EXPECT_EQ(places.read("https://h/b/" + kKey), "in the");
   EXPECT_EQ(places.read("https://h/b/" + kKey), "behind");
   EXPECT_EQ(places.read("https://h/b/" + kKey), "behind");
-  EXPECT_EQ(places.store.stat("https://h/b/" + kKey)->size, 12u);
+  EXPECT_EQ(places.store.stat("https://h/b/" + kKey)->size, 13u);
   EXPECT_EQ(places.seen_s3->seen().size(), 2u) << "S3 is not asked again";
   ASSERT_EQ(places.said.size(), 1u);
   EXPECT_NE(places.said[0].find("AccessDenied"), std::string::npos);
+}
+
+TEST(DirectStore, HttpsIsHeldToWhatS3Showed) {
+  TwoPlaces places;
+  places.https->put("https://h/b/" + kKey, std::string_view("of another revision"));
+  Fault refusal;
+  refusal.after = 1;
+  refusal.error = Error{Code::kPermissionDenied, "AccessDenied", {}, {}};
+  places.seen_s3->add(refusal);
+  EXPECT_EQ(places.read("https://h/b/" + kKey), "in the");
+  EXPECT_NE(places.read("https://h/b/" + kKey).find("changed"), std::string::npos);
+  const auto info = places.store.stat("https://h/b/" + kKey);
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().code, Code::kChanged);
 }
 
 TEST(DirectStore, WhatS3SaysOfTheObjectIsBelieved) {
