@@ -277,6 +277,30 @@ def test_a_time_that_its_type_cannot_hold(tmp_path, form):
     assert np.load(out).tolist() == [0, 1.5]
 
 
+def test_text_that_is_copied_into_the_set(tmp_path):
+    """Fixed text of netCDF, whose padding no set keeps: polarization flags of swaths."""
+    def granule(n):
+        path = tmp_path / f"g{n}.nc"
+        with netCDF4.Dataset(path, "w") as ds:
+            ds.createDimension("time", None)
+            ds.createDimension("letters", 3)
+            ds.createVariable("time", "f8", ("time",)).setncatts({"units": "days since 2000-01-01", "axis": "T"})
+            ds["time"][:] = [n]
+            ds.createVariable("flag", "S1", ("time",))[:] = np.array([b"HV"[n % 2:n % 2 + 1]])
+            ds.createVariable("name", "S1", ("time", "letters"))[:] = np.frombuffer(b"g%02d" % n, "S1").reshape(1, 3)
+        return path
+
+    granules, store, once = [granule(n) for n in range(4)], tmp_path / "cube.json", tmp_path / "once.json"
+    load = ("--load", "time,flag,name")
+    virtualize(*granules[:2], "-o", store, *load)
+    append(store, granules[2], granules[3])
+    virtualize(*granules, "-o", once, *load)
+    for path in (store, once):
+        with open_zarr(path) as ds:
+            assert ds["flag"].values.tolist() == [b"H", b"V", b"H", b"V"]
+            assert [b"".join(np.atleast_1d(row)) for row in ds["name"].values] == [b"g00", b"g01", b"g02", b"g03"]
+
+
 @pytest.mark.parametrize("form", ["cube.json", "cube.parq", "cube.upwell"])
 @pytest.mark.parametrize("unlimited", [True, False])
 def test_the_concat_dimension_of_a_set_of_one_granule_is_inferred(tmp_path, form, unlimited):

@@ -50,6 +50,11 @@ Values number_values(const DataType& type, const Shape& shape, const std::vector
   return out;
 }
 
+/// Text of one width is one type in a set, whatever fills it up: numpy's S has no kinds of padding.
+bool alike(const DataType& a, const DataType& b) {
+  return a == b || (a.kind == Kind::kString && b.kind == Kind::kString && a.size == b.size);
+}
+
 }  // namespace
 
 Result<Values> convert_time(const Values& values, const cf::TimeUnits& from,
@@ -86,13 +91,11 @@ Result<Values> convert_time(const Values& values, const cf::TimeUnits& from,
 Result<DataType> common_type(const std::vector<const Values*>& parts, const DataType* preferred) {
   bool same = true, integers = true;
   for (const Values* part : parts) {
-    same = same && part->type == parts[0]->type;
+    same = same && alike(part->type, parts[0]->type);
     integers = integers && is_integer(part->type);
   }
-  if (same && !parts.empty() && (preferred == nullptr || parts[0]->type == *preferred))
-    return parts[0]->type;
   if (preferred != nullptr && std::all_of(parts.begin(), parts.end(), [&](const Values* part) {
-        return part->type == *preferred || exact_numbers(*part, *preferred);
+        return alike(part->type, *preferred) || exact_numbers(*part, *preferred);
       }))
     return *preferred;
   if (same && !parts.empty()) return parts[0]->type;
@@ -112,7 +115,11 @@ Result<DataType> common_type(const std::vector<const Values*>& parts, const Data
 }
 
 Result<Values> cast_numbers(const Values& values, const DataType& type) {
-  if (values.type == type) return values;
+  if (alike(values.type, type)) {
+    Values out = values;
+    out.type = type;
+    return out;
+  }
   std::optional<Values> cast = exact_numbers(values, type);
   if (!cast) return fail(Code::kInternal, "cast to " + describe(type));
   return std::move(*cast);
