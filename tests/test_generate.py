@@ -319,6 +319,52 @@ def test_a_revised_granule_gets_another_name(tmp_path):
         assert "nothing to do, 6 granules" in generate(fake, *run).stderr
 
 
+def test_granules_behind_other_hosts(tmp_path):
+    """The https set follows the links of each granule's record, whatever host its bucket was behind before."""
+    with running("--mur", 4, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        run = ("--collection", MUR, "-o", tmp_path, "--parquet")
+
+        def check(days, moved):
+            s3, https = both(tmp_path, f"{MUR}_virtual_")
+            check_mur(s3, days)
+            there = {fake.url("nsidc" if day_of(url) in moved else "podaac", url.removeprefix("s3:/")) for url in urls_in(s3)}
+            assert urls_in(https) == there
+            parquet = fsspec.filesystem("reference", fo=str(tmp_path / f"{MUR}_virtual_https.parq"), remote_protocol="memory")
+            assert {parquet.references[key][0] for key, value in https["refs"].items() if isinstance(value, list)} == there
+
+        generate(fake, *run)
+        check(range(4), set())
+        fake.granules(MUR, "move", number=1)
+        generate(fake, *run)  # nothing but where it lies
+        check(range(4), {1})
+        before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+        assert "nothing to do, 4 granules" in generate(fake, *run).stderr
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+        fake.granules(MUR, "add", count=1)
+        assert "1 added, 0 replaced, 0 removed" in generate(fake, *run).stderr
+        check(range(5), {1})
+        for number in (0, 2, 3, 4):
+            fake.granules(MUR, "move", number=number)
+        generate(fake, *run)
+        check(range(5), range(5))
+
+
+def test_a_copy_of_another_state_is_renewed(tmp_path):
+    """A run that ended between its copies and its set, or another one's copy that came later."""
+    with running("--mur", 3, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        run = ("--collection", MUR, "-o", tmp_path)
+        generate(fake, *run)
+        path = tmp_path / f"{MUR}_virtual_https.json"
+        old = path.read_text()
+        fake.granules(MUR, "add", count=1)
+        generate(fake, *run)
+        new = path.read_text()
+        for other in (old, old[:2000]):
+            path.write_text(other)
+            assert "nothing to do, 4 granules" in generate(fake, *run).stderr
+            assert path.read_text() == new
+
+
 def test_a_revised_granule_is_no_answer_any_more(tmp_path):
     """Its new name does not match what the collection's form asks for; the feed of what the form asks for does not tell of it."""
     form = tmp_path / "form.yaml"

@@ -212,6 +212,8 @@ def test_the_command_says_who_and_until_when(earthdata, tmp_path):
     assert "can be read" in done.stdout
     token = upwell(earthdata, "login", "--print-token").stdout.strip()
     upwell(earthdata, "login", "--check", login=False, EARTHDATA_TOKEN=token)
+    done = upwell(earthdata, "login", "--check", login=False, EARTHDATA_TOKEN="not-a-token-that-tells", status=77)
+    assert "(from EARTHDATA_TOKEN) does not tell whose it is" in done.stderr and "login --check URL" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 from . import dmrpp, granules
+from .names import GATEWAYS
 
 DAY_S = 86400
 UTC = datetime.timezone.utc
@@ -49,6 +50,8 @@ class Collection:
     deleted: dict = field(default_factory=dict)  # number to time
     added: dict = field(default_factory=dict)  # number to time
     renamed: dict = field(default_factory=dict)  # number to what its files' name ends with
+    moved: dict = field(default_factory=dict)  # number to the gateway that its record leads to
+    moved: dict = field(default_factory=dict)  # number to (revision and time of its bytes, gateway that its record leads to)
     unlinked: set = field(default_factory=set)  # numbers whose record leads to no data
 
     short_name = version = concept_id = provider = title = abstract = doi = level = ""
@@ -74,6 +77,19 @@ class Collection:
         """Revised, under another file name."""
         self.revise(number)
         self.renamed[number] = f"-r{self.revision(number)[0]}"
+
+    def move(self, number):
+        """Behind the other gateway: its record is revised, its bytes are not."""
+        kept = self.contents(number)
+        self.revise(number)
+        self.moved[number] = kept, next(g for g in GATEWAYS if g != self.gateway)
+
+    def gateway_of(self, number):
+        return self.moved[number][1] if number in self.moved else self.gateway
+
+    def contents(self, number):
+        """As revision, of its bytes."""
+        return self.moved[number][0] if number in self.moved else self.revision(number)
 
     def unlink(self, number):
         self.revise(number)
@@ -112,7 +128,7 @@ class Collection:
 
     def data(self, number):
         """The object of the data file."""
-        revision, when = self.revision(number)
+        revision, when = self.contents(number)
         if path := self.real(number):
             return granules.File(path)
         maker, what = self.made(number)
@@ -121,7 +137,7 @@ class Collection:
     def size_and_md5(self, number):
         if self.real(number):
             return self.data(number).size, self.data(number).etag
-        return granules.size_and_md5(*self.made(number), self.revision(number)[0])
+        return granules.size_and_md5(*self.made(number), self.contents(number)[0])
 
     def blob(self, bucket, key):
         """The object there, or None."""

@@ -6,6 +6,7 @@
     POST   /tokens                 {"name": ..., "seconds": ...} makes a token of that life (0: expired), beyond the limit of two
     POST   /settings               {"signed_seconds"|"credentials_seconds"|"token_seconds"|"session_seconds": ..., "in_region": ...}
     POST   /granules               {"collection": ..., "action": "add", "count": N}, or "revise", "rename" (its files get another name),
+                                   "move" (its record leads to the other gateway),
                                    "unlink" (its record leads to no data) or "delete" with "number": N
     PUT    /objects/BUCKET/KEY     an object of its own
     POST   /reset                  everything is as at the start, and the log is empty
@@ -85,7 +86,7 @@ class Control:
         action, number = given["action"], given.get("number", 0)
         if action != "add" and not 0 <= number < collection.count:
             raise ValueError(f"{collection.short_name} has {collection.count} granules")
-        if action in ("revise", "rename", "unlink"):
+        if action in ("revise", "rename", "move", "unlink"):
             getattr(collection, action)(number)
         elif action == "delete":
             collection.deleted[number] = time.time()

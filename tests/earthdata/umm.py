@@ -35,7 +35,7 @@ def related_urls(collection, number, url_of):
             continue
         side = part.kind == "md5"
         mime = {"data": "application/x-hdf5" if collection.suffix == ".h5" else "application/x-netcdf", "tif": "image/tiff"}
-        https = {"URL": f"{url_of(collection.gateway)}/{part.bucket}/{part.key}", "Description": f"Download {part.name}",
+        https = {"URL": f"{url_of(collection.gateway_of(number))}/{part.bucket}/{part.key}", "Description": f"Download {part.name}",
                  "Type": "EXTENDED METADATA" if side else "GET DATA"}
         if part.kind in mime:
             https["MimeType"] = mime[part.kind]

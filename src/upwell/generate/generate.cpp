@@ -193,12 +193,18 @@ class Generation {
   /// A granule has one name, its S3 URL where it has one; `places_` tells where else it lies.
   Result<> choose_places() {
     if (set_ && set_->catalogue) places_ = set_->catalogue->places;
-    for (const ListedGranule& granule : listing_.granules) {
-      if (granule.s3.empty() || granule.https.empty()) continue;
-      UPWELL_TRY(auto pair, place_pair(granule.s3, granule.https));
-      if (std::find(places_.begin(), places_.end(), pair) == places_.end())
-        places_.push_back(std::move(pair));
+    const bool moved = std::any_of(listing_.granules.begin(), listing_.granules.end(),
+                                   [&](const ListedGranule& granule) {
+                                     const std::string before = elsewhere(places_, granule.s3);
+                                     return !before.empty() && before != granule.https;
+                                   });
+    if (moved) {
+      // Other granules of the set may have moved too.
+      places_.clear();
+      UPWELL_TRY(const Listing all, list_granules(context_.cmr, question_, ""));
+      add_places(places_, all.granules);
     }
+    add_places(places_, listing_.granules);
     std::vector<std::string> outputs = options_.copies;
     outputs.push_back(options_.output);
     for (const std::string& place : outputs)
@@ -312,7 +318,7 @@ class Generation {
   std::string load_before_ = "by default";  // see instructions
   std::vector<std::string> gone_;
   std::shared_ptr<io::Session> session_;
-  std::vector<std::pair<std::string, std::string>> places_;  // s3 ▸ https
+  Places places_;  // s3 ▸ https
 };
 
 }  // namespace

@@ -67,6 +67,47 @@ void take_granule(access::Granule granule, const Question& question, Listing& ou
   out.granules.push_back(std::move(listed));
 }
 
+using PlacePair = Places::value_type;
+
+/// The bucket and what https has before its keys, or the longest run of whole names at the end that
+/// both share: gateways may name a bucket in their own way. Nothing in common: the object itself.
+PlacePair shortest_place(const std::string& s3, const std::string& https) {
+  constexpr size_t kScheme = std::string_view("s3://").size();
+  const size_t slash = s3.find('/', kScheme);
+  for (size_t at = kScheme - 1; at < s3.size(); at = s3.find('/', at + 1)) {
+    const std::string_view tail = std::string_view(s3).substr(at);  // "/bucket/a/f.nc"
+    if (!https.ends_with(tail)) continue;
+    const size_t key = tail.size() - (at < slash ? slash - at : 0) - 1;
+    return {s3.substr(0, s3.size() - key), https.substr(0, https.size() - key)};
+  }
+  return {s3, https};
+}
+
+PlacePair directory_place(const std::string& s3, const std::string& https) {
+  const size_t a = s3.rfind('/') + 1, b = https.rfind('/') + 1;
+  if (s3.substr(a) != https.substr(b)) return {s3, https};
+  return {s3.substr(0, a), https.substr(0, b)};
+}
+
+/// The longer, the more special.
+void insert_place(Places& places, PlacePair place) {
+  const auto shorter = std::find_if(places.begin(), places.end(), [&](const PlacePair& p) {
+    return p.first.size() < place.first.size();
+  });
+  places.insert(shorter, std::move(place));
+}
+
+void add_place(Places& places, const ListedGranule& granule) {
+  const auto taken = [&](const PlacePair& place) {
+    return std::any_of(places.begin(), places.end(),
+                       [&](const PlacePair& p) { return p.first == place.first; });
+  };
+  PlacePair place = shortest_place(granule.s3, granule.https);
+  if (taken(place)) place = directory_place(granule.s3, granule.https);
+  if (taken(place)) place = {granule.s3, granule.https};
+  insert_place(places, std::move(place));
+}
+
 }  // namespace
 
 Result<Listing> list_granules(access::CmrSearch& cmr, const Question& question,
@@ -121,23 +162,28 @@ Result<size_t> count_others(access::CmrSearch& cmr, const Question& question,
   return others;
 }
 
-Result<std::pair<std::string, std::string>> place_pair(const std::string& s3,
-                                                       const std::string& https) {
-  UPWELL_TRY(const io::S3Url place, io::parse_s3_url(s3));
-  const std::string whole = "/" + place.bucket + "/" + place.key;
-  if (https.ends_with(whole))
-    return std::pair("s3://" + place.bucket + "/",
-                     https.substr(0, https.size() - place.key.size()));
-  // Gateways may name a bucket in their own way: the longest run of whole names at the end.
-  for (size_t at = 0; at != std::string::npos && at < place.key.size();) {
-    const std::string tail = place.key.substr(at);
-    if (https.ends_with("/" + tail))
-      return std::pair(s3.substr(0, s3.size() - tail.size()),
-                       https.substr(0, https.size() - tail.size()));
-    at = place.key.find('/', at);
-    if (at != std::string::npos) ++at;
+std::string elsewhere(const Places& places, const std::string& s3) {
+  for (const auto& [from, to] : places)
+    if (s3.starts_with(from)) return to + s3.substr(from.size());
+  return {};
+}
+
+void add_places(Places& places, const std::vector<ListedGranule>& granules) {
+  const auto told = [&](const ListedGranule& granule) {
+    return granule.s3.empty() || granule.https.empty() ||
+           elsewhere(places, granule.s3) == granule.https;
+  };
+  for (const ListedGranule& granule : granules)
+    if (!told(granule)) add_place(places, granule);
+  // A pair that came later may fit granules that were told of before.
+  for (bool all = false; !all;) {
+    all = true;
+    for (const ListedGranule& granule : granules) {
+      if (told(granule)) continue;
+      insert_place(places, {granule.s3, granule.https});
+      all = false;
+    }
   }
-  return fail(Code::kInvalidData, s3 + " and " + https + " do not end alike");
 }
 
 }  // namespace upwell::generate

@@ -46,9 +46,16 @@ Result<Listing> list_granules(access::CmrSearch& cmr, const Question& question,
 Result<size_t> count_others(access::CmrSearch& cmr, const Question& question,
                             const Listing& listing, const std::string& updated_since);
 
-/// "s3://bucket/a/" and "https://host/x/a/" of "s3://bucket/a/f.nc" and "https://host/x/a/f.nc": as
-/// short as possible, so that few pairs serve many granules. kInvalidData: nothing in common.
-Result<std::pair<std::string, std::string>> place_pair(const std::string& s3,
-                                                       const std::string& https);
+/// Granules whose S3 URL begins with the first lie where it begins with the second; the first pair
+/// that fits counts, and the most special ones come first.
+using Places = std::vector<std::pair<std::string, std::string>>;
+
+/// Where the places put this S3 URL; empty: nowhere.
+std::string elsewhere(const Places& places, const std::string& s3);
+
+/// Adds as few and short pairs as tell the https link of each granule that has both exactly: of
+/// s3://bucket/a/f.nc and https://host/x/bucket/a/f.nc those up to the bucket's name. Where two
+/// hosts serve one bucket, its directories or its objects get pairs of their own.
+void add_places(Places& places, const std::vector<ListedGranule>& granules);
 
 }  // namespace upwell::generate

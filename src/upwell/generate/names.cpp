@@ -49,6 +49,8 @@ constexpr std::array kUnits{Unit{"", 1},
                             Unit{"ti", 1099511627776.0},
                             Unit{"tib", 1099511627776.0}};
 
+constexpr uint64_t kLeastMemory = 32'000'000;
+
 }  // namespace
 
 Result<std::string> iso_date(const std::string& text) {
@@ -107,9 +109,13 @@ Result<uint64_t> memory_size(const std::string& text) {
     return static_cast<uint64_t>(number * static_cast<double>(physical_memory()));
   constexpr double kMost = 1e18;
   for (const Unit& known : kUnits)
-    if (error == std::errc() && unit == known.name && number >= 0 && number * known.bytes <= kMost)
-      return static_cast<uint64_t>(std::llround(number * known.bytes));
-  return fail(Code::kInvalidArgument, "memory limit '" + text + "': write 12GB, 512MiB or auto");
+    if (error == std::errc() && unit == known.name && number >= 0 && number * known.bytes <= kMost) {
+      const auto bytes = static_cast<uint64_t>(std::llround(number * known.bytes));
+      if (bytes > 0 && bytes < kLeastMemory) break;
+      return bytes;
+    }
+  return fail(Code::kInvalidArgument, "memory limit '" + text +
+                                          "': write 12GB, 512MiB or auto, and no less than 32 MB");
 }
 
 }  // namespace upwell::generate

@@ -50,22 +50,49 @@ TEST(GenerateNames, MemoryAsDaskSpellsIt) {
   EXPECT_GT(*memory_size("0.5"), physical_memory() / 3);
   EXPECT_EQ(*memory_size("auto"), 0U);
   EXPECT_EQ(*memory_size("0"), 0U);
-  for (const char* wrong : {"", "lots", "-1", "12 GB of it", "1e30", "nan", "inf", "GB"})
+  for (const char* wrong : {"", "lots", "-1", "12 GB of it", "1e30", "nan", "inf", "GB", "1KB", "2"})
     EXPECT_FALSE(memory_size(wrong)) << wrong;
+}
+
+ListedGranule at(const std::string& s3, const std::string& https) {
+  ListedGranule out;
+  out.s3 = s3;
+  out.https = https;
+  return out;
 }
 
 TEST(GenerateListing, PlacesThatEndAlike) {
   const auto pair = [](const std::string& s3, const std::string& https) {
-    const auto found = place_pair(s3, https);
-    return found ? found->first + " " + found->second : "none";
+    Places places;
+    add_places(places, {at(s3, https)});
+    return places.at(0).first + " " + places.at(0).second;
   };
   EXPECT_EQ(pair("s3://b/MUR/f.nc", "https://host/b/MUR/f.nc"), "s3://b/ https://host/b/");
   EXPECT_EQ(pair("s3://b/MUR/f.nc", "https://host/data/MUR/f.nc"), "s3://b/ https://host/data/");
   EXPECT_EQ(pair("s3://b/x/MUR/f.nc", "https://host/MUR/f.nc"), "s3://b/x/ https://host/");
   EXPECT_EQ(pair("s3://b/f.nc", "https://host/f.nc"), "s3://b/ https://host/");
   EXPECT_EQ(pair("s3://b/x/f.nc", "https://host/y/f.nc"), "s3://b/x/ https://host/y/");
-  EXPECT_EQ(pair("s3://b/f.nc", "https://host/g.nc"), "none");
-  EXPECT_EQ(pair("s3://b/f.nc", "https://host/xf.nc"), "none");
+  EXPECT_EQ(pair("s3://b/f.nc", "https://host/g.nc"), "s3://b/f.nc https://host/g.nc");
+  EXPECT_EQ(pair("s3://b/f.nc", "https://host/xf.nc"), "s3://b/f.nc https://host/xf.nc");
+}
+
+TEST(GenerateListing, PlacesOfOneBucketBehindSeveralHosts) {
+  const std::vector<ListedGranule> granules{
+      at("s3://b/x/1.nc", "https://one/b/x/1.nc"), at("s3://b/x/2.nc", "https://one/b/x/2.nc"),
+      at("s3://b/y/1.nc", "https://two/b/y/1.nc"), at("s3://b/y/2.nc", "https://two/b/y/2.nc"),
+      at("s3://b/y/3.nc", "https://one/b/y/3.nc"), at("s3://b/z/1.nc", "https://two/b/z/1.nc"),
+      at("s3://b/only.nc", ""),                    at("", "https://one/b/only.nc")};
+  Places places;
+  add_places(places, granules);
+  for (const ListedGranule& granule : granules) {
+    if (granule.s3.empty() || granule.https.empty()) continue;
+    EXPECT_EQ(elsewhere(places, granule.s3), granule.https);
+  }
+  EXPECT_EQ(places.size(), 4u) << "the bucket, two directories and one object";
+  const Places before = places;
+  add_places(places, granules);
+  EXPECT_EQ(places, before);
+  EXPECT_EQ(elsewhere(places, "s3://other/x/1.nc"), "");
 }
 
 }  // namespace

@@ -94,7 +94,8 @@ class Append {
     UPWELL_CHECK(read_store());
     report_.granules = record_.granules.size();
     UPWELL_CHECK(choose_sources(sources));
-    const bool idle = urls_.size() == record_.granules.size() && to_remove_.empty() && in_place;
+    const bool idle =
+        urls_.size() == record_.granules.size() && to_remove_.empty() && in_place && !has_moved();
     if (!idle) UPWELL_CHECK(choose_concat());
     if (!record_.concat.empty()) UPWELL_CHECK(check_lengths());
     if (idle) return copy_unchanged();
@@ -103,22 +104,30 @@ class Append {
     if (own_ && local) UPWELL_CHECK(sweep_parts(location_, manifest_));
     UPWELL_TRY(Dataset cube, combine(parquet_));
     count_changes();
-    if (report_.added + report_.removed + report_.replaced == 0) return {};
+    if (report_.added + report_.removed + report_.replaced == 0 && !has_moved()) return {};
     if (own_) return write_own(cube);
     if (!parquet_) return write(cube);
     return is_at_the_end() ? extend(cube) : only_at_the_end();
   }
 
-  /// Copies that were asked for only now.
+  /// Whether the catalogue says of the same granules that they lie elsewhere than the set has it.
+  bool has_moved() const {
+    const auto& now = options_.virtualize.output.catalogue;
+    return now && record_.catalogue && now->places != record_.catalogue->places;
+  }
+
+  /// Copies that were asked for only now, or that are of another state of the set.
   Result<> copy_unchanged() {
     VirtualizeOptions missing = options_.virtualize;
     if (missing.renew_copies) return write_copies(session_, store_, record_, missing);
     missing.copies.clear();
     for (const ReferenceCopy& copy : options_.virtualize.copies) {
-      const std::string document = copy.output + (wants_parquet(copy.output) ? "/.zmetadata" : "");
-      auto there = session_.stat(io::normal_url(document));
-      if (there) continue;
-      if (there.error().code != Code::kNotFound) return fail(std::move(there).error());
+      auto there = read_store_record(session_, copy.output, true);
+      const Code code = there ? Code::kInternal : there.error().code;
+      if (!there && code != Code::kNotFound && code != Code::kInvalidData)
+        return fail(std::move(there).error());
+      if (there && *there && record_json(**there) == record_json(record_of_copy(copy, record_)))
+        continue;
       missing.copies.push_back(copy);
     }
     return write_copies(session_, store_, record_, missing);

@@ -112,6 +112,39 @@ std::string_view last_member(std::string_view document) {
   return value.substr(colon + 1);
 }
 
+/// Of a set of kerchunk's.
+std::string document_url(const std::string& source) {
+  std::string url = io::normal_url(source);
+  std::error_code ignored;
+  const bool directory = io::scheme_of(url) == "file"
+                             ? std::filesystem::is_directory(url, ignored)
+                             : url.ends_with(".parq") || url.ends_with(".parquet");
+  if (directory || url.ends_with('/')) url += url.ends_with('/') ? ".zmetadata" : "/.zmetadata";
+  return url;
+}
+
+struct DocumentParts {
+  SharedBytes beginning, end;  // where the locations and the record lie
+};
+
+/// Of a large document only its ends, where the record lies in the last of them.
+Result<DocumentParts> read_parts(io::Session& session, const std::string& url) {
+  constexpr uint64_t kBeginning = 64 << 10, kEnd = 8 << 20;
+  UPWELL_TRY(const io::ObjectInfo info, session.stat(url));
+  if (info.size > 2 * kEnd) {
+    UPWELL_TRY(SharedBytes end, session.read_one(url, {info.size - kEnd, kEnd}));
+    if (const std::string_view last = last_member(as_text(end.span())); !last.empty()) {
+      simdjson::dom::parser values;
+      if (values.parse(simdjson::padded_string(last)).error() == simdjson::SUCCESS) {
+        UPWELL_TRY(SharedBytes beginning, session.read_one(url, {0, kBeginning}));
+        return DocumentParts{std::move(beginning), std::move(end)};
+      }
+    }
+  }
+  UPWELL_TRY(const SharedBytes whole, session.read_one(url));
+  return DocumentParts{whole, whole};
+}
+
 }  // namespace
 
 io::ObjectInfo lasting_state(const std::string& url, io::ObjectInfo info) {
@@ -248,24 +281,19 @@ Result<uint64_t> expect_granules(io::Session& session, std::string_view document
 }
 
 Result<std::optional<StoreRecord>> read_store_record(io::Session& session,
-                                                     const std::string& source) {
+                                                     const std::string& source, bool as_written) {
   if (names_store(source)) {
     UPWELL_TRY(const StoreManifest manifest, read_manifest(session, source));
     UPWELL_TRY(StoreRecord record, record_of_store(session, source, manifest));
     return std::optional(std::move(record));
   }
-  std::string url = io::normal_url(source);
-  std::error_code ignored;
-  const bool local = io::scheme_of(url) == "file";
-  const bool directory = local ? std::filesystem::is_directory(url, ignored)
-                               : url.ends_with(".parq") || url.ends_with(".parquet");
-  if (directory || url.ends_with('/')) url += url.ends_with('/') ? ".zmetadata" : "/.zmetadata";
-  UPWELL_TRY(const SharedBytes document, session.read_one(url));
-  auto record = read_record(as_text(document.span()));
+  const std::string url = document_url(source);
+  UPWELL_TRY(const DocumentParts document, read_parts(session, url));
+  auto record = read_record(as_text(document.end.span()));
   if (!record) return fail(std::move(record).error().with(source));
-  if (!*record) return record;
+  if (!*record || as_written) return record;
   UrlPolicy policy{url, session.reach_from(url), {}};
-  UPWELL_TRY(LocationPairs pairs, read_locations(as_text(document.span())));
+  UPWELL_TRY(LocationPairs pairs, read_locations(as_text(document.beginning.span())));
   if (!pairs.empty())
     policy.locations = std::make_shared<LocationChoice>(session, std::move(pairs), policy.reach);
   for (GranuleRecord& granule : (*record)->granules) {

@@ -84,8 +84,10 @@ Result<uint64_t> expect_granules(io::Session& session, std::string_view document
                                  const UrlPolicy& urls);
 
 /// The record of the reference set at `source` (a path or URL of a kerchunk JSON document or of a
-/// Parquet directory), with URLs as the set's references resolve (see UrlPolicy).
+/// Parquet directory), with URLs as the set's references resolve (see UrlPolicy), or as they are
+/// written.
 Result<std::optional<StoreRecord>> read_store_record(io::Session& session,
-                                                     const std::string& source);
+                                                     const std::string& source,
+                                                     bool as_written = false);
 
 }  // namespace upwell::refs

@@ -413,19 +413,25 @@ Result<> rename_granules(Dataset& dataset, const ReferenceOutputOptions& form,
   return {};
 }
 
+StoreRecord record_of_copy(const ReferenceCopy& copy, const StoreRecord& record) {
+  ReferenceOutputOptions form;
+  form.url_prefix = copy.url_prefix;
+  StoreRecord out = record;
+  for (GranuleRecord& granule : out.granules) {
+    const std::string url = output_url(form, granule.url);
+    if (url != granule.url) granule.info.etag.clear();  // of the other place
+    granule.url = url;
+  }
+  return out;
+}
+
 Result<> write_copies(io::Session& session, const Dataset& cube, const StoreRecord& record,
                       const VirtualizeOptions& options) {
   for (const ReferenceCopy& copy : options.copies) {
     ReferenceOutputOptions form;
     form.url_prefix = copy.url_prefix;
     form.sync = options.output.sync;
-    StoreRecord own = record;
-    for (GranuleRecord& granule : own.granules) {
-      const std::string url = output_url(form, granule.url);
-      if (url != granule.url) granule.info.etag.clear();  // of the other place
-      granule.url = url;
-    }
-    form.record = record_json(own);
+    form.record = record_json(record_of_copy(copy, record));
     VirtualizeReport report;
     // Many objects: who opens it meanwhile finds no set instead of half of one and half of another.
     if (wants_parquet(copy.output) && io::scheme_of(copy.output) != "file")

@@ -94,6 +94,8 @@ Result<> write_output(io::Session& session, const std::string& output, const Dat
                       const ReferenceOutputOptions& form, uint64_t record_size,
                       const io::PutCondition& condition, VirtualizeReport& report);
 
+/// The record of a copy of the set with this record.
+StoreRecord record_of_copy(const ReferenceCopy& copy, const StoreRecord& record);
 /// Writes copies of the set that `cube` and `record` describe, of which URLs are those of the set.
 Result<> write_copies(io::Session& session, const Dataset& cube, const StoreRecord& record,
                       const VirtualizeOptions& options);
