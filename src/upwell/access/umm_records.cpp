@@ -245,7 +245,15 @@ std::string joined_errors(const Looked& errors) {
   return all;
 }
 
-Result<dom::element> parsed(dom::parser& parser, std::string_view item) {
+/// Many items are parsed one by one: its buffers are made once.
+dom::parser& parser_of_thread() {
+  thread_local dom::parser parser;
+  return parser;
+}
+
+/// Valid until the next one is parsed.
+Result<dom::element> parsed(std::string_view item) {
+  dom::parser& parser = parser_of_thread();
   dom::element root;
   if (const auto error = parser.parse(item.data(), item.size(), false).get(root))
     return fail(Code::kInvalidData, std::string("not JSON: ") + simdjson::error_message(error));
@@ -257,13 +265,12 @@ Result<dom::element> parsed(dom::parser& parser, std::string_view item) {
 }  // namespace
 
 std::string url_basename(std::string_view url) {
-  url = url.substr(0, url.find_first_of("?#"));
+  for (const char end : {'#', '?'}) url = url.substr(0, url.find(end));
   return std::string(url.substr(url.rfind('/') + 1));  // npos + 1 is 0
 }
 
 Result<Granule> parse_umm_granule(std::string_view item) {
-  dom::parser parser;
-  UPWELL_TRY(const dom::element root, parsed(parser, item));
+  UPWELL_TRY(const dom::element root, parsed(item));
   const Looked meta = root["meta"], umm = root["umm"];
   Granule g;
   g.concept_id = text_of(meta["concept-id"]);
@@ -300,8 +307,7 @@ Result<Granule> parse_umm_granule(std::string_view item) {
 }
 
 Result<Collection> parse_umm_collection(std::string_view item) {
-  dom::parser parser;
-  UPWELL_TRY(const dom::element root, parsed(parser, item));
+  UPWELL_TRY(const dom::element root, parsed(item));
   const Looked meta = root["meta"], umm = root["umm"];
   Collection c;
   c.concept_id = text_of(meta["concept-id"]);

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "io/gunzip.hpp"
 #include "io/proxy.hpp"
 #include "io/session.hpp"
 #include "io/spare_sockets.hpp"
@@ -112,6 +113,18 @@ struct Transfer {
             .body_s = seconds(last_progress - first_byte_at),
             .bytes = response.body.size(),
             .arrived = *arrived - arrived_before};
+  }
+
+  /// What came in gzip; what is broken stays, and stays marked as encoded.
+  void decode() {
+    ResponseHead& head = response.head;
+    if (head.content_encoding != "gzip" || response.body.empty()) return;
+    if (auto decoded = gunzip(response.body, limit.value_or(0)); !decoded) {
+      if (decoded.error().code == Code::kResourceExhausted) response.end = Response::End::kTooLong;
+      return;
+    }
+    head.content_encoding.clear();
+    head.content_length = response.body.size();
   }
 
   void finish_head() {
@@ -419,7 +432,7 @@ void HttpEngine::Impl::configure(Transfer& t) {
   set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout_s));
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_BUFFERSIZE, 256L << 10);
-  set(CURLOPT_HTTP_CONTENT_DECODING, long{e.compressed});
+  set(CURLOPT_HTTP_CONTENT_DECODING, 0L);  // see gunzip
   set(CURLOPT_ERRORBUFFER, t.error);
   set(CURLOPT_HEADERFUNCTION, on_header);
   set(CURLOPT_HEADERDATA, &t);
@@ -452,11 +465,8 @@ void HttpEngine::Impl::configure(Transfer& t) {
   }
   if (!e.range.empty()) set(CURLOPT_RANGE, e.range.c_str());
   // A range of an encoded body would be a range of something else.
-  if (e.compressed) {
-    set(CURLOPT_ACCEPT_ENCODING, "gzip");
-  } else {
-    t.headers = curl_slist_append(t.headers, "Accept-Encoding: identity");
-  }
+  t.headers = curl_slist_append(
+      t.headers, e.compressed ? "Accept-Encoding: gzip" : "Accept-Encoding: identity");
   for (const std::string& header : e.headers) {
     t.headers = curl_slist_append(t.headers, header.c_str());
   }
@@ -521,11 +531,6 @@ void HttpEngine::Impl::complete(CURL* easy, Response::End end, std::string detai
   curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
   t->response.head_bytes = t->header_bytes;
   t->response.body_bytes = t->body_bytes;
-  if (t->exchange->compressed) {
-    curl_off_t arrived = 0;
-    curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &arrived);
-    t->response.body_bytes = static_cast<uint64_t>(arrived);
-  }
   t->response.sent_bytes = static_cast<uint64_t>(request_size) + static_cast<uint64_t>(uploaded);
   curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
   if (version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1)
@@ -536,6 +541,7 @@ void HttpEngine::Impl::complete(CURL* easy, Response::End end, std::string detai
   t->response.line = t->line();
   t->response.end = end;
   t->response.detail = std::move(detail);
+  if (t->exchange->compressed && end == Response::End::kOk) t->decode();
   t->exchange->done(std::move(t->response));
 }
 

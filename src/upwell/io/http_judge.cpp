@@ -126,9 +126,11 @@ Verdict Judge::call() {
   }
   if (r.end == Response::End::kTooLong)
     return done_with(job, Code::kResourceExhausted, "the answer is too long");
-  const bool decoded = job.call->compressed && is_encoded(head);
-  if (head.content_length && !decoded && *head.content_length != r.body.size())
+  if (head.content_length && *head.content_length != r.body.size())
     return retry_with(job, Code::kUnavailable, short_body(r.body.size(), *head.content_length));
+  if (is_encoded(head))
+    return retry_with(job, Code::kUnavailable,
+                      "it came in " + head.content_encoding.substr(0, 40) + ", which is broken");
   job.answer.body = std::move(r.body);
   return {};
 }

@@ -1,0 +1,13 @@
+#pragma once
+// Bodies that come in gzip.
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace upwell::io {
+
+/// Replaces a gzip stream (RFC 1952) by what it holds. kInvalidData when it is broken;
+/// kResourceExhausted when it holds more than `limit` bytes.
+Result<> gunzip(Bytes& body, uint64_t limit);
+
+}  // namespace upwell::io
