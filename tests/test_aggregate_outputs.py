@@ -86,6 +86,20 @@ def test_csv_quotes_and_keeps_texts(tmp_path):
     assert [np.float32(r[2]) for r in rows[1:]] == list((np.arange(6, 12) / 3).astype("f4"))
 
 
+def test_csv_has_the_names_of_stations(tmp_path):
+    """Texts of single characters along a dimension of their own (CF 2.2)."""
+    with netCDF4.Dataset(tmp_path / "in.nc", "w") as f:
+        for name, size in (("station", 3), ("time", 4), ("letters", 5)):
+            f.createDimension(name, size)
+        f.createVariable("name", "S1", ("station", "letters"))[:] = np.array([list("alpha"), list("pi\0\0\0"), list("a, \"b")], "S1")
+        v = f.createVariable("v", "f4", ("station", "time"))
+        v.coordinates = "name"
+        v[:] = np.arange(12).reshape(3, 4)
+    aggregate(tmp_path / "in.nc", "time:max", tmp_path / "out.csv")
+    rows = list(csv.reader(io.StringIO((tmp_path / "out.csv").read_text(), newline="")))
+    assert rows == [["station", "name", "v"], ["0", "alpha", "3"], ["1", "pi", "7"], ["2", 'a, "b', "11"]]
+
+
 def test_csv_of_variables_that_share_no_grid_is_refused(tmp_path):
     with netCDF4.Dataset(tmp_path / "in.nc", "w") as f:
         for name in ("time", "x", "y"):

@@ -255,6 +255,7 @@ def test_one_missing_variable_in_one_granule_is_no_silent_result(granules, tmp_p
     (("--where", "share"), 64, ["no condition"]),
     (("--where", "1 < 2"), 64, ["names no variable"]),
     (("--where", "share < 5 K"), 64, ["cannot be converted to '1'"]),
+    (("--where", "sst < 20 C"), 64, ["write degC"]),
     (("--where", "time_bnds < 1"), 64, ["dimension 'nv'", "has not"]),
     (("--where", "(sst & 3) == 1"), 64, ["two integers"]),
     (("--where", "sst - 5 degC > 1"), 64, ["different zeros"]),
@@ -272,8 +273,13 @@ def test_one_missing_variable_in_one_granule_is_no_silent_result(granules, tmp_p
     (("--reduce", "time:median", "--memory", "1kB"), 64, ["memory was limited"]),
 ])
 def test_mistakes(granules, tmp_path, options, status, words):
+    """Told by the first granule, before the others are opened."""
     reduce = () if "--reduce" in options else ("--reduce", "time:mean")
     out = upwell("aggregate", *granules[:3], "--variables", "sst", *reduce, *options, "-o", tmp_path / "out.nc", status=status)
+    if "--where" in options:
+        (tmp_path / "nothing.nc").write_text("no granule, which would be an error")
+        first = upwell("aggregate", granules[0], tmp_path / "nothing.nc", "--variables", "sst", *reduce, *options, "-o", tmp_path / "out.nc", status=status)
+        assert first.stderr == out.stderr
     for word in words:
         assert word in out.stderr, out.stderr
     assert not (tmp_path / "out.nc").exists()

@@ -121,6 +121,9 @@ def test_boxes_of_curvilinear_grids_are_refused(tmp_path):
     for command in (["read", tmp_path / "c.nc", "v"], ["aggregate", tmp_path / "c.nc", "--reduce", "y:mean"]):
         run = upwell(*command, "--bbox=-10,0,10,10", "-o", tmp_path / "o.nc", status=64)
         assert "no dimension with a coordinate variable of longitudes" in run.stderr
+        assert "aggregate chooses by --where 'lon >= -10 and lon <= 10 and lat >= 0 and lat <= 10'" in run.stderr
+    assert "--where '(lon >= 170 or lon <= -170) and lat >= 0 and" in upwell("read", tmp_path / "c.nc", "v", "--bbox=170,0,-170,10", "-o", tmp_path / "o.nc", status=64).stderr
+    assert "370 is 10" in upwell("read", tmp_path / "c.nc", "v", "--bbox=350,0,370,10", status=64).stderr
     assert "WEST,SOUTH" in upwell("read", tmp_path / "c.nc", "v", "--bbox=1,2,3", status=64).stderr
 
 

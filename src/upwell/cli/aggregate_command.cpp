@@ -302,6 +302,7 @@ Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::st
     wanted.push_back(path);
   }
   UPWELL_TRY(const auto beside, refinement.paths(dataset));
+  for (const std::string& path : wanted) UPWELL_CHECK(refinement.check(dataset, path));
   wanted.insert(wanted.end(), beside.begin(), beside.end());
   const std::set<std::string> needed = with_company(dataset, wanted);
   std::vector<std::string> asked = combine.load;

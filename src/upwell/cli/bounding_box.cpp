@@ -41,16 +41,18 @@ Result<Values> decoded_values(io::Session& session, const Dataset& dataset, cons
 /// The run of elements that `inside` takes, as "first:end".
 Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
                                const std::string& dimension, const Array& coordinate,
-                               const std::string& range,
+                               const std::string& range, double middle,
                                const std::function<bool(double, double)>& inside) {
   UPWELL_TRY(const Values values, decoded_values(session, dataset, coordinate));
   const double rounding = rounding_of(values.type);
   uint64_t first = 0, count = 0;
   double low = INFINITY, high = -INFINITY;
+  double below = -INFINITY, above = INFINITY;  // the nearest to the middle of the range
   for (uint64_t i = 0; i < values.count(); ++i) {
     const double v = values.number(i);
     low = std::min(low, v);
     high = std::max(high, v);
+    (v < middle ? below : above) = v < middle ? std::max(below, v) : std::min(above, v);
     if (!inside(v, rounding)) continue;
     if (count == 0) first = i;
     if (i != first + count)
@@ -64,8 +66,11 @@ Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
   }
   if (count == 0)
     return fail(Code::kInvalidArgument,
-                fmt::format("--bbox: nothing lies in {} {}: it runs from {} to {}", coordinate.name,
-                            range, low, high));
+                fmt::format("--bbox: nothing lies in {} {}: it runs from {} to {}{}",
+                            coordinate.name, range, low, high,
+                            std::isfinite(below) && std::isfinite(above)
+                                ? fmt::format(", with {} and {} on either side", below, above)
+                                : ""));
   return AxisRequest{dimension, fmt::format("{}:{}", first, first + count), false};
 }
 
@@ -184,6 +189,29 @@ Result<> count_from(io::Session& session, Dataset& dataset, const std::string& p
   return {};
 }
 
+/// What to write for stations, swaths and curvilinear grids.
+std::string instead_of_box(const Dataset& dataset, const Array& array, const BoundingBox& box) {
+  const auto beside = [&](bool (*is)(const Array&)) {
+    std::string name;
+    for_each_array(dataset.root, [&](const std::string&, const Array& one) {
+      const bool fits = std::all_of(
+          one.dimensions.begin(), one.dimensions.end(), [&](const std::string& dimension) {
+            return std::find(array.dimensions.begin(), array.dimensions.end(), dimension) !=
+                   array.dimensions.end();
+          });
+      if (name.empty() && fits && !one.dimensions.empty() && is(one)) name = one.name;
+    });
+    return name;
+  };
+  const std::string x = beside(cf::is_longitude), y = beside(cf::is_latitude);
+  if (x.empty() || y.empty()) return "select by index (--isel)";
+  const bool across = box.west > box.east;
+  return fmt::format(
+      "upwell aggregate chooses by --where '{}{} >= {} {} {} <= {}{} and {} >= {} and {} <= {}'",
+      across ? "(" : "", x, box.west, across ? "or" : "and", x, box.east, across ? ")" : "", y,
+      box.south, y, box.north);
+}
+
 }  // namespace
 
 Result<Dataset> join_across(io::Session& session, Dataset dataset,
@@ -218,7 +246,8 @@ Result<BoundingBox> parse_bounding_box(const std::string& text) {
     const bool last = i == 3;
     if (error != std::errc() || (last ? stop != end : stop == end || *stop != ','))
       return fail(Code::kInvalidArgument,
-                  "--bbox " + text + ": write WEST,SOUTH,EAST,NORTH in degrees");
+                  "--bbox " + text +
+                      ": write WEST,SOUTH,EAST,NORTH in degrees, with commas and without blanks");
     at = stop + 1;
   }
   const BoundingBox box{values[0], values[1], values[2], values[3]};
@@ -227,7 +256,9 @@ Result<BoundingBox> parse_bounding_box(const std::string& text) {
                 "--bbox " + text + ": south must not be above north, and both lie in -90 to 90");
   for (const double longitude : {box.west, box.east})
     if (!(longitude >= -180 && longitude <= 360))
-      return fail(Code::kInvalidArgument, "--bbox " + text + ": longitudes lie in -180 to 360");
+      return fail(Code::kInvalidArgument,
+                  fmt::format("--bbox {}: longitudes lie in -180 to 360; {} is {}", text, longitude,
+                              longitude - 360 * std::floor((longitude + 180) / 360)));
   return box;
 }
 
@@ -242,6 +273,9 @@ Result<std::vector<AxisRequest>> select_box(io::Session& session, const Dataset&
   for (const bool longitude : {true, false}) {
     const std::string range = longitude ? fmt::format("{} to {}", box.west, box.east)
                                         : fmt::format("{} to {}", box.south, box.north);
+    const double middle = !longitude             ? (box.south + box.north) / 2
+                          : box.west <= box.east ? (box.west + box.east) / 2
+                                                 : NAN;
     const size_t before = requests.size();
     for (const std::string& dimension : array.dimensions) {
       const Array* coordinate = find_coordinate(dataset, path, dimension).array;
@@ -249,16 +283,16 @@ Result<std::vector<AxisRequest>> select_box(io::Session& session, const Dataset&
           !(longitude ? cf::is_longitude(*coordinate) : cf::is_latitude(*coordinate)))
         continue;
       UPWELL_TRY(requests.emplace_back(),
-                 choose_run(session, dataset, dimension, *coordinate, range,
+                 choose_run(session, dataset, dimension, *coordinate, range, middle,
                             longitude ? std::function<bool(double, double)>(in_longitudes)
                                       : std::function<bool(double, double)>(in_latitudes)));
     }
     if (requests.size() == before)
-      return fail(
-          Code::kInvalidArgument,
-          fmt::format("--bbox: {} has no dimension with a coordinate variable of {} "
-                      "(units degrees_{}); select by index (--isel)",
-                      path, longitude ? "longitudes" : "latitudes", longitude ? "east" : "north"));
+      return fail(Code::kInvalidArgument,
+                  fmt::format("--bbox: {} has no dimension with a coordinate variable of {} "
+                              "(units degrees_{}); {}",
+                              path, longitude ? "longitudes" : "latitudes",
+                              longitude ? "east" : "north", instead_of_box(dataset, array, box)));
   }
   return requests;
 }

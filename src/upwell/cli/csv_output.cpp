@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -137,7 +138,7 @@ class CsvOutput : public ResultOutput {
   }
 
  private:
-  std::vector<CsvColumn> plan() const {
+  std::vector<CsvColumn> plan() {
     std::vector<CsvColumn> columns;
     std::set<const Variable*> listed;
     for (size_t d = 0; d < grid_.dimensions.size(); ++d) {
@@ -157,12 +158,35 @@ class CsvOutput : public ResultOutput {
         columns.back().stride[d] = 1;
       }
     }
-    for (const Variable& v : file_.variables)
-      if (!v.later && !listed.contains(&v) && has_grid(v) && is_coordinate(file_, v, grid_))
-        columns.push_back(column_of(v));
+    for (const Variable& v : file_.variables) {
+      if (v.later || listed.contains(&v) || !is_coordinate(file_, v, grid_)) continue;
+      const Variable* shown = is_text_of_characters(v) ? &joined(v) : &v;
+      if (has_grid(*shown)) columns.push_back(column_of(*shown));
+    }
     for (const Variable& v : file_.variables)
       if (v.later) columns.push_back(column_of(v));
     return columns;
+  }
+
+  /// Along a dimension that the table has not.
+  bool is_text_of_characters(const Variable& v) const {
+    const DataType& type = v.data().type;
+    return type.kind == Kind::kString && type.size == 1 && !v.dimensions.empty() &&
+           v.data().shape.back() > 0 &&
+           std::find(grid_.dimensions.begin(), grid_.dimensions.end(), v.dimensions.back()) ==
+               grid_.dimensions.end();
+  }
+
+  /// The same with words for elements.
+  const Variable& joined(const Variable& v) {
+    Variable& text = texts_.emplace_back();
+    text.name = v.name;
+    text.attributes = v.attributes;
+    text.dimensions.assign(v.dimensions.begin(), v.dimensions.end() - 1);
+    text.values = v.data();
+    text.values.type = DataType::fixed_string(static_cast<uint32_t>(text.values.shape.back()));
+    text.values.shape.pop_back();
+    return text;
   }
 
   /// Whether each of its dimensions is one of the table's.
@@ -215,6 +239,7 @@ class CsvOutput : public ResultOutput {
   const File& file_;
   const Variable& grid_;
   StagedValues staged_;
+  std::deque<Variable> texts_;
 };
 
 }  // namespace

@@ -184,6 +184,15 @@ Result<std::vector<std::string>> Refinement::paths(const Dataset& dataset) const
   return paths;
 }
 
+Result<> Refinement::check(const Dataset& dataset, const std::string& path) const {
+  ReducedVariable variable;
+  variable.path = path;
+  variable.array = dataset.root.find_array(path);
+  if (condition_) UPWELL_CHECK(add_where(dataset, variable));
+  if (options_.weights) UPWELL_CHECK(add_weights(dataset, variable));
+  return {};
+}
+
 Result<> Refinement::apply(io::Session& session, const Dataset& dataset,
                            ReducedVariable& variable) const {
   if (condition_) UPWELL_CHECK(add_where(dataset, variable));

@@ -27,6 +27,8 @@ class Refinement {
 
   /// Paths of the variables that condition and weights need. kNotFound lists what there is.
   Result<std::vector<std::string>> paths(const Dataset& dataset) const;
+  /// What of condition and weights can be checked without values. As apply.
+  Result<> check(const Dataset& dataset, const std::string& path) const;
   /// Completes `variable`, whose selection is known: reads the times of groups. kInvalidArgument
   /// where something does not fit the variable.
   Result<> apply(io::Session& session, const Dataset& dataset, ReducedVariable& variable) const;

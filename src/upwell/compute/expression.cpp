@@ -184,7 +184,8 @@ class ConditionBinder {
       if (!other->units)
         return fail(c_.at(written->place, "'" + written->unit +
                                               "' cannot be converted: what it is compared with has "
-                                              "no units that are known"));
+                                              "no units that are known; write the number as it is "
+                                              "stored, without a unit"));
       UPWELL_TRY(const UnitConversion conversion,
                  conversion_of(step, *written, written->unit, *other));
       written->number = written->number * conversion.scale + conversion.offset;
@@ -216,8 +217,11 @@ class ConditionBinder {
   Error unlike(const Step& step, const std::string& from, const std::string& to) const {
     return c_.at(
         step.place,
-        fmt::format("'{}' cannot be converted to '{}': different things, or not known here", from,
-                    to));
+        fmt::format("'{}' cannot be converted to '{}': different things, or not known here{}", from,
+                    to,
+                    from == "C"   ? "; C is coulomb: write degC"
+                    : from == "F" ? "; F is farad: write degF"
+                                  : ""));
   }
 
   Condition& c_;

@@ -105,8 +105,8 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
   UPWELL_CHECK(result);
   for (size_t k = 0; k < plans_.size(); ++k)
     if (!seen[k])
-      reasons.push_back(
-          {"missing variable", plans_[k].facts.path, std::string(base()) + " has it"});
+      reasons.push_back({"missing variable", plans_[k].facts.path,
+                         std::string("it is not here, but in ") + base()});
   if (reasons.empty()) return true;
   std::lock_guard lock(mutex_);
   auto& kept = report_.sources[i].reasons;
