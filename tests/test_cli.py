@@ -495,6 +495,9 @@ def test_exit_statuses(grid, tmp_path):
     for typed, meant in (("virtualise", "virtualize"), ("raed", "read"), ("Info", "info"), ("append_", "append")):
         assert f"unknown command '{typed}'; did you mean '{meant}'?" in upwell(typed, "x", status=64).stderr
     assert "verify" in upwell("nonsense", status=64).stderr
+    for typed, meant in (("--varables=sst", "variables"), ("--redcue", "reduce"), ("--weihgts", "weights")):
+        assert f"unknown option {typed.split('=')[0]}; did you mean --{meant}?" in upwell("aggregate", grid, typed, "x", status=64).stderr
+    assert "--limit: must be more than 0, not 0" in upwell("search", "--short-name", "x", "--limit", "0", status=64).stderr
     for option, value in (("--timeout", "0"), ("--timeout", "-1"), ("--cache-size", "0")):
         assert f"{option}: must be more than 0, not {value}" in upwell("info", grid, option, value, status=64).stderr
     upwell("read", grid, "sst", "--nonsense", status=64)

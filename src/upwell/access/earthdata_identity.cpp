@@ -111,7 +111,9 @@ Result<> add_netrc(const EarthdataOptions& options, const std::string& host,
   auto entries = parse_netrc(text);
   if (!entries)
     return fail(Code::kBadConfiguration, path.string() + ", " + entries.error().message);
-  const auto entry = find_netrc(*entries, host.substr(0, host.find(':')));
+  auto entry = find_netrc(*entries, host);
+  if (!entry || entry->machine != host)
+    entry = find_netrc(*entries, host.substr(0, host.find(':')));
   if (!entry) return {};
   if (entry->login.empty() || entry->password.empty())
     return fail(Code::kBadConfiguration,

@@ -44,10 +44,6 @@ void print_stats(const io::Counters& counters, double wall_s) {
   fmt::print(stderr, "{}\n", line.dump());
 }
 
-std::string check_positive(const std::string& number) {
-  return std::strtod(number.c_str(), nullptr) > 0 ? "" : "must be more than 0, not " + number;
-}
-
 /// Insertions, deletions, exchanges and swaps of neighbours that make one word of the other.
 size_t edit_distance(const std::string& a, const std::string& b) {
   std::vector<size_t> before, last, row(b.size() + 1);
@@ -89,6 +85,10 @@ Result<> run_guarded(const std::function<Result<>(Context&)>& body, Context& con
 }
 
 }  // namespace
+
+std::string check_positive(const std::string& number) {
+  return std::strtod(number.c_str(), nullptr) > 0 ? "" : "must be more than 0, not " + number;
+}
 
 std::string trusted_certificates() {
   const io::Environment env = io::process_environment();
@@ -400,7 +400,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->add_option("--mds-delta-t", common.mds.delta_t,
                    "Seconds of one time step, where the .meta has no timeInterval; where it has, "
                    "they are compared")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Validator(check_positive, ""))
       ->type_name("SECONDS")
       ->group(mds);
   command
@@ -434,12 +434,36 @@ Result<const CLI::App*> find_command(const CLI::App& app, const std::string& wor
                                           : "did you mean '" + nearest + "'?"));
 }
 
-/// The first words, as far as they must be names of commands.
-Result<> check_commands(const CLI::App& program, int argc, char** argv) {
+/// What the first words name, as far as they must be names of commands.
+Result<const CLI::App*> check_commands(const CLI::App& program, int argc, char** argv) {
   const CLI::App* app = &program;
   for (int k = 1; k < argc && argv[k][0] != '-'; ++k) {
     if (app->get_require_subcommand_min() == 0) break;
     UPWELL_TRY(app, find_command(*app, argv[k]));
+  }
+  return app;
+}
+
+/// kInvalidArgument where an option that the command does not have looks like one that it has.
+Result<> check_options(const CLI::App& command, int argc, char** argv) {
+  for (int k = 1; k < argc && std::string_view(argv[k]) != "--"; ++k) {
+    const std::string_view word(argv[k]);
+    if (word.size() < 4 || !word.starts_with("--")) continue;
+    const std::string given(word.substr(2, word.find('=') - 2));
+    std::string nearest;
+    size_t least = 3;
+    for (const CLI::Option* option : command.get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        if (name == given) least = 0;
+        const size_t distance = name.starts_with(given) ? 1 : edit_distance(given, name);
+        if (distance >= std::min(least, name.size() / 2)) continue;
+        least = distance;
+        nearest = name;
+      }
+    }
+    if (least > 0 && !nearest.empty())
+      return fail(Code::kInvalidArgument,
+                  fmt::format("unknown option --{}; did you mean --{}?", given, nearest));
   }
   return {};
 }
@@ -462,7 +486,10 @@ int Program::run(int argc, char** argv) {
     print_short_help(impl_->app);
     return exit_status(Code::kInvalidArgument);
   }
-  if (auto known = check_commands(impl_->app, argc, argv); !known) {
+  const auto known = check_commands(impl_->app, argc, argv).and_then([&](const CLI::App* command) {
+    return check_options(*command, argc, argv);
+  });
+  if (!known) {
     fmt::print(stderr, "upwell: {}\n", known.error().message);
     return exit_status(known.error().code);
   }

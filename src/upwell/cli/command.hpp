@@ -42,6 +42,9 @@ struct CommonOptions {
 /// OpenSSL (libcurl reads neither); empty: the system's.
 std::string trusted_certificates();
 
+/// Of an option: why `number` is not above 0; empty: it is.
+std::string check_positive(const std::string& number);
+
 /// Passed to the body of a command.
 class Context {
  public:

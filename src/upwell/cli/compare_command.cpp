@@ -213,7 +213,7 @@ void add_compare_command(Program& program) {
       ->group(group);
   app->add_option("--memory", options.memory, "For values that are compared. Default: 1GB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Validator(check_positive, ""))
       ->type_name("SIZE")
       ->group(group);
 }

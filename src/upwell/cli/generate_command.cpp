@@ -229,7 +229,7 @@ void add_container_options(CLI::App* app, GenerateArguments& args) {
       "Short name of the collection: MUR-JPL-L4-GLOB-v4.1")
       ->required()
       ->type_name("NAME");
-  add("--loadable-vars,--loadable-coord-vars", args.load, "LOADABLE_VARS",
+  add("--loadable-vars,--loadable-coord-vars,--load", args.load, "LOADABLE_VARS",
       "Copy the values of these variables into the sets. Default: 1-D coordinates; always: the "
       "one along which granules follow each other")
       ->delimiter(',')

@@ -164,7 +164,7 @@ void add_granule_search(CLI::App* app, GranuleSearch& search) {
     return std::string(shown ? kGroup : "");
   });
   app->add_option("--limit", search.limit, "Not more than so many, the first")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Validator(check_positive, ""))
       ->type_name("N")
       ->group(kGroup);
   app->add_flag("--allow-partial", search.allow_partial,

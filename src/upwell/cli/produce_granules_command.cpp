@@ -213,7 +213,7 @@ void add_running_options(CLI::App* app, produce::RunOptions& options) {
          "fails, and says how much. Default: 1GB, which one that needs more, up to half of "
          "the machine's, passes alone")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Validator(check_positive, ""))
       ->type_name("SIZE")
       ->group(group);
   app->add_option("--attempts", options.attempts,

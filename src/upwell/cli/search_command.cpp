@@ -246,7 +246,7 @@ void add_search_command(Program& program) {
                   "Write to this file, which is there when all have come, or not at all")
       ->type_name("FILE");
   app->add_option("--limit", args->options.limit, "Not more than so many")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Validator(check_positive, ""))
       ->type_name("N");
   app->add_option("--page-size", args->options.page_size, "Results of one request")
       ->check(CLI::Range(1, 2000))

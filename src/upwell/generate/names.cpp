@@ -109,13 +109,14 @@ Result<uint64_t> memory_size(const std::string& text) {
     return static_cast<uint64_t>(number * static_cast<double>(physical_memory()));
   constexpr double kMost = 1e18;
   for (const Unit& known : kUnits)
-    if (error == std::errc() && unit == known.name && number >= 0 && number * known.bytes <= kMost) {
+    if (error == std::errc() && unit == known.name && number >= 0 &&
+        number * known.bytes <= kMost) {
       const auto bytes = static_cast<uint64_t>(std::llround(number * known.bytes));
       if (bytes > 0 && bytes < kLeastMemory) break;
       return bytes;
     }
-  return fail(Code::kInvalidArgument, "memory limit '" + text +
-                                          "': write 12GB, 512MiB or auto, and no less than 32 MB");
+  return fail(Code::kInvalidArgument,
+              "memory limit '" + text + "': write 12GB, 512MiB or auto, and no less than 32 MB");
 }
 
 }  // namespace upwell::generate

@@ -50,7 +50,8 @@ TEST(GenerateNames, MemoryAsDaskSpellsIt) {
   EXPECT_GT(*memory_size("0.5"), physical_memory() / 3);
   EXPECT_EQ(*memory_size("auto"), 0U);
   EXPECT_EQ(*memory_size("0"), 0U);
-  for (const char* wrong : {"", "lots", "-1", "12 GB of it", "1e30", "nan", "inf", "GB", "1KB", "2"})
+  for (const char* wrong :
+       {"", "lots", "-1", "12 GB of it", "1e30", "nan", "inf", "GB", "1KB", "2"})
     EXPECT_FALSE(memory_size(wrong)) << wrong;
 }
 
@@ -77,11 +78,14 @@ TEST(GenerateListing, PlacesThatEndAlike) {
 }
 
 TEST(GenerateListing, PlacesOfOneBucketBehindSeveralHosts) {
-  const std::vector<ListedGranule> granules{
-      at("s3://b/x/1.nc", "https://one/b/x/1.nc"), at("s3://b/x/2.nc", "https://one/b/x/2.nc"),
-      at("s3://b/y/1.nc", "https://two/b/y/1.nc"), at("s3://b/y/2.nc", "https://two/b/y/2.nc"),
-      at("s3://b/y/3.nc", "https://one/b/y/3.nc"), at("s3://b/z/1.nc", "https://two/b/z/1.nc"),
-      at("s3://b/only.nc", ""),                    at("", "https://one/b/only.nc")};
+  const std::vector<ListedGranule> granules{at("s3://b/x/1.nc", "https://one/b/x/1.nc"),
+                                            at("s3://b/x/2.nc", "https://one/b/x/2.nc"),
+                                            at("s3://b/y/1.nc", "https://two/b/y/1.nc"),
+                                            at("s3://b/y/2.nc", "https://two/b/y/2.nc"),
+                                            at("s3://b/y/3.nc", "https://one/b/y/3.nc"),
+                                            at("s3://b/z/1.nc", "https://two/b/z/1.nc"),
+                                            at("s3://b/only.nc", ""),
+                                            at("", "https://one/b/only.nc")};
   Places places;
   add_places(places, granules);
   for (const ListedGranule& granule : granules) {
