@@ -81,7 +81,7 @@ resource "aws_batch_job_definition" "app" {
 resource "aws_scheduler_schedule" "collection" {
   for_each = var.schedules
 
-  name                = "${local.prefix}-${replace(each.key, "/[^0-9A-Za-z_.-]/", "-")}"
+  name                = local.schedule_names[each.key]
   schedule_expression = each.value.schedule
 
   flexible_time_window {

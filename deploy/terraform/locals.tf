@@ -28,6 +28,15 @@ locals {
     startswith(name, "arn:") ? name : "arn:aws:ssm:${var.region}:${data.aws_caller_identity.current.account_id}:parameter/${trimprefix(name, "/")}"
   ]
 
+  # EventBridge takes 64 characters: the end of a longer name is told by a digest.
+  schedule_names = {
+    for key in keys(var.schedules) : key => (
+      length("${local.prefix}-${key}") <= 64
+      ? replace("${local.prefix}-${key}", "/[^0-9A-Za-z_.-]/", "-")
+      : replace("${substr("${local.prefix}-${key}", 0, 55)}-${substr(md5(key), 0, 8)}", "/[^0-9A-Za-z_.-]/", "-")
+    )
+  }
+
   buckets = distinct(concat(var.output_buckets, compact([var.staging_bucket])))
 }
 
