@@ -1,35 +1,21 @@
 #include "io/session.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <map>
-#include <mutex>
-#include <set>
-#include <shared_mutex>
 #include <utility>
 
 #include "base/parallel.hpp"
-#include "io/block_cache.hpp"
-#include "io/disk_cache.hpp"
 #include "io/file_store.hpp"
-#include "io/flights.hpp"
-#include "io/http_store.hpp"
 #include "io/ranges.hpp"
 #include "io/s3_store.hpp"
+#include "io/session_impl.hpp"
 #include "io/url.hpp"
 
 namespace upwell::io {
-namespace session_detail {
-
-struct Mount {
-  std::shared_ptr<ByteStore> store;  // null: the built-in one, made when it is first used
-};
-
-}  // namespace session_detail
-
 namespace {
 
 constexpr uint64_t kMemoryCache = 256ULL << 20;
+
+}  // namespace
 
 uint64_t cache_cap(const SessionOptions& options) {
   if (options.cache_bytes != 0) return options.cache_bytes;
@@ -41,55 +27,6 @@ uint64_t memory_share(const SessionOptions& options) {
   const uint64_t cap = cache_cap(options);
   return options.disk_cache.empty() ? cap : std::min(kMemoryCache, cap / 4);
 }
-
-}  // namespace
-
-struct Session::Impl {
-  SessionOptions options;
-  BlockCache memory;
-  std::optional<DiskCache> disk;
-  std::optional<IndexCache> index;
-
-  mutable std::shared_mutex mounts_mutex;
-  mutable std::map<std::string, session_detail::Mount> mounts;
-  /// Every store that was ever mounted and counts for itself, with its count at that time.
-  mutable std::map<std::shared_ptr<ByteStore>, Traffic> counting;
-
-  mutable std::string s3_host;  // of the endpoint; empty: Amazon's, or not asked yet
-
-  std::mutex flights_mutex;
-  Flights flights;
-
-  std::atomic<uint64_t> requests{0}, bytes_asked{0}, bytes_fetched{0}, cache_hits{0}, rounds{0};
-
-  explicit Impl(SessionOptions o) : options(std::move(o)), memory(memory_share(options)) {
-    if (!options.disk_cache.empty())
-      disk.emplace(options.disk_cache, cache_cap(options) - memory_share(options));
-    if (!options.index_cache.empty()) index.emplace(options.index_cache, options.index_cache_bytes);
-  }
-
-  Result<std::shared_ptr<ByteStore>> store_of(const std::string& url) const;
-  void count_traffic_of(const std::shared_ptr<ByteStore>& store) const;
-  std::string place_of(const std::string& url) const;
-  /// A request that is not a read, before it is made.
-  void count_request(const ByteStore& store, bool own_round = true);
-  HttpOptions http_options() const;
-  Result<std::shared_ptr<ByteStore>> make_s3_store(const S3CredentialsProvider& keys) const;
-
-  void read_store(ByteStore& store, std::span<const ReadRequest> asked,
-                  const std::vector<size_t>& which, std::vector<Result<SharedBytes>>& results);
-  void read_cached_store(ByteStore& store, std::span<const ReadRequest> asked,
-                         std::span<const size_t> which, std::vector<Result<SharedBytes>>& results);
-  void learn_states(ByteStore& store, std::span<const ReadRequest> asked,
-                    std::span<const size_t> which);
-  std::optional<SharedBytes> find_cached(ByteStore& store, const ReadRequest& request);
-  std::shared_ptr<Flight> find_flight(const ReadRequest& request);
-  std::vector<Result<SharedBytes>> fetch(ByteStore& store, std::span<const ReadRequest> merged);
-  std::vector<Result<SharedBytes>> fetch_and_keep(ByteStore& store,
-                                                  std::span<const ReadRequest> merged);
-  void keep(ByteStore& store, const ReadRequest& request, const Result<SharedBytes>& answer);
-  Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach, bool own_round = true);
-};
 
 Result<std::shared_ptr<ByteStore>> Session::Impl::store_of(const std::string& url) const {
   std::string scheme = scheme_of(url);
@@ -151,231 +88,6 @@ void Session::Impl::count_request(const ByteStore& store, bool own_round) {
   if (!store.traffic()) ++requests;
   if (own_round && store.traits().worth_caching) ++rounds;
 }
-
-/// Every answer of a store is checked to have the length that was asked for.
-std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
-                                                      std::span<const ReadRequest> merged) {
-  if (merged.empty()) return {};
-  const StoreTraits line = store.traits_for(merged.front().url);
-  if (options.budget && line.worth_caching) {
-    uint64_t planned = 0;
-    for (const ReadRequest& request : merged)
-      if (request.range.length != kToEnd) planned += request.range.length;
-    auto enough = options.budget->check(planned, shown_url(merged.front().url));
-    if (!enough)
-      return std::vector<Result<SharedBytes>>(merged.size(), fail(std::move(enough).error()));
-  }
-  if (line.worth_caching) ++rounds;
-  const uint64_t part = part_size(merged, line);
-  size_t asked_for = merged.size();
-  std::vector<Result<SharedBytes>> answers;
-  if (part == kToEnd) {
-    answers = store.read(merged);
-  } else {
-    const std::vector<ReadRequest> parts = in_parts(merged, part);
-    asked_for = parts.size();
-    answers = joined(merged, part, store.read(parts));
-  }
-  uint64_t bytes = 0;
-  for (size_t i = 0; i < answers.size(); ++i) {
-    if (!answers[i]) continue;
-    bytes += answers[i]->size();
-    uint64_t asked = merged[i].range.length;
-    if (asked != kToEnd && asked != answers[i]->size()) {
-      answers[i] = fail(Code::kInvalidData, shown_url(merged[i].url) + ": short read: " +
-                                                std::to_string(answers[i]->size()) + " of " +
-                                                std::to_string(asked) + " bytes at offset " +
-                                                std::to_string(merged[i].range.offset));
-    }
-  }
-  if (!store.traffic()) {
-    requests += asked_for;
-    bytes_fetched += bytes;
-  }
-  return answers;
-}
-
-void Session::Impl::keep(ByteStore& store, const ReadRequest& request,
-                         const Result<SharedBytes>& answer) {
-  if (answer) {
-    memory.put(request.url, request.range.offset, *answer);
-    auto state = disk ? store.known(request.url) : std::nullopt;
-    if (state) disk->put(request.url, *state, request.range.offset, answer->span());
-  } else if (answer.error().code == Code::kChanged) {
-    memory.forget(request.url);
-  }
-}
-
-/// Fetches what is neither under way nor just landed, and lets others join.
-std::vector<Result<SharedBytes>> Session::Impl::fetch_and_keep(
-    ByteStore& store, std::span<const ReadRequest> merged) {
-  if (!store.traits().worth_caching) return fetch(store, merged);
-
-  std::vector<Result<SharedBytes>> answers(merged.size());
-  std::vector<size_t> own;
-  std::vector<ReadRequest> own_requests;
-  std::vector<std::shared_ptr<Flight>> others(merged.size());
-  Departures departures(flights_mutex, flights);
-  {
-    std::lock_guard lock(flights_mutex);
-    for (size_t i = 0; i < merged.size(); ++i) {
-      const auto& [url, range, reach] = merged[i];
-      auto it = flights.find({url, range.offset});
-      if (it != flights.end() && it->second->holds(range)) {
-        others[i] = it->second;
-        continue;
-      }
-      if (range.length != kToEnd) {
-        if (auto landed = memory.find(url, range)) {
-          answers[i] = std::move(*landed);
-          ++cache_hits;
-          continue;
-        }
-      }
-      departures.start(url, range);
-      own.push_back(i);
-      own_requests.push_back(merged[i]);
-    }
-  }
-  auto fetched = fetch(store, own_requests);
-  for (size_t k = 0; k < own.size(); ++k) {
-    keep(store, own_requests[k], fetched[k]);
-    departures.land(k, fetched[k]);
-    answers[own[k]] = std::move(fetched[k]);
-  }
-  for (size_t i = 0; i < merged.size(); ++i) {
-    if (!others[i]) continue;
-    auto part = others[i]->wait_for(merged[i].range);
-    answers[i] = part ? std::move(*part) : std::move(fetch(store, merged.subspan(i, 1)).front());
-    if (part) ++cache_hits;
-  }
-  return answers;
-}
-
-std::optional<SharedBytes> Session::Impl::find_cached(ByteStore& store,
-                                                      const ReadRequest& request) {
-  Range range = request.range;
-  auto state = range.length == kToEnd || disk ? store.known(request.url) : std::nullopt;
-  if (range.length == kToEnd) {
-    if (!state || range.offset > state->size) return {};
-    range.length = state->size - range.offset;
-  }
-  if (range.length == 0) return {};
-  if (auto bytes = memory.find(request.url, range)) return bytes;
-  if (!disk || !state) return {};
-  auto bytes = disk->find(request.url, *state, range);
-  if (bytes) memory.put(request.url, range.offset, *bytes);
-  return bytes;
-}
-
-std::shared_ptr<Flight> Session::Impl::find_flight(const ReadRequest& request) {
-  std::lock_guard lock(flights_mutex);
-  auto it = flights.upper_bound({request.url, request.range.offset});
-  if (it == flights.begin()) return {};
-  --it;
-  if (it->first.first != request.url) return {};
-  return it->second->holds(request.range) ? it->second : nullptr;
-}
-
-/// What the disk cache holds of an object is good only for the state that the object is in: asks
-/// for it where there is something to gain.
-void Session::Impl::learn_states(ByteStore& store, std::span<const ReadRequest> asked,
-                                 std::span<const size_t> which) {
-  std::map<std::string, ReachPtr> unknown;
-  for (size_t i : which) {
-    const std::string& url = asked[i].url;
-    if (unknown.contains(url) || store.known(url) || !disk->has_object(url)) continue;
-    unknown.emplace(url, asked[i].reach);
-  }
-  std::vector<std::string> urls;
-  std::vector<ReachPtr> reaches;
-  for (auto& [url, reach] : unknown) {
-    urls.push_back(url);
-    reaches.push_back(reach);
-  }
-  // A failure here comes up again, for whom it concerns, when the range is read.
-  (void)blocking_for(urls.size(), store.traits().parallelism, [&](size_t i) -> Result<> {
-    count_request(store, i == 0);
-    (void)store.stat(urls[i], reaches[i]);
-    return {};
-  });
-}
-
-void Session::Impl::read_cached_store(ByteStore& store, std::span<const ReadRequest> asked,
-                                      std::span<const size_t> which,
-                                      std::vector<Result<SharedBytes>>& results) {
-  if (disk) learn_states(store, asked, which);
-  std::vector<size_t> missing;
-  std::vector<std::pair<size_t, std::shared_ptr<Flight>>> joined;
-  for (size_t i : which) {
-    auto flight = find_flight(asked[i]);
-    // In this order: a flight is in the cache before it is gone.
-    if (auto bytes = find_cached(store, asked[i])) {
-      results[i] = std::move(*bytes);
-      ++cache_hits;
-    } else if (flight) {
-      joined.emplace_back(i, std::move(flight));
-    } else {
-      missing.push_back(i);
-    }
-  }
-  // First one's own: two readers that wait for each other's flights have both landed theirs.
-  read_store(store, asked, missing, results);
-  std::vector<size_t> again;
-  for (auto& [i, flight] : joined) {
-    if (auto part = flight->wait_for(asked[i].range)) {
-      results[i] = std::move(*part);
-      ++cache_hits;
-      continue;
-    }
-    again.push_back(i);
-  }
-  read_store(store, asked, again, results);
-}
-
-void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> asked,
-                               const std::vector<size_t>& which,
-                               std::vector<Result<SharedBytes>>& results) {
-  if (which.empty()) return;
-  std::vector<Fetch> fetches;
-  for (auto& [host, of_host] : by_origin(asked, which)) {
-    const StoreTraits line = store.traits_for(asked[of_host.front()].url);
-    auto more = coalesce(asked, std::move(of_host), line);
-    std::move(more.begin(), more.end(), std::back_inserter(fetches));
-  }
-  std::vector<ReadRequest> merged;
-  merged.reserve(fetches.size());
-  for (const Fetch& f : fetches) merged.push_back(f.request);
-  auto answers = fetch_and_keep(store, merged);
-
-  std::vector<size_t> alone;
-  for (size_t f = 0; f < fetches.size(); ++f) {
-    uint64_t start = fetches[f].request.range.offset;
-    for (size_t i : fetches[f].members) {
-      if (!answers[f]) {
-        // One range past the end must not fail its neighbours.
-        bool merged_badly =
-            answers[f].error().code == Code::kInvalidData && fetches[f].members.size() > 1;
-        if (merged_badly) alone.push_back(i);
-        results[i] = fail(answers[f].error());
-        continue;
-      }
-      auto range = checked_range(asked[i].url, asked[i].range, start + answers[f]->size());
-      if (range) {
-        results[i] = answers[f]->slice(range->offset - start, range->length);
-      } else {
-        results[i] = fail(std::move(range).error());
-      }
-    }
-  }
-  if (alone.empty()) return;
-  std::vector<ReadRequest> again;
-  again.reserve(alone.size());
-  for (size_t i : alone) again.push_back(asked[i]);
-  auto second = fetch_and_keep(store, again);
-  for (size_t k = 0; k < alone.size(); ++k) results[alone[k]] = std::move(second[k]);
-}
-
 Session::Session(SessionOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
   // The list of stores.
   impl_->mounts["file"] = {std::make_shared<FileStore>()};
