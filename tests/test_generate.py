@@ -175,6 +175,56 @@ def test_keys_of_the_containers_role(earthdata, moto):
     assert "over plain http on this machine alone" in done.stderr
 
 
+def test_keys_of_the_instances_role(earthdata, moto):
+    """As EC2 gives them: a token first, then the role's name, then its keys."""
+    import http.server
+
+    asked = []
+
+    class Service(http.server.BaseHTTPRequestHandler):
+        def answer(self, text, status=200):
+            asked.append((self.command, self.path))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def do_PUT(self):
+            right = self.path == "/latest/api/token" and int(self.headers["X-aws-ec2-metadata-token-ttl-seconds"]) > 0
+            self.answer("session-token" if right else "", 200 if right else 400)
+
+        def do_GET(self):
+            roles = "/latest/meta-data/iam/security-credentials/"
+            answers = {roles: "the-role", roles + "the-role": json.dumps({
+                "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": s3_servers.ACCESS, "SecretAccessKey": s3_servers.SECRET,
+                "Token": s3_servers.TOKEN, "Expiration": "2099-01-01T00:00:00Z"})}
+            if self.headers.get("X-aws-ec2-metadata-token") != "session-token":
+                self.answer("", 401)
+            elif with_role and self.path in answers:
+                self.answer(answers[self.path])
+            else:
+                self.answer("", 404)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    keyless = {k: v for k, v in moto.environment.items() if "KEY" not in k}
+    run = ("--collection", MUR, "--start-date", "2003-01-02", "--end-date", "2003-01-02", "--output-bucket", "outputs")
+    service = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{server.server_port}/", "HOME": "/nonexistent"}
+    with_role = False
+    generate(earthdata, *run, status=77, **keyless, **service)
+    generate(earthdata, *run, status=77, **keyless, **service, AWS_EC2_METADATA_DISABLED="true")
+    with_role, before = True, len(asked)
+    generate(earthdata, *run, **keyless, **service)
+    assert [command for command, _ in asked[before:before + 3]] == ["PUT", "GET", "GET"]
+    assert f"virtual_collections/{MUR}/{MUR}_2003-01-02_to_2003-01-02_virtual_s3.json" in keys_in(moto, "outputs")
+    server.shutdown()
+    done = generate(earthdata, *run, status=78, **keyless, AWS_EC2_METADATA_SERVICE_ENDPOINT="http://example.org")
+    assert "over plain http on this machine alone" in done.stderr
+
+
 def test_buckets_that_are_not_there_or_not_ours(earthdata, moto):
     done = generate(earthdata, "--collection", MUR, *SHORT, "--output-bucket", "nowhere", status=66, **moto.environment)
     assert "NoSuchBucket" in done.stderr

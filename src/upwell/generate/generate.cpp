@@ -196,7 +196,8 @@ class Generation {
     const bool moved = std::any_of(listing_.granules.begin(), listing_.granules.end(),
                                    [&](const ListedGranule& granule) {
                                      const std::string before = elsewhere(places_, granule.s3);
-                                     return !before.empty() && before != granule.https;
+                                     return !before.empty() && !granule.https.empty() &&
+                                            before != granule.https;
                                    });
     if (moved) {
       // Other granules of the set may have moved too.

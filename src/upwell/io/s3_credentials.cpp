@@ -240,7 +240,8 @@ Result<S3Configuration> s3_configuration(const S3Settings& settings, const Envir
     }
     UPWELL_TRY(S3Credentials kept, profile_credentials(files, name, named));
     if (!kept.anonymous() || named) return kept;
-    return container_credentials(env);
+    UPWELL_TRY(S3Credentials task, container_credentials(env));
+    return task.anonymous() ? instance_credentials(env) : task;
   };
   return out;
 }
