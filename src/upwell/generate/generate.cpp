@@ -193,12 +193,11 @@ class Generation {
   /// A granule has one name, its S3 URL where it has one; `places_` tells where else it lies.
   Result<> choose_places() {
     if (set_ && set_->catalogue) places_ = set_->catalogue->places;
-    const bool moved = std::any_of(listing_.granules.begin(), listing_.granules.end(),
-                                   [&](const ListedGranule& granule) {
-                                     const std::string before = elsewhere(places_, granule.s3);
-                                     return !before.empty() && !granule.https.empty() &&
-                                            before != granule.https;
-                                   });
+    const bool moved = std::any_of(
+        listing_.granules.begin(), listing_.granules.end(), [&](const ListedGranule& granule) {
+          const std::string before = elsewhere(places_, granule.s3);
+          return !before.empty() && !granule.https.empty() && before != granule.https;
+        });
     if (moved) {
       // Other granules of the set may have moved too.
       places_.clear();

@@ -106,8 +106,9 @@ Result<std::string> get_parameter(const std::string& name, const S3Settings& set
                 what + ": in which region? Set AWS_REGION, or give the parameter's ARN");
   UPWELL_TRY(const S3Credentials keys, aws.credentials());
   if (keys.anonymous())
-    return fail(Code::kBadConfiguration,
-                what + ": no AWS keys were found (environment, ~/.aws, the role of the container or instance)");
+    return fail(Code::kBadConfiguration, what +
+                                             ": no AWS keys were found (environment, ~/.aws, the "
+                                             "role of the container or instance)");
   std::string endpoint = env("AWS_ENDPOINT_URL_SSM");
   if (endpoint.empty()) endpoint = env("AWS_ENDPOINT_URL");
   if (endpoint.empty())
