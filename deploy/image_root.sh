@@ -4,7 +4,7 @@
 #   deploy/image_root.sh PROGRAM DIR      build/release/bin/upwell image
 #
 # That is: the shared libraries that it is linked with and those that it loads at their first use (libcurl, libcrypto, netCDF,
-# HDF5), the loader, certificates, and the files that name users and hosts. DIR must not be there. No shell, no package manager.
+# HDF5), the loader, certificates, the forms of collections, and the files that name users and hosts. DIR must not be there. No shell, no package manager.
 set -euo pipefail
 [ $# = 2 ] || { sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 64; }
 program=$(readlink -e "$1") || { echo "image_root: $1 is not there" >&2; exit 66; }
@@ -36,9 +36,10 @@ for soname in $(loaded_later); do
   add "$file"
 done
 
-mkdir -p "$root"/{etc/ssl/certs,tmp,home/upwell,usr/local/bin}
+mkdir -p "$root"/{etc/ssl/certs,etc/upwell,tmp,home/upwell,usr/local/bin}
 chmod 1777 "$root/tmp"
 install -m 755 "$program" "$root/usr/local/bin/upwell"
+install -m 644 "$(dirname "$(readlink -f "$0")")/collections.yaml" "$root/etc/upwell/collections.yaml"
 for file in "${!wanted[@]}"; do
   # Under the very name by which the loader asks for it; links become files.
   mkdir -p "$root$(dirname "$file")"

@@ -30,7 +30,8 @@ def image(tmp_path_factory):
 def test_the_image_holds_the_program_and_its_libraries_alone(image):
     files = [p.relative_to(image) for p in image.rglob("*") if p.is_file()]
     other = [f for f in files if not re.search(r"\.so(\.|$)", f.name)]
-    assert sorted(map(str, other)) == ["etc/group", "etc/nsswitch.conf", "etc/passwd", "etc/ssl/certs/ca-certificates.crt", "usr/local/bin/upwell"]
+    assert sorted(map(str, other)) == ["etc/group", "etc/nsswitch.conf", "etc/passwd", "etc/ssl/certs/ca-certificates.crt",
+                                               "etc/upwell/collections.yaml", "usr/local/bin/upwell"]
     names = {f.name for f in files}
     assert any(n.startswith("libcurl") for n in names) and any(n.startswith("libcrypto") for n in names), "what is loaded later is there, too"
     assert not [f for f in files if f.name in ("sh", "bash", "python3")]
@@ -46,7 +47,7 @@ def test_generate_runs_where_nothing_else_is(earthdata, image):
     shutil.copy(earthdata.ca, image / "etc/ssl/certs/fake.pem")
     chroot = ["chroot", "--userspec=65532:65532", str(image), "/usr/local/bin/upwell"]
     trusted = {"SSL_CERT_FILE": "/etc/ssl/certs/fake.pem", "CURL_CA_BUNDLE": "/etc/ssl/certs/fake.pem", "HOME": "/home/upwell",
-               "UPWELL_INDEX_CACHE": "none", "LD_LIBRARY_PATH": ""}
+               "UPWELL_INDEX_CACHE": "none", "COLLECTIONS_FILE": "/etc/upwell/collections.yaml", "LD_LIBRARY_PATH": ""}
     done = generate(earthdata, *SHORT, "-o", "/home/upwell/out", command=chroot, COLLECTION=MUR, LOADABLE_VARS="lat,lon,time", **trusted)
     assert "4 added" in done.stderr
     for kind in ("s3", "https"):
@@ -108,4 +109,8 @@ def test_cron_lines_are_commands_that_the_program_takes(earthdata):
 def test_forms_of_collections_are_understood(earthdata, tmp_path):
     for name in re.findall(r"^(\w[^:\s]*):", (DEPLOY / "collections.yaml").read_text(), re.M):
         done = generate(earthdata, "--collection", name, "--collections", DEPLOY / "collections.yaml", "-o", tmp_path, status=66)
-        assert "no collection is so described" in done.stderr
+        assert "no collection is so described" in done.stderr and "has no form" not in done.stderr
+    done = generate(earthdata, "--collection", name.lower(), "--collections", DEPLOY / "collections.yaml", "-o", tmp_path, status=66)
+    assert "has no form" not in done.stderr, "the catalogue does not tell cases apart either"
+    done = generate(earthdata, "--collection", "OTHER_L2", "--collections", DEPLOY / "collections.yaml", "-o", tmp_path, status=66)
+    assert "OTHER_L2 has no form in" in done.stderr and "orbit_segment_start_time" in done.stderr

@@ -106,15 +106,19 @@ Result<> place_outputs(const GenerateArguments& args, generate::GenerateOptions&
   return {};
 }
 
-Result<> read_form(const GenerateArguments& args, io::Session& session,
+Result<> read_form(const GenerateArguments& args, io::Session& session, bool quiet,
                    generate::GenerateOptions& options) {
   if (!args.form_file.empty()) {
     UPWELL_TRY(const SharedBytes text, session.read_one(io::normal_url(args.form_file)));
     UPWELL_TRY(options.form, generate::parse_collection_form(as_text(text.span()), args.form_file,
                                                              options.collection));
   }
-  if (!options.form && options.collection.find("L2") != std::string::npos)
-    options.form = generate::level2_form();
+  if (options.form || options.collection.find("L2") == std::string::npos) return {};
+  options.form = generate::level2_form();
+  if (!quiet)
+    fmt::print(stderr, "{} has no form{}: its granules lie along {}\n", options.collection,
+               args.form_file.empty() ? " (--collections)" : " in " + args.form_file,
+               options.form->dimension);
   return {};
 }
 
@@ -191,7 +195,7 @@ Result<> run_generate(GenerateArguments& args, Context& context) {
     session.s3_credentials = {};
     session.cache_bytes = cache;
   });
-  UPWELL_CHECK(read_form(args, *outputs, options));
+  UPWELL_CHECK(read_form(args, *outputs, context.options().quiet, options));
   access::SearchClient client(catalogue_options(context, origin, login));
   context.session().mount("cmr", client.store());
   access::CmrSearch cmr(client, origin);

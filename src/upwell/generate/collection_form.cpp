@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "access/cmr_parameters.hpp"
 #include "cube/cf.hpp"
@@ -224,6 +225,14 @@ void add_dimension(Group& group, const std::string& prefix, const CollectionForm
   for (Group& child : group.groups) add_dimension(child, prefix + child.name + "/", form);
 }
 
+/// As the catalogue compares them: whatever the case.
+bool same_short_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
+  });
+}
+
 }  // namespace
 
 std::string to_string(Fact fact) {
@@ -244,7 +253,7 @@ Result<std::optional<CollectionForm>> parse_collection_form(std::string_view yam
     for (const auto& pair : root) {
       UPWELL_TRY(const std::string key, place.text(pair.first));
       UPWELL_TRY(CollectionForm form, parse_form(place, pair.second));
-      if (key == collection) found = std::move(form);
+      if (same_short_name(key, collection)) found = std::move(form);
     }
     return found;
   } catch (const YAML::Exception& error) {
