@@ -301,6 +301,29 @@ def test_text_that_is_copied_into_the_set(tmp_path):
             assert [b"".join(np.atleast_1d(row)) for row in ds["name"].values] == [b"g00", b"g01", b"g02", b"g03"]
 
 
+def test_text_that_granules_pad_in_other_ways(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    granules = []
+    for n, pad in enumerate((h5py.h5t.STR_NULLPAD, h5py.h5t.STR_SPACEPAD, h5py.h5t.STR_NULLTERM)):
+        granules.append(tmp_path / f"g{n}.h5")
+        with h5py.File(granules[-1], "w") as f:
+            f["time"] = np.array([float(n)])
+            f["time"].make_scale("time")
+            f["time"].attrs["units"] = "days since 2000-01-01"
+            kind = h5py.h5t.C_S1.copy()
+            kind.set_size(5)
+            kind.set_strpad(pad)
+            text = {h5py.h5t.STR_SPACEPAD: b"ad   "}.get(pad, b"ad\0\0\0")
+            label = h5py.h5d.create(f.id, b"label", kind, h5py.h5s.create_simple((1,)))
+            label.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array([text], "S5"), mtype=kind)
+            f["label"].dims[0].attach_scale(f["time"])
+    load = ("--load", "time,label", "--concat", "time")
+    virtualize(*granules[:2], "-o", tmp_path / "cube.json", *load)
+    append(tmp_path / "cube.json", granules[2])
+    with open_zarr(tmp_path / "cube.json") as ds:
+        assert ds["label"].values.tolist() == [b"ad", b"ad", b"ad"]
+
+
 @pytest.mark.parametrize("form", ["cube.json", "cube.parq", "cube.upwell"])
 @pytest.mark.parametrize("unlimited", [True, False])
 def test_the_concat_dimension_of_a_set_of_one_granule_is_inferred(tmp_path, form, unlimited):

@@ -121,10 +121,30 @@ def test_boxes_of_curvilinear_grids_are_refused(tmp_path):
     for command in (["read", tmp_path / "c.nc", "v"], ["aggregate", tmp_path / "c.nc", "--reduce", "y:mean"]):
         run = upwell(*command, "--bbox=-10,0,10,10", "-o", tmp_path / "o.nc", status=64)
         assert "no dimension with a coordinate variable of longitudes" in run.stderr
-        assert "aggregate chooses by --where 'lon >= -10 and lon <= 10 and lat >= 0 and lat <= 10'" in run.stderr
-    assert "--where '(lon >= 170 or lon <= -170) and lat >= 0 and" in upwell("read", tmp_path / "c.nc", "v", "--bbox=170,0,-170,10", "-o", tmp_path / "o.nc", status=64).stderr
+        assert "aggregate chooses by --where '(lon >= -10 and lon <= 10 or lon >= 350 and lon <= 370) and lat >= 0 and lat <= 10'" in run.stderr
+    assert "--where '(lon >= -190 and lon <= -170 or lon >= 170 and lon <= 190) and lat >= 0 and" in upwell("read", tmp_path / "c.nc", "v", "--bbox=170,0,-170,10", "-o", tmp_path / "o.nc", status=64).stderr
     assert "370 is 10" in upwell("read", tmp_path / "c.nc", "v", "--bbox=350,0,370,10", status=64).stderr
     assert "WEST,SOUTH" in upwell("read", tmp_path / "c.nc", "v", "--bbox=1,2,3", status=64).stderr
+
+
+@pytest.mark.parametrize("first", [-180, 0])
+@pytest.mark.parametrize("box", [(-95, 40, -73, 49), (-10, -20, 10, 20), (170, -90, -170, 90), (265, 40, 287, 49), (350, 0, 10, 90)])
+def test_what_is_advised_in_place_of_a_box_takes_the_box(tmp_path, first, box):
+    """Longitudes of a swath, in either count."""
+    lon, lat = (a.ravel() for a in np.meshgrid(np.arange(first, first + 360, 7.0), np.arange(-90, 91, 3.0)))
+    with netCDF4.Dataset(tmp_path / "s.nc", "w") as f:
+        f.createDimension("n", lon.size)
+        for name, values, units in (("lon", lon, "degrees_east"), ("lat", lat, "degrees_north")):
+            f.createVariable(name, "f4", ("n",)).units = units
+            f[name][:] = values
+        f.createVariable("v", "f4", ("n",))[:] = np.arange(lon.size)
+    options = ["--variables", "v", "--reduce", "n:count", "-o", "-"]
+    told = upwell("aggregate", tmp_path / "s.nc", "--bbox=" + ",".join(map(str, box)), *options, status=64).stderr
+    condition = told.split("--where '")[1].split("'")[0]
+    count = int(upwell("aggregate", tmp_path / "s.nc", "--where", condition, *options).stdout.split()[-1])
+    west, south, east, north = box
+    inside = ((lon - west) % 360 <= (east - west) % 360) & (lat >= south) & (lat <= north)
+    assert count == inside.sum() > 0
 
 
 @pytest.mark.parametrize("kind, wanted, found", [

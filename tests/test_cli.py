@@ -497,6 +497,7 @@ def test_exit_statuses(grid, tmp_path):
     assert "verify" in upwell("nonsense", status=64).stderr
     for typed, meant in (("--varables=sst", "variables"), ("--redcue", "reduce"), ("--weihgts", "weights")):
         assert f"unknown option {typed.split('=')[0]}; did you mean --{meant}?" in upwell("aggregate", grid, typed, "x", status=64).stderr
+    upwell("aggregate", grid, "--variables", "sst", "--reduce", "lat:mean", "-o", tmp_path / "p.png", "--title", "--limits")
     assert "--limit: must be more than 0, not 0" in upwell("search", "--short-name", "x", "--limit", "0", status=64).stderr
     for option, value in (("--timeout", "0"), ("--timeout", "-1"), ("--cache-size", "0")):
         assert f"{option}: must be more than 0, not {value}" in upwell("info", grid, option, value, status=64).stderr

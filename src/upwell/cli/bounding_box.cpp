@@ -205,11 +205,14 @@ std::string instead_of_box(const Dataset& dataset, const Array& array, const Bou
   };
   const std::string x = beside(cf::is_longitude), y = beside(cf::is_latitude);
   if (x.empty() || y.empty()) return "select by index (--isel)";
-  const bool across = box.west > box.east;
-  return fmt::format(
-      "upwell aggregate chooses by --where '{}{} >= {} {} {} <= {}{} and {} >= {} and {} <= {}'",
-      across ? "(" : "", x, box.west, across ? "or" : "and", x, box.east, across ? ")" : "", y,
-      box.south, y, box.north);
+  const double east = box.east >= box.west ? box.east : box.east + 360;
+  std::string ranges;  // in either count of longitudes
+  for (const double turn : {-360.0, 0.0, 360.0})
+    if (box.west + turn <= 360 && east + turn >= -180)
+      ranges += fmt::format("{}{} >= {} and {} <= {}", ranges.empty() ? "" : " or ", x,
+                            box.west + turn, x, east + turn);
+  return fmt::format("upwell aggregate chooses by --where '({}) and {} >= {} and {} <= {}'", ranges,
+                     y, box.south, y, box.north);
 }
 
 }  // namespace

@@ -486,9 +486,7 @@ int Program::run(int argc, char** argv) {
     print_short_help(impl_->app);
     return exit_status(Code::kInvalidArgument);
   }
-  const auto known = check_commands(impl_->app, argc, argv).and_then([&](const CLI::App* command) {
-    return check_options(*command, argc, argv);
-  });
+  const auto known = check_commands(impl_->app, argc, argv);
   if (!known) {
     fmt::print(stderr, "upwell: {}\n", known.error().message);
     return exit_status(known.error().code);
@@ -497,6 +495,11 @@ int Program::run(int argc, char** argv) {
     impl_->app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // CLI11 prints help and version itself (status 0); everything else is wrong usage.
+    if (const auto meant = check_options(**known, argc, argv);
+        !meant && error.get_exit_code() != 0) {
+      fmt::print(stderr, "upwell: {}\n", meant.error().message);
+      return exit_status(meant.error().code);
+    }
     return impl_->app.exit(error) == 0 ? 0 : exit_status(Code::kInvalidArgument);
   }
   for (auto& [command, name, body] : impl_->bodies) {

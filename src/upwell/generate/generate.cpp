@@ -203,8 +203,9 @@ class Generation {
       places_.clear();
       UPWELL_TRY(const Listing all, list_granules(context_.cmr, question_, ""));
       add_places(places_, all.granules);
+    } else {
+      add_places(places_, listing_.granules);
     }
-    add_places(places_, listing_.granules);
     std::vector<std::string> outputs = options_.copies;
     outputs.push_back(options_.output);
     for (const std::string& place : outputs)

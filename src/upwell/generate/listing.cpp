@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "io/s3_dialect.hpp"
@@ -89,22 +90,27 @@ PlacePair directory_place(const std::string& s3, const std::string& https) {
   return {s3.substr(0, a), https.substr(0, b)};
 }
 
-/// The longer, the more special.
+/// The longer, the more special. One that is there is replaced: what came later is newer.
 void insert_place(Places& places, PlacePair place) {
+  for (PlacePair& known : places) {
+    if (known.first != place.first) continue;
+    known.second = std::move(place.second);
+    return;
+  }
   const auto shorter = std::find_if(places.begin(), places.end(), [&](const PlacePair& p) {
     return p.first.size() < place.first.size();
   });
   places.insert(shorter, std::move(place));
 }
 
-void add_place(Places& places, const ListedGranule& granule) {
+void add_place(Places& places, const std::string& s3, const std::string& https) {
   const auto taken = [&](const PlacePair& place) {
     return std::any_of(places.begin(), places.end(),
                        [&](const PlacePair& p) { return p.first == place.first; });
   };
-  PlacePair place = shortest_place(granule.s3, granule.https);
-  if (taken(place)) place = directory_place(granule.s3, granule.https);
-  if (taken(place)) place = {granule.s3, granule.https};
+  PlacePair place = shortest_place(s3, https);
+  if (taken(place)) place = directory_place(s3, https);
+  if (taken(place)) place = {s3, https};
   insert_place(places, std::move(place));
 }
 
@@ -169,21 +175,20 @@ std::string elsewhere(const Places& places, const std::string& s3) {
 }
 
 void add_places(Places& places, const std::vector<ListedGranule>& granules) {
+  // Of several records of one object the last counts.
+  std::unordered_map<std::string, std::string> links;
+  for (const ListedGranule& granule : granules)
+    if (!granule.s3.empty() && !granule.https.empty()) links[granule.s3] = granule.https;
   const auto told = [&](const ListedGranule& granule) {
-    return granule.s3.empty() || granule.https.empty() ||
-           elsewhere(places, granule.s3) == granule.https;
+    const auto link = links.find(granule.s3);
+    return link == links.end() || elsewhere(places, granule.s3) == link->second;
   };
   for (const ListedGranule& granule : granules)
-    if (!told(granule)) add_place(places, granule);
-  // A pair that came later may fit granules that were told of before.
-  for (bool all = false; !all;) {
-    all = true;
-    for (const ListedGranule& granule : granules) {
-      if (told(granule)) continue;
-      insert_place(places, {granule.s3, granule.https});
-      all = false;
-    }
-  }
+    if (!told(granule)) add_place(places, granule.s3, links[granule.s3]);
+  // A pair that came later may fit granules that were told of before. An object's own pair is the
+  // longest that fits it: no other takes it away again.
+  for (const ListedGranule& granule : granules)
+    if (!told(granule)) insert_place(places, {granule.s3, links[granule.s3]});
 }
 
 }  // namespace upwell::generate

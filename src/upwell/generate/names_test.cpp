@@ -97,6 +97,11 @@ TEST(GenerateListing, PlacesOfOneBucketBehindSeveralHosts) {
   add_places(places, granules);
   EXPECT_EQ(places, before);
   EXPECT_EQ(elsewhere(places, "s3://other/x/1.nc"), "");
+  std::vector<ListedGranule> twice = granules;
+  twice.push_back(at("s3://b/x/1.nc", "https://three/b/x/1.nc"));
+  add_places(places, twice);
+  EXPECT_EQ(elsewhere(places, "s3://b/x/1.nc"), "https://three/b/x/1.nc") << "the later record";
+  EXPECT_EQ(elsewhere(places, "s3://b/x/2.nc"), "https://one/b/x/2.nc");
 }
 
 }  // namespace

@@ -53,7 +53,10 @@ bool DirectStore::give_up(const Direct& place, const Error& error) {
 void DirectStore::hold_to_s3(const std::string& url) {
   for (const auto& [https, s3] : places_) {
     if (!url.starts_with(https)) continue;
-    if (const auto seen = s3_->known(s3 + url.substr(https.size()))) https_->expect(url, *seen);
+    if (auto seen = s3_->known(s3 + url.substr(https.size()))) {
+      seen->mtime_ns.reset();  // another place may have times of its own
+      https_->expect(url, *seen);
+    }
     return;
   }
 }

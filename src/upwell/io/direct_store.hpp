@@ -17,8 +17,9 @@ using DirectPlaces = std::vector<std::pair<std::string, std::string>>;
 
 /// Decides for each request: S3 until it refuses one (AccessDenied outside of the region where keys
 /// hold, no keys, no way there), and https for that one and all that follow of these places:
-/// kChanged for an object that is another there than S3 showed. Other objects, writing and listing
-/// are left to `https`. An object is known by its https URL alone. Thread-safe.
+/// kChanged for an object that is another there, by size and ETag (gateways hand on S3's), than S3
+/// showed. Other objects, writing and listing are left to `https`. An object is known by its https
+/// URL alone. Thread-safe.
 class DirectStore : public ByteStore {
  public:
   /// `say` hears once for each pair why it is not read from S3.

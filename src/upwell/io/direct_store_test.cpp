@@ -1,5 +1,6 @@
 #include "io/direct_store.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "io/fault_store.hpp"
@@ -22,6 +23,8 @@ struct TwoPlaces {
       }};
 
   TwoPlaces() {
+    // As of one object, of one ETag (each store counts its own), though told apart here by its
+    // text.
     https->put("https://h/b/" + kKey, std::string_view("behind  https"));
     s3->put("s3://b/" + kKey, std::string_view("in the bucket"));
     https->put("https://h/other/" + kKey, std::string_view("elsewhere"));
@@ -68,6 +71,17 @@ TEST(DirectStore, HttpsIsHeldToWhatS3Showed) {
   const auto info = places.store.stat("https://h/b/" + kKey);
   ASSERT_FALSE(info);
   EXPECT_EQ(info.error().code, Code::kChanged);
+}
+
+TEST(DirectStore, ARevisionOfTheSameSizeIsNoticedByItsETag) {
+  TwoPlaces places;
+  places.https->put("https://h/b/" + kKey, std::string_view("another one!!"));
+  Fault refusal;
+  refusal.after = 1;
+  refusal.error = Error{Code::kPermissionDenied, "AccessDenied", {}, {}};
+  places.seen_s3->add(refusal);
+  EXPECT_EQ(places.read("https://h/b/" + kKey), "in the");
+  EXPECT_THAT(places.read("https://h/b/" + kKey), testing::HasSubstr("ETag"));
 }
 
 TEST(DirectStore, WhatS3SaysOfTheObjectIsBelieved) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <new>
 
 namespace upwell::io {
 namespace {
@@ -20,7 +21,9 @@ uint64_t told_size(const Bytes& body) {
 
 }  // namespace
 
-Result<> gunzip(Bytes& body, uint64_t limit) {
+namespace {
+
+Result<> replace(Bytes& body, uint64_t limit) {
   const auto broken = [] { return fail(Code::kInvalidData, "a broken gzip stream"); };
   if (body.size() < kSmallest) return broken();
   const std::unique_ptr<libdeflate_decompressor, decltype(&libdeflate_free_decompressor)>
@@ -49,6 +52,17 @@ Result<> gunzip(Bytes& body, uint64_t limit) {
   out.resize(written);
   body = std::move(out);
   return {};
+}
+
+}  // namespace
+
+Result<> gunzip(Bytes& body, uint64_t limit) {
+  if (body.empty()) return {};  // without a body there is no stream
+  try {
+    return replace(body, limit);
+  } catch (const std::bad_alloc&) {
+    return fail(Code::kResourceExhausted, "no memory for what it holds");
+  }
 }
 
 }  // namespace upwell::io

@@ -34,7 +34,8 @@ TEST(Gunzip, RefusesWhatIsTooLongOrBroken) {
             std::string::npos);
   EXPECT_NE(unzipped(kHelloInGzip + kHelloInGzip, 30).find("more than 30 bytes"),
             std::string::npos);
-  for (size_t size = 0; size < kHelloInGzip.size(); ++size)
+  EXPECT_EQ(unzipped(""), "");
+  for (size_t size = 1; size < kHelloInGzip.size(); ++size)
     EXPECT_NE(unzipped(kHelloInGzip.substr(0, size)).find("broken"), std::string::npos) << size;
   EXPECT_NE(unzipped(kHelloInGzip + "something else, of some length").find("broken"),
             std::string::npos);
@@ -74,6 +75,23 @@ TEST(Gunzip, CallsTakeAnswersThatAreNotEncoded) {
   RawServer server(
       [&](const SeenRequest&, size_t) { return RawAnswer{http_answer(200, "", kHello)}; });
   EXPECT_EQ(as_text(ask_for_gzip(server).body), kHello);
+}
+
+TEST(Gunzip, OtherEncodingsAreRefusedOnce) {
+  RawServer server([&](const SeenRequest&, size_t) {
+    return RawAnswer{http_answer(200, "Content-Encoding: br\r\n", "something")};
+  });
+  const HttpAnswer answer = ask_for_gzip(server);
+  ASSERT_TRUE(answer.error);
+  EXPECT_EQ(answer.error->code, Code::kUnsupported);
+  EXPECT_EQ(answer.attempts, 1);
+}
+
+TEST(Gunzip, AnswersWithoutABodyMayBeMarked) {
+  RawServer server([&](const SeenRequest&, size_t) {
+    return RawAnswer{http_answer(200, "Content-Encoding: x-gzip\r\n", "")};
+  });
+  EXPECT_FALSE(ask_for_gzip(server).error);
 }
 
 TEST(Gunzip, WhatIsWrongIsToldInGzipToo) {

@@ -28,6 +28,8 @@ using Clock = EngineClock;
 constexpr size_t kMaxHeaderBytes = 256 << 10;
 /// Lengths that a server claims are believed so far; beyond, the buffer grows with what arrives.
 constexpr uint64_t kMaxReserve = 64 << 20;
+/// Of answers in gzip.
+constexpr uint64_t kMaxDecoded = 512 << 20;
 /// A walk takes its next step within a round trip. A server that serves one connection at a time
 /// is not kept longer than this.
 constexpr std::chrono::seconds kSpareLife(3);
@@ -118,8 +120,9 @@ struct Transfer {
   /// What came in gzip; what is broken stays, and stays marked as encoded.
   void decode() {
     ResponseHead& head = response.head;
-    if (head.content_encoding != "gzip" || response.body.empty()) return;
-    if (auto decoded = gunzip(response.body, limit.value_or(0)); !decoded) {
+    if (!is_gzip(head)) return;
+    const uint64_t most = std::min(limit.value_or(0), kMaxDecoded);
+    if (auto decoded = gunzip(response.body, most); !decoded) {
       if (decoded.error().code == Code::kResourceExhausted) response.end = Response::End::kTooLong;
       return;
     }

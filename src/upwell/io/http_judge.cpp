@@ -128,9 +128,12 @@ Verdict Judge::call() {
     return done_with(job, Code::kResourceExhausted, "the answer is too long");
   if (head.content_length && *head.content_length != r.body.size())
     return retry_with(job, Code::kUnavailable, short_body(r.body.size(), *head.content_length));
-  if (is_encoded(head))
-    return retry_with(job, Code::kUnavailable,
-                      "it came in " + head.content_encoding.substr(0, 40) + ", which is broken");
+  if (job.call->compressed && is_gzip(head))
+    return retry_with(job, Code::kUnavailable, "it came in gzip, which is broken");
+  if (job.call->compressed && is_encoded(head))
+    return done_with(job, Code::kUnsupported,
+                     "the server sent it with Content-Encoding " +
+                         head.content_encoding.substr(0, 40) + ", though gzip was asked");
   job.answer.body = std::move(r.body);
   return {};
 }

@@ -112,6 +112,10 @@ ObjectInfo object_info(const ResponseHead& head, std::optional<uint64_t> size) {
   return info;
 }
 
+bool is_gzip(const ResponseHead& head) {
+  return head.content_encoding == "gzip" || head.content_encoding == "x-gzip";
+}
+
 bool is_encoded(const ResponseHead& head) {
   return !head.content_encoding.empty() && head.content_encoding != "identity" &&
          head.content_encoding != "aws-chunked";

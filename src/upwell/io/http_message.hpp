@@ -55,6 +55,8 @@ ObjectInfo object_info(const ResponseHead& head, std::optional<uint64_t> size);
 /// The body is not the object's bytes but an encoding of them. "aws-chunked" is none: it tells how
 /// a body was once sent to S3, and some services keep it as if it were the object's.
 bool is_encoded(const ResponseHead& head);
+/// RFC 9110, 8.4.1.3.
+bool is_gzip(const ResponseHead& head);
 
 /// An HTML page where the name does not promise one: a login or an error page.
 bool is_stray_page(const ResponseHead& head, const std::string& url);

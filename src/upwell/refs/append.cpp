@@ -98,13 +98,14 @@ class Append {
         urls_.size() == record_.granules.size() && to_remove_.empty() && in_place && !has_moved();
     if (!idle) UPWELL_CHECK(choose_concat());
     if (!record_.concat.empty()) UPWELL_CHECK(check_lengths());
-    if (idle) return copy_unchanged();
+    if (idle) return copy_unchanged(store_);
     if (!in_place) return write_anew();
     if (parquet_ && !to_remove_.empty()) return only_at_the_end();
     if (own_ && local) UPWELL_CHECK(sweep_parts(location_, manifest_));
     UPWELL_TRY(Dataset cube, combine(parquet_));
     count_changes();
-    if (report_.added + report_.removed + report_.replaced == 0 && !has_moved()) return {};
+    if (report_.added + report_.removed + report_.replaced == 0 && !has_moved())
+      return own_ || parquet_ ? Result<>() : copy_unchanged(cube);
     if (own_) return write_own(cube);
     if (!parquet_) return write(cube);
     return is_at_the_end() ? extend(cube) : only_at_the_end();
@@ -116,21 +117,23 @@ class Append {
     return now && record_.catalogue && now->places != record_.catalogue->places;
   }
 
-  /// Copies that were asked for only now, or that are of another state of the set.
-  Result<> copy_unchanged() {
+  /// Copies that were asked for only now, or whose records are of another state of the set, which
+  /// `set` is.
+  Result<> copy_unchanged(const Dataset& set) {
     VirtualizeOptions missing = options_.virtualize;
-    if (missing.renew_copies) return write_copies(session_, store_, record_, missing);
+    if (missing.renew_copies) return write_copies(session_, set, record_, missing);
     missing.copies.clear();
     for (const ReferenceCopy& copy : options_.virtualize.copies) {
       auto there = read_store_record(session_, copy.output, true);
       const Code code = there ? Code::kInternal : there.error().code;
-      if (!there && code != Code::kNotFound && code != Code::kInvalidData)
+      if (!there && code != Code::kNotFound && code != Code::kInvalidData &&
+          code != Code::kUnsupported)
         return fail(std::move(there).error());
       if (there && *there && record_json(**there) == record_json(record_of_copy(copy, record_)))
         continue;
       missing.copies.push_back(copy);
     }
-    return write_copies(session_, store_, record_, missing);
+    return write_copies(session_, set, record_, missing);
   }
 
   Result<> write_anew() {

@@ -44,6 +44,12 @@ std::string hex(const std::optional<Bytes>& bytes) {
   return text;
 }
 
+std::string padding_word(const DataType& type) {
+  return type.padding == StringPadding::kSpacePadded      ? " padded with blanks"
+         : type.padding == StringPadding::kNullTerminated ? " that NUL ends"
+                                                          : " padded with NUL";
+}
+
 std::string order_word(const DataType& type) {
   switch (type.order) {
     case ByteOrder::kBig:
@@ -111,11 +117,16 @@ class Comparison {
     if (a == b) return;
     DataType turned = b;
     turned.order = a.order;
+    if (!first_.referenced) turned.padding = a.padding;  // of text that is copied
     if (!(turned == a)) {
       // How many values a concatenated coordinate needs is decided when all are known.
       const bool numbers = a.is_number() && b.is_number();
       if (first_.axis && first_.converts_time && numbers) return;
-      return differ("type", describe(a), describe(b));
+      DataType unpadded = turned;
+      unpadded.padding = a.padding;
+      const bool padding = unpadded == a;
+      return differ("type", describe(a) + (padding ? padding_word(a) : ""),
+                    describe(b) + (padding ? padding_word(b) : ""));
     }
     if (first_.referenced) differ("byte order", order_word(a), order_word(b));
   }

@@ -55,6 +55,17 @@ bool alike(const DataType& a, const DataType& b) {
   return a == b || (a.kind == Kind::kString && b.kind == Kind::kString && a.size == b.size);
 }
 
+Values padded_as(const Values& values, const DataType& type) {
+  Values out{type, values.shape, Bytes(values.data.size()), {}};
+  std::fill(out.data.begin(), out.data.end(),
+            static_cast<uint8_t>(type.padding == StringPadding::kSpacePadded ? ' ' : 0));
+  for (size_t i = 0; i < values.count(); ++i) {
+    const std::string text = values.text(i);
+    std::copy(text.begin(), text.end(), out.data.begin() + static_cast<ptrdiff_t>(i * type.size));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Values> convert_time(const Values& values, const cf::TimeUnits& from,
@@ -115,11 +126,8 @@ Result<DataType> common_type(const std::vector<const Values*>& parts, const Data
 }
 
 Result<Values> cast_numbers(const Values& values, const DataType& type) {
-  if (alike(values.type, type)) {
-    Values out = values;
-    out.type = type;
-    return out;
-  }
+  if (values.type == type) return values;
+  if (alike(values.type, type)) return padded_as(values, type);
   std::optional<Values> cast = exact_numbers(values, type);
   if (!cast) return fail(Code::kInternal, "cast to " + describe(type));
   return std::move(*cast);

@@ -8,6 +8,7 @@
 
 #include "cube/cf.hpp"
 #include "io/first_seen.hpp"
+#include "refs/locations.hpp"
 #include "refs/store/store.hpp"
 #include "refs/url_policy.hpp"
 
@@ -123,26 +124,34 @@ std::string document_url(const std::string& source) {
   return url;
 }
 
-struct DocumentParts {
-  SharedBytes beginning, end;  // where the locations and the record lie
-};
+/// Of the last member; nothing where that is another one, or the text ends early.
+Result<std::optional<StoreRecord>> record_at_end(std::string_view document) {
+  const std::string_view last = last_member(document);
+  simdjson::dom::parser values;
+  simdjson::dom::element value;
+  // Inside another member this would not parse: a brace too many.
+  if (last.empty() || values.parse(simdjson::padded_string(last)).get(value) != simdjson::SUCCESS)
+    return std::optional<StoreRecord>();
+  UPWELL_TRY(StoreRecord record, parse_record(value));
+  return std::optional<StoreRecord>(std::move(record));
+}
 
-/// Of a large document only its ends, where the record lies in the last of them.
-Result<DocumentParts> read_parts(io::Session& session, const std::string& url) {
-  constexpr uint64_t kBeginning = 64 << 10, kEnd = 8 << 20;
+/// The record of a set's document, of which `beginning` becomes the part that tells of locations.
+/// Of a large one the ends alone are read, where they suffice.
+Result<std::optional<StoreRecord>> read_ends(io::Session& session, const std::string& url,
+                                             SharedBytes& beginning) {
+  constexpr uint64_t kEnd = 8 << 20;
   UPWELL_TRY(const io::ObjectInfo info, session.stat(url));
   if (info.size > 2 * kEnd) {
-    UPWELL_TRY(SharedBytes end, session.read_one(url, {info.size - kEnd, kEnd}));
-    if (const std::string_view last = last_member(as_text(end.span())); !last.empty()) {
-      simdjson::dom::parser values;
-      if (values.parse(simdjson::padded_string(last)).error() == simdjson::SUCCESS) {
-        UPWELL_TRY(SharedBytes beginning, session.read_one(url, {0, kBeginning}));
-        return DocumentParts{std::move(beginning), std::move(end)};
-      }
+    UPWELL_TRY(const SharedBytes end, session.read_one(url, {info.size - kEnd, kEnd}));
+    UPWELL_TRY(auto record, record_at_end(as_text(end.span())));
+    if (record) {
+      UPWELL_TRY(beginning, session.read_one(url, {0, kLocationsHead}));
+      return record;
     }
   }
-  UPWELL_TRY(const SharedBytes whole, session.read_one(url));
-  return DocumentParts{whole, whole};
+  UPWELL_TRY(beginning, session.read_one(url));
+  return read_record(as_text(beginning.span()));
 }
 
 }  // namespace
@@ -228,15 +237,10 @@ std::string record_json(const StoreRecord& record) {
 Result<std::optional<StoreRecord>> read_record(std::string_view document) {
   if (document.size() >= simdjson::SIMDJSON_MAXSIZE_BYTES)
     return fail(Code::kUnsupported, "a document of 4 GiB or more");
+  UPWELL_TRY(auto at_end, record_at_end(document));
+  if (at_end) return at_end;
   simdjson::dom::parser values;
   simdjson::dom::element value;
-  if (const std::string_view last = last_member(document); !last.empty()) {
-    // Inside another member this would not parse: a brace too many.
-    if (values.parse(simdjson::padded_string(last)).get(value) == simdjson::SUCCESS) {
-      UPWELL_TRY(StoreRecord record, parse_record(value));
-      return std::optional<StoreRecord>(std::move(record));
-    }
-  }
   const simdjson::padded_string padded(document);
   simdjson::ondemand::parser parser;
   simdjson::ondemand::document parsed;
@@ -288,12 +292,12 @@ Result<std::optional<StoreRecord>> read_store_record(io::Session& session,
     return std::optional(std::move(record));
   }
   const std::string url = document_url(source);
-  UPWELL_TRY(const DocumentParts document, read_parts(session, url));
-  auto record = read_record(as_text(document.end.span()));
+  SharedBytes beginning;
+  auto record = read_ends(session, url, beginning);
   if (!record) return fail(std::move(record).error().with(source));
   if (!*record || as_written) return record;
   UrlPolicy policy{url, session.reach_from(url), {}};
-  UPWELL_TRY(LocationPairs pairs, read_locations(as_text(document.beginning.span())));
+  UPWELL_TRY(LocationPairs pairs, read_locations(as_text(beginning.span())));
   if (!pairs.empty())
     policy.locations = std::make_shared<LocationChoice>(session, std::move(pairs), policy.reach);
   for (GranuleRecord& granule : (*record)->granules) {

@@ -6,9 +6,6 @@
 namespace upwell::refs {
 namespace {
 
-/// How far into a document its beginning may reach.
-constexpr size_t kLocationsHead = 64 << 10;
-
 bool is_remote_prefix(const std::string& text) {
   const std::string scheme = io::scheme_of(text);
   return (scheme == "s3" || scheme == "https" || scheme == "http") &&

@@ -16,6 +16,9 @@ namespace upwell::refs {
 /// The object at a URL that begins with `first` also lies where it begins with `second` instead.
 using LocationPairs = std::vector<std::pair<std::string, std::string>>;
 
+/// How far into a document its beginning, with "locations", may reach.
+constexpr size_t kLocationsHead = 64 << 10;
+
 /// "locations" of a reference set: [["s3://bucket/a/","https://host/a/"], ...]. It stands before
 /// "refs" in JSON and before "metadata" in a .zmetadata; other readers pass over it. Empty where
 /// there is none; kInvalidData where it is something else, or names other than s3 and http(s) URLs.
