@@ -241,11 +241,30 @@ def test_a_box_across_the_meridian_takes_its_condition_along(granules, truth, tm
     check(ours.sst, reduced(part.sst.where(part.share < 0.5), "mean", ["time"]), "mean")
 
 
+def test_weights_by_a_variable_that_is_called_area(tmp_path):
+    """Of a curvilinear grid, and beside latitudes, where area is their cosine."""
+    area, v = np.arange(1, 13.0).reshape(3, 4), np.arange(12.0).reshape(3, 4) ** 2
+    for name, dims in (("curvilinear", ("y", "x")), ("regular", ("lat", "lon"))):
+        with netCDF4.Dataset(tmp_path / f"{name}.nc", "w") as f:
+            for dim, size in zip(dims, v.shape):
+                f.createDimension(dim, size)
+            for called, values in (("area", area), ("v", v)):
+                f.createVariable(called, "f8", dims)[:] = values
+            if name == "regular":
+                f.createVariable("lat", "f8", ("lat",)).units = "degrees_north"
+                f["lat"][:] = [0, 30, 60]
+    by_area, by_latitude = (v * area).sum() / area.sum(), (v.mean(1) * np.cos(np.radians([0, 30, 60]))).sum() / np.cos(np.radians([0, 30, 60])).sum()
+    for name, weights, expected in (("curvilinear", "area", by_area), ("curvilinear", "/area", by_area), ("regular", "area", by_latitude), ("regular", "/area", by_area)):
+        dims = "y,x" if name == "curvilinear" else "lat,lon"
+        out = upwell("aggregate", tmp_path / f"{name}.nc", "--variables", "v", "--reduce", f"{dims}:mean", "--weights", weights, "-o", "-").stdout
+        np.testing.assert_allclose(float(out.split()[-1]), expected, rtol=1e-12)
+
+
 def test_one_missing_variable_in_one_granule_is_no_silent_result(granules, tmp_path):
     lacking = write_granule(tmp_path / "late.nc", 2000)  # without share
     out = upwell("aggregate", *granules, lacking, "--variables", "sst", "--reduce", "time:mean", "--where", "share < 0.5",
                  "-o", tmp_path / "out.nc", status=65)
-    assert "late.nc" in out.stderr and "share" in out.stderr
+    assert "late.nc" in out.stderr and "share" in out.stderr and "--on-drift skip" in out.stderr
     assert not (tmp_path / "out.nc").exists()
 
 
@@ -264,7 +283,9 @@ def test_one_missing_variable_in_one_granule_is_no_silent_result(granules, tmp_p
     (("--weights", ""), 64, ["--weights"]),
     (("--group-by", "time"), 64, ["time.year"]),
     (("--group-by", "time.century"), 64, ["season"]),
-    (("--group-by", "lat.year"), 64, ["must be reduced"]),
+    (("--group-by", "lat.year"), 64, ["must be reduced", "--reduce lat,time:mean"]),
+    (("--ddof", "1"), 64, ["std and var"]),
+    (("--bbox", "40,-94,73,-120"), 64, ["WEST,SOUTH,EAST,NORTH"]),
     (("--group-by", "lat.year", "--reduce", "lat:mean"), 64, ["no CF time"]),
     (("--weights", "area", "--reduce", "time:std"), 64, ["mean and sum"]),
     (("--weights", "sst", "--reduce", "lat,lon:mean"), 65, ["weight is missing"]),

@@ -54,6 +54,16 @@ def test_a_read_beyond_the_budget_fetches_nothing(earthdata, tmp_path):
     assert "values " in done.stdout
 
 
+def test_a_download_beyond_the_budget_fetches_nothing(earthdata, tmp_path):
+    found = (*DAYS, "-d", tmp_path)
+    since = earthdata.log()[-1]["number"] if earthdata.log() else 0
+    done = upwell(earthdata, "download", *found, "--budget", "100kB", status=64)
+    assert "over budget: downloading " in done.stderr and "the budget is 0.10 MB" in done.stderr
+    assert not [e for e in earthdata.log(since) if e["role"] in ("podaac", "s3")] and not list(tmp_path.iterdir())
+    upwell(earthdata, "download", *found, "--budget", "400kB")
+    upwell(earthdata, "download", *found, "--budget", "100kB")  # they are there
+
+
 def test_an_aggregate_beyond_the_budget_stops_after_the_scans(earthdata, tmp_path):
     out = tmp_path / "mean.nc"
     upwell(earthdata, *MEAN, "-o", out)

@@ -214,6 +214,7 @@ def test_the_command_says_who_and_until_when(earthdata, tmp_path):
     upwell(earthdata, "login", "--check", login=False, EARTHDATA_TOKEN=token)
     done = upwell(earthdata, "login", "--check", login=False, EARTHDATA_TOKEN="not-a-token-that-tells", status=77)
     assert "(from EARTHDATA_TOKEN) does not tell whose it is" in done.stderr and "login --check URL" in done.stderr
+    assert not done.stdout
     assert not list(tmp_path.iterdir())
 
 

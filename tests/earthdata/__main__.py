@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import pathlib
+import shlex
 import signal
 import ssl
 import tempfile
@@ -21,7 +22,7 @@ from .faults import Rules
 from .front import Front, json_answer
 from .gateway import Gateway
 from .login import Login
-from .names import GATEWAYS, REAL, Hosts, local_name
+from .names import GATEWAYS, REAL, Hosts, environment_of, local_name
 from .objects import Objects, Signer
 from .recorded import Recorded
 from .stac import Stac
@@ -46,6 +47,7 @@ def arguments():
     parser.add_argument("--token-seconds", type=float, default=60 * DAY_S)
     parser.add_argument("--signed-seconds", type=int, default=3600, help="life of signed URLs")
     parser.add_argument("--in-region", action="store_true", help="keys of /s3credentials are good, as inside of us-west-2")
+    parser.add_argument("--exports", type=pathlib.Path, metavar="FILE", help="write what a shell has to know of it: `. FILE`")
     parser.add_argument("--stay", action="store_true", help="do not end with standard input")
     options = parser.parse_args()
     if not 0 <= options.mur <= MUR_DAYS:
@@ -133,7 +135,10 @@ async def run(options, directory):
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, over.set)
     control = await listen(world, options, context, runners)
-    print(json.dumps(described(world, options, ca, control)), flush=True)
+    told = described(world, options, ca, control)
+    if options.exports:
+        options.exports.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment_of(told).items()))
+    print(json.dumps(told), flush=True)
     if not options.stay:
         threading.Thread(target=until_input_ends, args=(lambda: loop.call_soon_threadsafe(over.set),), daemon=True).start()
     await over.wait()

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from .names import environment_of
+
 HERE = pathlib.Path(__file__).resolve().parent
 ENTITLED = {"basic": {"urs"}, "bearer": {"urs", "cmr", "podaac", "nsidc"}, "aws": {"s3"}}  # who may see what
 
@@ -34,9 +36,7 @@ class Earthdata:
 
     def environment(self, login=True):
         """For a client that takes hosts and authorities from its environment; without `login`, no credentials."""
-        names = {"SSL_CERT_FILE": self.ca, "CURL_CA_BUNDLE": self.ca, "REQUESTS_CA_BUNDLE": self.ca, "NETRC": os.devnull + "/none",
-                 "EARTHDATA_HOST": self.hosts["urs"]["local"], "CMR_HOST": self.hosts["cmr"]["local"]}
-        return {**names, "EARTHDATA_USERNAME": self.user, "EARTHDATA_PASSWORD": self.password} if login else names
+        return environment_of(self.started, login)
 
     def url(self, role, path=""):
         return self.hosts[role]["url"] + path

@@ -5,6 +5,7 @@ with its port (`urs.earthdata.localhost:40001`, which libcurl resolves to loopba
 name the other hosts in the way in which this one was asked, so that a client never leaves the family that it began with.
 """
 
+import os
 from dataclasses import dataclass, field
 
 REAL = {
@@ -59,3 +60,10 @@ class Hosts:
         if listener is None:
             return named
         return listener if named in (None, listener) else None
+
+
+def environment_of(told, login=True):
+    """For clients that take hosts and authorities from their environment; `told`: what the program prints."""
+    names = {"SSL_CERT_FILE": told["ca"], "CURL_CA_BUNDLE": told["ca"], "REQUESTS_CA_BUNDLE": told["ca"], "NETRC": os.devnull + "/none",
+             "EARTHDATA_HOST": told["hosts"]["urs"]["local"], "CMR_HOST": told["hosts"]["cmr"]["local"]}
+    return {**names, "EARTHDATA_USERNAME": told["user"], "EARTHDATA_PASSWORD": told["password"]} if login else names

@@ -157,7 +157,9 @@ Result<> LoginWalk::go(const std::string& url) {
     // What leads on to a signed URL leads there without us.
     if (next.empty() || !may_follow(next)) {
       if (cookies.has(io::origin_of(url))) return {};
-      return fail(Code::kUnauthenticated, "the login has led to no cookie of " + io::host_of(url));
+      return fail(Code::kUnauthenticated,
+                  "a page came instead of data, and the login has led to no cookie of " +
+                      io::host_of(url) + "; open the URL in a browser to see what it asks for");
     }
     at = next;
   }

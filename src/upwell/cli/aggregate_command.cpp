@@ -421,6 +421,10 @@ bool holds_something(const compute::Reduction& reduction, const DataType& type, 
 Result<> run_aggregate(AggregateArguments& args, Context& context) {
   UPWELL_TRY(const Request request, parse_reduce(args.reduce));
   UPWELL_TRY(const Refinement refinement, Refinement::parse(args.refinement, request.dimensions));
+  const bool spread = request.reduction.function == compute::Function::kStd ||
+                      request.reduction.function == compute::Function::kVar;
+  if (args.ddof > 0 && !spread) return fail(Code::kInvalidArgument, "--ddof is of std and var");
+  if (!args.bbox.empty()) UPWELL_CHECK(parse_bounding_box(args.bbox));
   std::vector<std::string> foreign;
   UPWELL_TRY(const auto sources, find_sources(context, args.search, args.sources, args.bbox));
   UPWELL_TRY(auto urls, refs::expand_sources(context.session(), sources, foreign));

@@ -256,7 +256,9 @@ Result<BoundingBox> parse_bounding_box(const std::string& text) {
   const BoundingBox box{values[0], values[1], values[2], values[3]};
   if (!(box.south >= -90 && box.north <= 90 && box.south <= box.north))
     return fail(Code::kInvalidArgument,
-                "--bbox " + text + ": south must not be above north, and both lie in -90 to 90");
+                "--bbox " + text +
+                    ": WEST,SOUTH,EAST,NORTH: south must not be above north, and both lie in -90 "
+                    "to 90");
   for (const double longitude : {box.west, box.east})
     if (!(longitude >= -180 && longitude <= 360))
       return fail(Code::kInvalidArgument,

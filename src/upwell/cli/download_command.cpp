@@ -170,8 +170,23 @@ Result<> verdict_on(const std::vector<access::DownloadResult>& results) {
   return fail(code, fmt::format("{} of {} files failed:{}", failed, results.size(), list));
 }
 
+/// By the sizes that are recorded, of files that are not there in any state.
+Result<> check_budget(const DownloadArguments& args, Context& context,
+                      const std::vector<access::DownloadItem>& items) {
+  const io::EgressBudget* budget = context.session().budget();
+  if (budget == nullptr) return {};
+  uint64_t bytes = 0;
+  for (const access::DownloadItem& item : items) {
+    std::error_code ignored;
+    if (args.options.again || !std::filesystem::exists(args.options.directory / item.name, ignored))
+      bytes += item.size.value_or(0);
+  }
+  return budget->check(bytes, fmt::format("downloading {} files", items.size()));
+}
+
 Result<> run_download(const DownloadArguments& args, Context& context) {
   UPWELL_TRY(const std::vector<access::DownloadItem> items, items_of(args, context));
+  UPWELL_CHECK(check_budget(args, context, items));
   std::vector<access::DownloadResult> results;
   {
     Progress progress("downloading", "files", items.size(), context.progress_style());

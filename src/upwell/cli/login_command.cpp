@@ -105,16 +105,15 @@ Result<> run_login(Context& context, const LoginChoices& choices) {
     fmt::print("{}\n", token);
     return {};
   }
-  print_account(account);
-  if (choices.persist) UPWELL_CHECK(persist(options, host));
-  if (choices.url.empty()) {
-    if (!choices.check || !account.user.empty()) return {};
+  if (choices.check && choices.url.empty() && account.user.empty())
     return fail(Code::kUnauthenticated,
                 "the token (from " + account.source + ") does not tell whose it is, so that " +
                     account.host +
                     " cannot be asked about it; see whether it opens data: upwell login --check "
                     "URL");
-  }
+  print_account(account);
+  if (choices.persist) UPWELL_CHECK(persist(options, host));
+  if (choices.url.empty()) return {};
   UPWELL_CHECK(context.session().read_one(choices.url, {0, 1}));
   fmt::print("{}: can be read\n", choices.url);
   return {};

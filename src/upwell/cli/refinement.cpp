@@ -134,8 +134,8 @@ Result<> Refinement::parse_groups(const std::string& group_by,
                             group_by, fmt::join(kParts, ", ")));
   if (std::find(dimensions.begin(), dimensions.end(), dimension_) == dimensions.end())
     return fail(Code::kInvalidArgument,
-                fmt::format("--group-by {}: '{}' must be reduced, too: --reduce {}:mean", group_by,
-                            dimension_, dimension_));
+                fmt::format("--group-by {}: '{}' must be reduced, too: --reduce {},{}:mean",
+                            group_by, dimension_, dimension_, fmt::join(dimensions, ",")));
   return {};
 }
 
@@ -176,10 +176,11 @@ Result<std::vector<std::string>> Refinement::paths(const Dataset& dataset) const
       paths.push_back(std::move(*path));
     }
   }
-  if (options_.weights && options_.weights != "area") {
+  if (options_.weights) {
     auto path = find_variable(dataset, *options_.weights);
-    if (!path) return fail(std::move(path).error().with("--weights"));
-    paths.push_back(std::move(*path));
+    const bool area = options_.weights == "area";  // also without such a variable
+    if (!path && !area) return fail(std::move(path).error().with("--weights"));
+    if (path) paths.push_back(std::move(*path));
   }
   return paths;
 }
@@ -220,22 +221,24 @@ Result<> Refinement::add_where(const Dataset& dataset, ReducedVariable& variable
 }
 
 Result<> Refinement::add_weights(const Dataset& dataset, ReducedVariable& variable) const {
-  const bool area = options_.weights == "area";
+  bool area = options_.weights == "area";
   NamedArray named;
-  if (!area) {
-    UPWELL_TRY(named.path, find_variable(dataset, *options_.weights));
-    named.array = dataset.root.find_array(named.path);
-  }
   for (const std::string& dimension : variable.array->dimensions) {
     if (!area || named.array != nullptr) break;
     const NamedArray coordinate = find_coordinate(dataset, variable.path, dimension);
     if (coordinate.array != nullptr && cf::is_latitude(*coordinate.array)) named = coordinate;
   }
-  if (named.array == nullptr)
-    return fail(Code::kInvalidArgument,
-                fmt::format("--weights area: {} has no dimension of latitudes; name a variable "
-                            "that holds the areas of its cells",
-                            variable.path));
+  if (named.array == nullptr) {
+    auto path = find_variable(dataset, *options_.weights);
+    if (!path && area)
+      return fail(Code::kInvalidArgument,
+                  fmt::format("--weights area: {} has no dimension of latitudes; name a variable "
+                              "that holds the areas of its cells",
+                              variable.path));
+    if (!path) return fail(std::move(path).error().with("--weights"));
+    named = {*path, dataset.root.find_array(*path)};
+    area = false;
+  }
   auto array = compute::BesideArray::make(named.path, *named.array, *variable.array);
   if (!array) return fail(std::move(array).error().with("--weights"));
   variable.reduction.weights =

@@ -14,7 +14,8 @@ struct Unit {
 
 constexpr Unit kUnits[] = {
     {"|K|kelvin|Kelvin|kelvins|degK|deg_K|degree_K|degrees_K|", 'T', 1, 0},
-    {"|degC|deg_C|degree_C|degrees_C|degreeC|Celsius|celsius|degree_Celsius|degrees_Celsius|"
+    {"|degC|deg_C|degree_C|degrees_C|degreeC|degreesC|Celsius|celsius|degree_Celsius|degrees_"
+     "Celsius|"
      "degree_celsius|degrees_celsius|°C|",
      'T', 1, 273.15},
     {"|degF|deg_F|degree_F|degrees_F|Fahrenheit|fahrenheit|degree_Fahrenheit|°F|", 'T', 5.0 / 9,

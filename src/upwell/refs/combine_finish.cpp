@@ -461,8 +461,10 @@ Result<> Combiner::settle() {
   }
   if (offenders > kShown)
     text += "\n  ... and " + std::to_string(offenders - kShown) +
-            " more (virtualize --report R.json names them all)";
-  return fail(Code::kInvalidData, text + ways_out());
+            " more (--report of virtualize and generate names them all)";
+  return fail(Code::kInvalidData,
+              text + ways_out() +
+                  (offenders < added ? "\n  --on-drift skip goes on without such granules" : ""));
 }
 
 /// What the user can do where all that differs is how granules are stored.
