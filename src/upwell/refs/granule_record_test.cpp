@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "io/memory_store.hpp"
+
 namespace upwell::refs {
 namespace {
 
@@ -83,6 +85,44 @@ TEST(GranuleRecord, WhatIsNoRecordIsAnError) {
         R"({"version":1,"loaded":[],"granules":[{"url":"a","length":-1}]})",
         R"({"version":1,"loaded":[],"granules":[{"length":1}]})", R"({"version":2})", "{"})
     EXPECT_FALSE(read_record(std::string(R"({"upwell":)") + value + "}")) << value;
+}
+
+/// A set of 17 MB: of such only the ends are read, where they suffice.
+std::string large_set(const StoreRecord& record, const std::string& behind) {
+  return R"({"version":1,"locations":[["s3://b/","https://h/b/"]],"refs":{"pad":")" +
+         std::string(17 << 20, 'x') + R"("},"upwell":)" + record_json(record) + behind + "}";
+}
+
+TEST(GranuleRecord, OfALargeSetTheEndsAreRead) {
+  StoreRecord record;
+  record.concat = "time";
+  for (int i = 0; i < 1000; ++i)
+    record.granules.push_back({"s3://b/" + std::to_string(i) + ".nc", {10, "\"e\"", {}}, 1});
+  for (const bool at_end : {true, false}) {
+    auto store = std::make_shared<io::MemoryStore>();
+    store->put("memory://sets/x.json", large_set(record, at_end ? "" : R"(,"other":{"upwell":1})"));
+    io::SessionOptions options;
+    options.index_cache.clear();
+    io::Session session(options);
+    session.mount("memory", store);
+    auto written = read_store_record(session, "memory://sets/x.json", true);
+    ASSERT_TRUE(written && *written) << (written ? "none" : written.error().to_string());
+    EXPECT_EQ(record_json(**written), record_json(record));
+    const uint64_t asked = session.counters().bytes_asked;
+    EXPECT_TRUE(at_end ? asked < 9 << 20 : asked > 17 << 20) << asked;
+  }
+}
+
+TEST(GranuleRecord, ALargeSetThatWasCutIsAnError) {
+  auto store = std::make_shared<io::MemoryStore>();
+  const std::string whole = large_set({}, "");
+  io::Session session;
+  session.mount("memory", store);
+  for (const size_t cut : {size_t{2}, size_t{60}, size_t{4 << 20}}) {
+    const std::string name = "memory://sets/" + std::to_string(cut) + ".json";
+    store->put(name, whole.substr(0, whole.size() - cut));
+    EXPECT_FALSE(read_store_record(session, name, true)) << cut;
+  }
 }
 
 TEST(GranuleRecord, ACopyThatKeptItsTimeIsTheSame) {
