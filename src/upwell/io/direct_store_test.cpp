@@ -29,6 +29,12 @@ struct TwoPlaces {
     s3->put("s3://b/" + kKey, std::string_view("in the bucket"));
     https->put("https://h/other/" + kKey, std::string_view("elsewhere"));
   }
+  void refuse_after_one() {
+    Fault refusal;
+    refusal.after = 1;
+    refusal.error = Error{Code::kPermissionDenied, "AccessDenied", {}, {}};
+    seen_s3->add(refusal);
+  }
   std::string read(const std::string& url) {
     const ReadRequest request{url, {0, 6}};
     auto answer = std::move(store.read({&request, 1}).front());
@@ -46,10 +52,7 @@ TEST(DirectStore, ReadsFromS3WhatLiesThere) {
 
 TEST(DirectStore, ARefusalSendsThisAndAllThatFollowsToHttps) {
   TwoPlaces places;
-  Fault refusal;
-  refusal.after = 1;
-  refusal.error = Error{Code::kPermissionDenied, "AccessDenied", {}, {}};
-  places.seen_s3->add(refusal);
+  places.refuse_after_one();
   EXPECT_EQ(places.read("https://h/b/" + kKey), "in the");
   EXPECT_EQ(places.read("https://h/b/" + kKey), "behind");
   EXPECT_EQ(places.read("https://h/b/" + kKey), "behind");
@@ -62,10 +65,7 @@ TEST(DirectStore, ARefusalSendsThisAndAllThatFollowsToHttps) {
 TEST(DirectStore, HttpsIsHeldToWhatS3Showed) {
   TwoPlaces places;
   places.https->put("https://h/b/" + kKey, std::string_view("of another revision"));
-  Fault refusal;
-  refusal.after = 1;
-  refusal.error = Error{Code::kPermissionDenied, "AccessDenied", {}, {}};
-  places.seen_s3->add(refusal);
+  places.refuse_after_one();
   EXPECT_EQ(places.read("https://h/b/" + kKey), "in the");
   EXPECT_NE(places.read("https://h/b/" + kKey).find("changed"), std::string::npos);
   const auto info = places.store.stat("https://h/b/" + kKey);
@@ -76,10 +76,7 @@ TEST(DirectStore, HttpsIsHeldToWhatS3Showed) {
 TEST(DirectStore, ARevisionOfTheSameSizeIsNoticedByItsETag) {
   TwoPlaces places;
   places.https->put("https://h/b/" + kKey, std::string_view("another one!!"));
-  Fault refusal;
-  refusal.after = 1;
-  refusal.error = Error{Code::kPermissionDenied, "AccessDenied", {}, {}};
-  places.seen_s3->add(refusal);
+  places.refuse_after_one();
   EXPECT_EQ(places.read("https://h/b/" + kKey), "in the");
   EXPECT_THAT(places.read("https://h/b/" + kKey), testing::HasSubstr("ETag"));
 }

@@ -19,10 +19,6 @@ uint64_t told_size(const Bytes& body) {
   return size;
 }
 
-}  // namespace
-
-namespace {
-
 Result<> replace(Bytes& body, uint64_t limit) {
   const auto broken = [] { return fail(Code::kInvalidData, "a broken gzip stream"); };
   if (body.size() < kSmallest) return broken();
