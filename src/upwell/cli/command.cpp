@@ -415,23 +415,34 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
 
 namespace {
 
+/// Of names, the one that a typing mistake may have made this word of.
+struct NearestName {
+  std::string word, name = {};  // empty: none is near
+  size_t least = 3;             // more typing mistakes make another word
+
+  /// `most`: as many make another of `other`.
+  void try_name(const std::string& other, size_t most) {
+    const size_t distance = other.starts_with(word) ? 1 : edit_distance(word, other);
+    if (distance >= std::min(least, most)) return;
+    least = distance;
+    name = other;
+  }
+};
+
 /// kInvalidArgument, with the command that may be meant, when `app` has no subcommand `word`.
 Result<const CLI::App*> find_command(const CLI::App& app, const std::string& word) {
-  std::string names, nearest;
-  size_t least = 3;  // more typing mistakes make another word
+  std::string names;
+  NearestName nearest{word};
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     const std::string& name = command->get_name();
     if (name == word) return command;
     names += (names.empty() ? "" : ", ") + name;
-    const size_t distance = name.starts_with(word) ? 1 : edit_distance(word, name);
-    if (distance >= std::min(least, name.size() - 1)) continue;
-    least = distance;
-    nearest = name;
+    nearest.try_name(name, name.size() - 1);
   }
   return fail(Code::kInvalidArgument,
               fmt::format("unknown command '{}'; {}", word,
-                          nearest.empty() ? "there are " + names + " (upwell --help)"
-                                          : "did you mean '" + nearest + "'?"));
+                          nearest.name.empty() ? "there are " + names + " (upwell --help)"
+                                               : "did you mean '" + nearest.name + "'?"));
 }
 
 /// What the first words name, as far as they must be names of commands.
@@ -449,21 +460,13 @@ Result<> check_options(const CLI::App& command, int argc, char** argv) {
   for (int k = 1; k < argc && std::string_view(argv[k]) != "--"; ++k) {
     const std::string_view word(argv[k]);
     if (word.size() < 4 || !word.starts_with("--")) continue;
-    const std::string given(word.substr(2, word.find('=') - 2));
-    std::string nearest;
-    size_t least = 3;
-    for (const CLI::Option* option : command.get_options()) {
-      for (const std::string& name : option->get_lnames()) {
-        if (name == given) least = 0;
-        const size_t distance = name.starts_with(given) ? 1 : edit_distance(given, name);
-        if (distance >= std::min(least, name.size() / 2)) continue;
-        least = distance;
-        nearest = name;
-      }
-    }
-    if (least > 0 && !nearest.empty())
-      return fail(Code::kInvalidArgument,
-                  fmt::format("unknown option --{}; did you mean --{}?", given, nearest));
+    NearestName nearest{std::string(word.substr(2, word.find('=') - 2))};
+    if (command.get_option_no_throw("--" + nearest.word) != nullptr) continue;
+    for (const CLI::Option* option : command.get_options())
+      for (const std::string& name : option->get_lnames()) nearest.try_name(name, name.size() / 2);
+    if (!nearest.name.empty())
+      return fail(Code::kInvalidArgument, fmt::format("unknown option --{}; did you mean --{}?",
+                                                      nearest.word, nearest.name));
   }
   return {};
 }
