@@ -38,6 +38,18 @@ Result<Values> decoded_values(io::Session& session, const Dataset& dataset, cons
   return cf::decode(cf::decoding_of(array), std::move(raw));
 }
 
+/// Which values lie on either side of a place between two of them; empty elsewhere.
+std::string neighbours_of(const Values& values, double place) {
+  double below = -INFINITY, above = INFINITY;
+  for (uint64_t i = 0; i < values.count(); ++i) {
+    const double v = values.number(i);
+    if (v < place) below = std::max(below, v);
+    if (v > place) above = std::min(above, v);
+  }
+  if (!std::isfinite(below) || !std::isfinite(above)) return {};
+  return fmt::format(", with {} and {} on either side", below, above);
+}
+
 /// The run of elements that `inside` takes, as "first:end".
 Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
                                const std::string& dimension, const Array& coordinate,
@@ -47,12 +59,10 @@ Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
   const double rounding = rounding_of(values.type);
   uint64_t first = 0, count = 0;
   double low = INFINITY, high = -INFINITY;
-  double below = -INFINITY, above = INFINITY;  // the nearest to the middle of the range
   for (uint64_t i = 0; i < values.count(); ++i) {
     const double v = values.number(i);
     low = std::min(low, v);
     high = std::max(high, v);
-    (v < middle ? below : above) = v < middle ? std::max(below, v) : std::min(above, v);
     if (!inside(v, rounding)) continue;
     if (count == 0) first = i;
     if (i != first + count)
@@ -67,10 +77,7 @@ Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
   if (count == 0)
     return fail(Code::kInvalidArgument,
                 fmt::format("--bbox: nothing lies in {} {}: it runs from {} to {}{}",
-                            coordinate.name, range, low, high,
-                            std::isfinite(below) && std::isfinite(above)
-                                ? fmt::format(", with {} and {} on either side", below, above)
-                                : ""));
+                            coordinate.name, range, low, high, neighbours_of(values, middle)));
   return AxisRequest{dimension, fmt::format("{}:{}", first, first + count), false};
 }
 
