@@ -146,8 +146,8 @@ class Generation {
     UPWELL_TRY(const uint64_t deleted, context_.cmr.count_deleted(question_.collection_id, since));
     UPWELL_TRY(const size_t others, count_others(context_.cmr, question_, listing_, since));
     if (deleted == 0 && others == 0 && !some_may_have_moved()) return {};
-    UPWELL_TRY(const Listing all, list_granules(context_.cmr, question_, ""));
-    return find_gone(all, true, deleted + others);
+    UPWELL_TRY(all_, list_granules(context_.cmr, question_, ""));
+    return find_gone(*all_, true, deleted + others);
   }
 
   /// Whether what is listed has names that are not in the set though it is not new, or none any
@@ -201,8 +201,10 @@ class Generation {
     if (moved) {
       // Other granules of the set may have moved too.
       places_.clear();
-      UPWELL_TRY(const Listing all, list_granules(context_.cmr, question_, ""));
-      add_places(places_, all.granules);
+      if (!all_) {
+        UPWELL_TRY(all_, list_granules(context_.cmr, question_, ""));
+      }
+      add_places(places_, all_->granules);
     } else {
       add_places(places_, listing_.granules);
     }
@@ -318,6 +320,7 @@ class Generation {
   std::optional<refs::StoreRecord> set_;
   bool replaces_ = false;                   // something is there
   Listing listing_;                         // what is to be scanned
+  std::optional<Listing> all_;              // of the collection, where it was asked for
   std::string load_before_ = "by default";  // see instructions
   std::vector<std::string> gone_;
   std::shared_ptr<io::Session> session_;
