@@ -54,6 +54,25 @@ def kept_files(directory):
     return [p for p in directory.rglob("*") if p.is_file() and p.name != "usage"]
 
 
+def test_the_scale_of_an_array_is_read_along_with_it(tmp_path):
+    """The header of a scale goes on in three other places, one for each list of who refers to it. That it is wanted comes out last."""
+    random = np.random.default_rng(3)
+    path = tmp_path / "granule.h5"
+    with h5py.File(path, "w", libver="earliest") as f:
+        heights = f.create_group("beam/heights")
+        for name in ("delta_time", "a", "b", "c", "d", "e", "g", "h"):
+            variable = heights.create_dataset(name, data=random.normal(size=100_000), chunks=(5000,), compression=4)
+            variable.attrs["description"] = "a variable of this rate, described at some length " * 4
+            if name == "delta_time":
+                variable.make_scale(name)
+            else:
+                variable.dims[0].attach_scale(heights["delta_time"])
+    with serving_with(functools.partial(CountingServer, directory=str(tmp_path))) as server:
+        shown, cost = run("read", f"{server.url}/granule.h5", "beam/heights/h")
+    assert "h (delta_time) [100000]" in shown
+    assert cost["rounds"] == 5
+
+
 def test_the_second_open_is_one_request(url, tmp_path):
     first, cost = run("info", url)
     assert cost["requests"] > 10 and cost["rounds"] >= 3

@@ -245,6 +245,10 @@ Result<EarthdataAccount> EarthdataLogin::check() {
 
 bool EarthdataLogin::covers(const std::string& url) const { return impl_->hosts.covers(url); }
 
+bool EarthdataLogin::is_prepared(const std::string& url) const {
+  return !covers(url) || impl_->known_token();
+}
+
 void EarthdataLogin::prepare(const std::string& url) {
   // What is wrong is said where a server asks for a login.
   if (covers(url)) (void)impl_->token_now();

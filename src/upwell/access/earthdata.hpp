@@ -45,6 +45,7 @@ class EarthdataLogin : public io::HttpLogin {
   io::Traffic traffic() const;
 
   bool covers(const std::string& url) const override;
+  bool is_prepared(const std::string& url) const override;
   void prepare(const std::string& url) override;
   std::vector<std::string> headers(const std::string& url) override;
   std::optional<Error> take(const std::string& url, const io::ResponseHead& head,

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <deque>
@@ -17,7 +18,6 @@
 #include "io/gunzip.hpp"
 #include "io/proxy.hpp"
 #include "io/session.hpp"
-#include "io/spare_sockets.hpp"
 #include "io/url.hpp"
 
 namespace upwell::io {
@@ -30,28 +30,36 @@ constexpr size_t kMaxHeaderBytes = 256 << 10;
 constexpr uint64_t kMaxReserve = 64 << 20;
 /// Of answers in gzip.
 constexpr uint64_t kMaxDecoded = 512 << 20;
-/// A walk takes its next step within a round trip. A server that serves one connection at a time
-/// is not kept longer than this.
-constexpr std::chrono::seconds kSpareLife(3);
+/// Spare connections that are opened before it is known whether the first one can carry the other
+/// requests too: what the second step of a walk asks for.
+constexpr size_t kSparesUnasked = 3;
 
 }  // namespace
 
 namespace http_engine_detail {
 
+/// What is known of one origin.
+struct HostState {
+  uint64_t arrived = 0;   // bytes of bodies
+  size_t sockets = 0;     // that are open
+  size_t unassigned = 0;  // exchanges that have begun and have no connection yet
+  size_t handshakes = 0;  // exchanges that open a connection and ask for nothing
+  /// Whether its connections carry many exchanges at once, as the last answer has shown.
+  std::optional<bool> multiplexed;
+};
+
 /// What is known of addresses. Of the engine's thread.
 struct AddressBook {
   /// For each host, where the user's own requests have reached it: bits 1 << class.
   std::unordered_map<std::string, unsigned> found;
+  std::unordered_map<std::string, HostState> hosts;
+  std::unordered_map<curl_socket_t, HostState*> sockets;
   ProxyAddresses proxies;
-  SpareSockets spares;
-  /// Hosts whose connections carry one exchange at a time, as far as their answers have shown.
-  std::unordered_set<std::string> serial;
-  /// Bytes of bodies that have come from each host.
-  std::unordered_map<std::string, uint64_t> arrived;
 
   struct Wish {
     std::string host;
-    sockaddr_storage address;
+    std::string url;
+    ReachPtr reach;
     size_t spares;
   };
   std::vector<Wish> wishes;
@@ -74,11 +82,11 @@ struct Transfer {
   curl_off_t sent = 0;
   EngineClock::time_point last_progress;
   EngineClock::time_point sent_at{}, first_byte_at{};
-  uint64_t* arrived = nullptr;  // from this host, counted on
+  HostState* at = nullptr;
   uint64_t arrived_before = 0;  // the first byte of this answer
+  bool assigned = false;        // to a connection
   AddressBook* addresses = nullptr;
-  std::string refused;                    // why an address may not be reached
-  curl_socket_t spare = CURL_SOCKET_BAD;  // connected already
+  std::string refused;  // why an address may not be reached
   char error[CURL_ERROR_SIZE] = {};
 
   ~Transfer() {
@@ -103,7 +111,11 @@ struct Transfer {
     curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &opened);
     curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME, &resolved);
     curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME, &connected);
-    return opened == 1 && spare == CURL_SOCKET_BAD ? connected - resolved : 0;
+    return opened == 1 ? connected - resolved : 0;
+  }
+
+  void assign() {
+    if (!std::exchange(assigned, true)) --at->unassigned;
   }
 
   /// What the answer tells about the line, once it is whole.
@@ -114,7 +126,7 @@ struct Transfer {
             .handshake_s = handshake_s(),
             .body_s = seconds(last_progress - first_byte_at),
             .bytes = response.body.size(),
-            .arrived = *arrived - arrived_before};
+            .arrived = at->arrived - arrived_before};
   }
 
   /// What came in gzip; what is broken stays, and stays marked as encoded.
@@ -154,7 +166,7 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
   if (t.head_done) return size;  // trailers
   if (t.header_bytes == 0) {
     t.first_byte_at = t.last_progress;
-    t.arrived_before = *t.arrived;
+    t.arrived_before = t.at->arrived;
   }
   t.header_bytes += size;
   if (t.header_bytes > kMaxHeaderBytes) return 0;
@@ -170,7 +182,7 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
 size_t on_body(char* data, size_t, size_t size, void* user) {
   auto& t = *static_cast<Transfer*>(user);
   t.last_progress = Clock::now();
-  *t.arrived += size;
+  t.at->arrived += size;
   t.body_bytes += size;
   try {
     if (!t.head_done) t.finish_head();
@@ -199,16 +211,23 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t sent)
 /// A name has been resolved: by whom, and when, is the name's owner's choice, so the address
 /// counts.
 curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) {
-  if (!static_cast<Transfer*>(user)->may_reach(address->addr)) return CURL_SOCKET_BAD;
   auto& t = *static_cast<Transfer*>(user);
-  t.spare = address->socktype == SOCK_STREAM ? t.addresses->spares.take(address->addr) : -1;
-  if (t.spare >= 0) return t.spare;
-  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (!t.may_reach(address->addr)) return CURL_SOCKET_BAD;
+  const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd < 0) return CURL_SOCKET_BAD;
+  t.assign();
+  t.addresses->sockets[fd] = t.at;
+  ++t.at->sockets;
+  return fd;
 }
 
-int on_socket_options(void* user, curl_socket_t fd, curlsocktype) {
-  return static_cast<Transfer*>(user)->spare == fd ? CURL_SOCKOPT_ALREADY_CONNECTED
-                                                   : CURL_SOCKOPT_OK;
+int on_close_socket(void* user, curl_socket_t fd) {
+  auto& sockets = static_cast<http_engine_detail::AddressBook*>(user)->sockets;
+  if (auto it = sockets.find(fd); it != sockets.end()) {
+    --it->second->sockets;
+    sockets.erase(it);
+  }
+  return ::close(fd);
 }
 
 /// Before a request goes out, also on a connection that another request has opened.
@@ -222,11 +241,12 @@ int on_connection(void* user, char* remote, char*, int port, int) {
     t.addresses->found[host_of(t.exchange->url)] |=
         1U << static_cast<unsigned>(address_class(address));
   t.refused.clear();
+  t.assign();
+  // Set from the beginning it would keep others from the connection.
+  if (t.exchange->handshake)
+    return curl_easy_setopt(t.easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK ? CURL_PREREQFUNC_OK
+                                                                          : CURL_PREREQFUNC_ABORT;
   t.sent_at = Clock::now();
-  const bool one_at_a_time =
-      scheme_of(t.exchange->url) == "http" || t.addresses->serial.contains(t.host);
-  if (t.exchange->spares > 0 && one_at_a_time)
-    t.addresses->wishes.push_back({t.host, storage, t.exchange->spares});
   return CURL_PREREQFUNC_OK;
 }
 
@@ -399,13 +419,13 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
   t->host = host;
   t->last_progress = Clock::now();
   t->addresses = &addresses;
-  t->arrived = &addresses.arrived[host];
+  t->at = &addresses.hosts[host];
   if (spare.empty()) {
     t->easy = curl_easy_init();
     if (t->easy == nullptr) {
       Response response;
       response.detail = "libcurl could not be loaded";
-      t->exchange->done(std::move(response));
+      if (t->exchange->done) t->exchange->done(std::move(response));
       return;
     }
   } else {
@@ -413,6 +433,10 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
     spare.pop_back();
     curl_easy_reset(t->easy);
   }
+  ++t->at->unassigned;
+  if (t->exchange->handshake) ++t->at->handshakes;
+  if (const Exchange& e = *t->exchange; e.spares > 0)
+    addresses.wishes.push_back({host, e.url, e.reach, e.spares});
   configure(*t);
   CURL* easy = t->easy;
   active.emplace(easy, std::move(t));
@@ -432,6 +456,7 @@ void HttpEngine::Impl::configure(Transfer& t) {
   set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_2TLS});
   // Over TLS, wait to learn whether the first connection can carry the other requests too.
   set(CURLOPT_PIPEWAIT, long{scheme_of(e.url) == "https"});
+  if (e.handshake) set(CURLOPT_FRESH_CONNECT, 1L);
   set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout_s));
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_BUFFERSIZE, 256L << 10);
@@ -444,8 +469,8 @@ void HttpEngine::Impl::configure(Transfer& t) {
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   set(CURLOPT_OPENSOCKETDATA, &t);
-  set(CURLOPT_SOCKOPTFUNCTION, on_socket_options);
-  set(CURLOPT_SOCKOPTDATA, &t);
+  set(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+  set(CURLOPT_CLOSESOCKETDATA, &addresses);
   set(CURLOPT_PREREQFUNCTION, on_connection);
   set(CURLOPT_PREREQDATA, &t);
   if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
@@ -476,15 +501,24 @@ void HttpEngine::Impl::configure(Transfer& t) {
   set(CURLOPT_HTTPHEADER, t.headers);
 }
 
+/// Connections for what will be wanted next, beside those that are there or about to be.
 void HttpEngine::Impl::open_spares() {
-  for (const auto& wish : addresses.wishes) {
-    const size_t busy = hosts[wish.host].active;
-    const size_t room = options.parallelism_per_host - std::min(options.parallelism_per_host, busy);
-    addresses.spares.open(reinterpret_cast<const sockaddr&>(wish.address),
-                          std::min(wish.spares, room));
+  for (const auto& wish : std::exchange(addresses.wishes, {})) {
+    const http_engine_detail::HostState& at = addresses.hosts[wish.host];
+    if (at.multiplexed.value_or(false)) continue;
+    const bool serial = at.multiplexed || scheme_of(wish.url) == "http";
+    const size_t spares = serial ? wish.spares : std::min(wish.spares, kSparesUnasked);
+    Host& host = hosts[wish.host];
+    const size_t wanted =
+        std::min(options.parallelism_per_host, host.active - at.handshakes + spares);
+    for (size_t have = at.sockets + at.unassigned + host.waiting.size(); have < wanted; ++have) {
+      auto e = std::make_unique<Exchange>();
+      e->url = wish.url;
+      e->reach = wish.reach;
+      e->handshake = true;
+      host.waiting.push_back(std::move(e));
+    }
   }
-  addresses.wishes.clear();
-  addresses.spares.close_idle(kSpareLife);
 }
 
 void HttpEngine::Impl::complete_finished() {
@@ -494,7 +528,7 @@ void HttpEngine::Impl::complete_finished() {
     CURL* easy = message->easy_handle;
     CURLcode code = message->data.result;
     Transfer& t = *active.at(easy);
-    if (code == CURLE_OK && !t.head_done) t.finish_head();
+    if (code == CURLE_OK && !t.head_done && !t.exchange->handshake) t.finish_head();
     Response::End end = end_of_code(code);
     if (t.unwanted) end = Response::End::kUnwanted;
     if (t.too_long) end = Response::End::kTooLong;
@@ -536,8 +570,10 @@ void HttpEngine::Impl::complete(CURL* easy, Response::End end, std::string detai
   t->response.body_bytes = t->body_bytes;
   t->response.sent_bytes = static_cast<uint64_t>(request_size) + static_cast<uint64_t>(uploaded);
   curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-  if (version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1)
-    addresses.serial.insert(t->host);
+  if (version != CURL_HTTP_VERSION_NONE) t->at->multiplexed = version > CURL_HTTP_VERSION_1_1;
+  t->assign();
+  if (t->exchange->handshake) --t->at->handshakes;
+  curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 0L);  // or the connection would go with the handle
   curl_multi_remove_handle(multi, easy);
   spare.push_back(easy);
   --hosts[t->host].active;
@@ -545,7 +581,7 @@ void HttpEngine::Impl::complete(CURL* easy, Response::End end, std::string detai
   t->response.end = end;
   t->response.detail = std::move(detail);
   if (t->exchange->compressed && end == Response::End::kOk) t->decode();
-  t->exchange->done(std::move(t->response));
+  if (t->exchange->done) t->exchange->done(std::move(t->response));
 }
 
 void HttpEngine::Impl::cancel_all() {
@@ -564,7 +600,7 @@ void HttpEngine::Impl::cancel_all() {
     Response response;
     response.end = Response::End::kCancelled;
     response.detail = "cancelled";
-    e->done(std::move(response));
+    if (e->done) e->done(std::move(response));
   }
 }
 
@@ -576,7 +612,6 @@ int HttpEngine::Impl::poll_timeout_ms() const {
     next = std::min(next, now + milliseconds(std::max(
                                     1L, upwell::io::milliseconds(options.stall_timeout_s) / 4)));
   }
-  if (addresses.spares.size() > 0) next = std::min(next, now + milliseconds(1000));
   if (!delayed.empty()) next = std::min(next, delayed.begin()->first);
   for (const auto& [name, host] : hosts) {
     if (host.waiting.empty() || host.active >= options.parallelism_per_host) continue;

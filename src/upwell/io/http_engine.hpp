@@ -66,10 +66,11 @@ struct Exchange {
   /// So many further connections to this host are likely to be wanted next: their handshakes may
   /// pass while this exchange is under way. Without effect where connections carry many at once.
   size_t spares = 0;
+  bool handshake = false;  ///< ask for nothing: the connection is for the exchange that comes next
   EngineClock::time_point not_before{};
   /// Called once the head is there: how many bytes of body are wanted; nothing: none, hang up.
   std::function<std::optional<uint64_t>(const ResponseHead&)> body_limit;
-  /// Called on the engine's thread. May submit more.
+  /// Called on the engine's thread. May submit more. Of a handshake: may be empty.
   std::function<void(Response)> done;
 };
 

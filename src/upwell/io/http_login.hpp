@@ -18,6 +18,8 @@ class HttpLogin {
   virtual ~HttpLogin() = default;
   /// Whether the server of this URL is one of the login's, to which credentials may go. Quick.
   virtual bool covers(const std::string& url) const = 0;
+  /// Whether `prepare` would return at once. Quick.
+  virtual bool is_prepared(const std::string& url) const = 0;
   /// Before requests to a server that is covered; may block. That nobody is logged in is no error:
   /// what is public needs no login.
   virtual void prepare(const std::string& url) = 0;

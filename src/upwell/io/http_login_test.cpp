@@ -20,6 +20,7 @@ struct HomeLogin : HttpLogin {
   size_t renewals = 0;
 
   bool covers(const std::string& url) const override { return origin_of(url) + "/" == home; }
+  bool is_prepared(const std::string& /*url*/) const override { return false; }
   void prepare(const std::string& /*url*/) override {}
   std::vector<std::string> headers(const std::string& url) override {
     std::lock_guard lock(mutex);

@@ -25,7 +25,7 @@ constexpr int kMaxAgain = 3;
 /// How often refused requests are sent again with other credentials: those that others have got in
 /// the meantime, a newer token, then a cookie.
 constexpr int kMaxLogins = 3;
-/// Connections that are opened while the first answer of an object is under way: the second step of
+/// Connections that are opened while the first answers of an object are under way: the next step of
 /// a walk goes to a dozen places, and the chunks of a selection come in parts.
 constexpr size_t kFirstSpares = 23;
 /// What is shorter is taken for metadata, of which each step leads to more.
@@ -57,6 +57,7 @@ struct HttpStore::Impl {
   /// Until all are done, those that need other credentials with these.
   void run(std::span<HttpJob> jobs);
   void run_all(std::span<HttpJob* const> jobs);
+  void prepare_login(const HttpJob& job);
   std::vector<HttpJob*> renew_logins(std::span<HttpJob* const> jobs);
   /// Sends those that can be sent, parks those that wait for a redirect, and ends the others.
   void start(std::span<HttpJob* const> jobs, double delay_s = 0);
@@ -84,7 +85,7 @@ void HttpStore::Impl::run(std::span<HttpJob> jobs) {
   std::string last;
   for (const HttpJob& job : jobs) {
     if (const std::string origin = origin_of(job.url); origin != last) {
-      if (options.login->covers(job.url)) options.login->prepare(job.url);
+      if (options.login->covers(job.url)) prepare_login(job);
       last = origin;
     }
   }
@@ -93,6 +94,19 @@ void HttpStore::Impl::run(std::span<HttpJob> jobs) {
     todo = renew_logins(todo);
     run_all(todo);
   }
+}
+
+/// The server's handshake passes while the login's server is asked.
+void HttpStore::Impl::prepare_login(const HttpJob& job) {
+  if (!options.login->is_prepared(job.url) && (!job.reach || job.reach->check_url(job.url))) {
+    std::vector<std::unique_ptr<Exchange>> exchanges;
+    exchanges.push_back(std::make_unique<Exchange>());
+    exchanges.back()->url = job.url;
+    exchanges.back()->reach = job.reach;
+    exchanges.back()->handshake = true;
+    engine->submit(std::move(exchanges));
+  }
+  options.login->prepare(job.url);
 }
 
 /// Those of the jobs for which there are other credentials than those that were refused.
@@ -467,7 +481,7 @@ std::vector<Result<SharedBytes>> HttpStore::read(std::span<const ReadRequest> re
   });
   if (metadata && jobs.size() > 1) {
     // A tree widens, and the handshakes pass while this step is under way.
-    for (HttpJob& job : jobs) job.spares = 2 * jobs.size();
+    for (HttpJob& job : jobs) job.spares = std::max(kFirstSpares, 2 * jobs.size());
   }
   impl_->run(jobs);
   for (size_t j = 0; j < jobs.size(); ++j) {

@@ -28,11 +28,11 @@ class TemporaryDirectory {
   std::filesystem::path path_;
 };
 
-/// nginx that serves a directory of its own over http and, if openssl is there, https with HTTP/2.
+/// nginx that serves a directory of its own over http and, if openssl is there, https.
 class Nginx {
  public:
-  /// Null when nginx is not installed.
-  static std::unique_ptr<Nginx> start();
+  /// Null when nginx is not installed. `http2`: over https.
+  static std::unique_ptr<Nginx> start(bool http2 = true);
   ~Nginx();
   const std::filesystem::path& directory() const { return files_; }
   std::string url() const;                       ///< "http://127.0.0.1:port/"
@@ -49,6 +49,7 @@ class Nginx {
   int port_ = 0;
   int tls_port_ = 0;
   pid_t pid_ = -1;
+  bool http2_ = true;
 };
 
 /// A request as the misbehaving server got it.

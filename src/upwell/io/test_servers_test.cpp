@@ -110,9 +110,10 @@ TemporaryDirectory::~TemporaryDirectory() {
   if (!path_.empty()) fs::remove_all(path_, ignored);
 }
 
-std::unique_ptr<Nginx> Nginx::start() {
+std::unique_ptr<Nginx> Nginx::start(bool http2) {
   if (::access("/usr/sbin/nginx", X_OK) != 0) return nullptr;
   std::unique_ptr<Nginx> nginx(new Nginx);
+  nginx->http2_ = http2;
   nginx->files_ = nginx->home_.path() / "files";
   fs::create_directories(nginx->files_);
   // Another process may take the port between looking and binding.
@@ -139,8 +140,9 @@ bool Nginx::write_configuration(bool tls) {
                           "rewrite ^/nohead/(.*)$ /$1 break; }\n";
   conf << "server { listen 127.0.0.1:" << port_ << ";\n" << locations << "}\n";
   if (tls) {
-    conf << "server { listen 127.0.0.1:" << tls_port_ << " ssl http2;\nssl_certificate "
-         << certificate() << ";\nssl_certificate_key " << certificate() << ".key;\n"
+    conf << "server { listen 127.0.0.1:" << tls_port_ << " ssl" << (http2_ ? " http2" : "")
+         << ";\nssl_certificate " << certificate() << ";\nssl_certificate_key " << certificate()
+         << ".key;\n"
          << locations << "}\n";
   }
   conf << "}\n";

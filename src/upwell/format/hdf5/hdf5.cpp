@@ -18,6 +18,9 @@ namespace upwell::format::hdf5 {
 namespace {
 
 constexpr uint64_t kHeadBytes = 8192;
+/// Of headers that are read along, see FileReader::look_ahead.
+constexpr uint64_t kHeaderPrefix = 16;
+constexpr size_t kMaxAhead = 8;
 
 class FileReader : public GranuleReader {
  public:
@@ -54,6 +57,8 @@ class FileReader : public GranuleReader {
   Result<> read_group(Window& window, Object& object);
   Result<> read_attributes(Window& window, Object& object);
   void reach_links(const Object& group);
+  void look_ahead(const Window& window, const Object& group);
+  void read_ahead(Window& window);
   void run_all(Window& window);
   bool is_found(const std::string& path) const;
   bool follow_scales(const Object& object);
@@ -82,6 +87,7 @@ class FileReader : public GranuleReader {
   std::deque<Object> to_measure_;  // not among objects_: only their extents are wanted
   std::unordered_set<uint64_t> measured_;
   std::vector<Task> work_;
+  std::vector<ObjectHeader> ahead_;
   uint64_t header_bytes_ = 0;
   uint64_t links_ = 0;
   PendingFiles pending_;
@@ -236,7 +242,29 @@ Result<> FileReader::read_group(Window& window, Object& object) {
   if (links_ > window.object_size() / 4)
     return fail(Code::kInvalidData, "more links than the file can hold");
   reach_links(object);
+  look_ahead(window, object);
   return {};
+}
+
+/// Of a part of a file: what lies beside the wanted and has come along with it is likely to be
+/// wanted next, as scales are, which are made before what they belong to. The rest of such headers
+/// is fetched while other things are.
+void FileReader::look_ahead(const Window& window, const Object& group) {
+  if (wanted_.everything()) return;
+  for (const Link& link : group.links) {
+    if (ahead_.size() == kMaxAhead) return;
+    if (link.kind == Link::Kind::kHard && !wanted_.has(group.path, link.name) &&
+        window.has(facts().base_address + link.address, kHeaderPrefix))
+      ahead_.emplace_back(link.address);
+  }
+}
+
+/// What is wrong with them is said of those that are wanted.
+void FileReader::read_ahead(Window& window) {
+  std::erase_if(ahead_, [&](ObjectHeader& header) {
+    auto read = header.read(window, facts());
+    return read || read.error().code != Code::kNeedBytes;
+  });
 }
 
 void FileReader::reach_links(const Object& group) {
@@ -297,7 +325,10 @@ Result<bool> FileReader::advance(Window& window) {
   }
   do {
     run_all(window);
-    if (!work_.empty()) return false;
+    if (!work_.empty()) {
+      read_ahead(window);
+      return false;
+    }
   } while (complete_part());
   return true;
 }
