@@ -170,9 +170,7 @@ class CsvOutput : public ResultOutput {
 
   /// Along a dimension that the table has not.
   bool is_text_of_characters(const Variable& v) const {
-    const DataType& type = v.data().type;
-    return type.kind == Kind::kString && type.size == 1 && !v.dimensions.empty() &&
-           v.data().shape.back() > 0 &&
+    return are_characters(v.data().type, v.data().shape) &&
            std::find(grid_.dimensions.begin(), grid_.dimensions.end(), v.dimensions.back()) ==
                grid_.dimensions.end();
   }
@@ -183,9 +181,7 @@ class CsvOutput : public ResultOutput {
     text.name = v.name;
     text.attributes = v.attributes;
     text.dimensions.assign(v.dimensions.begin(), v.dimensions.end() - 1);
-    text.values = v.data();
-    text.values.type = DataType::fixed_string(static_cast<uint32_t>(text.values.shape.back()));
-    text.values.shape.pop_back();
+    text.values = joined_characters(v.data());
     return text;
   }
 

@@ -52,11 +52,6 @@ std::vector<std::string> names_in(const Role& role, const std::string& text) {
   return names;
 }
 
-/// netCDF's texts: single bytes along a last dimension of their own.
-bool is_char_array(const Array& array) {
-  return array.type.kind == Kind::kString && array.type.size == 1 && !array.shape.empty();
-}
-
 class TableReader {
  public:
   TableReader(io::Session& session, const Dataset& dataset, bool raw, Company company)
@@ -138,7 +133,8 @@ class TableReader {
     for (size_t d = 0; d < array.shape.size(); ++d) {
       auto axis = axes_.find(dimension_name(array, d));
       if (axis == axes_.end()) {
-        const bool characters = is_char_array(array) && d + 1 == array.shape.size();
+        const bool characters =
+            are_characters(array.type, array.shape) && d + 1 == array.shape.size();
         if (company_ == Company::kCoordinates && !characters) return {};
         continue;
       }
@@ -196,10 +192,11 @@ class TableReader {
       UPWELL_TRY(values, cf::decode(decoding, std::move(values)));
     }
     size_t rank = array.shape.size();
-    if (company_ == Company::kCoordinates && !raw_ && is_char_array(array) && !single[rank - 1] &&
-        part.shape[rank - 1] > 0) {
+    if (company_ == Company::kCoordinates && !raw_ && are_characters(array.type, part.shape) &&
+        !single[rank - 1]) {
       --rank;
-      values.type = DataType::fixed_string(static_cast<uint32_t>(part.shape[rank]));
+      values.shape = part.shape;
+      values = joined_characters(std::move(values));
     }
     if (company_ == Company::kDescribed && !raw_ && values.type.kind == Kind::kFloat &&
         !decoding.missing.empty())

@@ -13,6 +13,9 @@
 namespace upwell {
 namespace {
 
+/// Of labels that could have been meant.
+constexpr uint64_t kShownLabels = 8;
+
 struct AxisChoice {
   uint64_t origin = 0, count = 0, step = 1;
   bool single = false;
@@ -210,6 +213,7 @@ Result<AxisChoice> choose_by_time(const AxisRequest& request, const cf::TimeUnit
     UPWELL_TRY(auto span, cf::parse_time_span(parts[1], units.calendar));
     UPWELL_TRY(high, last_value(units, span));
   }
+  if (low > high) return bad_axis(request, "the first date is after the last");
   UPWELL_TRY(AxisChoice choice, choose_between(request, values, low, high));
   if (choice.count > 0) return choice;
   if (parts.size() == 1) return choose_nearest(request, values, low, nearest, coordinate, &units);
@@ -225,24 +229,38 @@ Result<std::vector<double>> coordinate_values(io::Session& session, const Datase
   return values;
 }
 
-Result<AxisChoice> choose_by_text(const AxisRequest& request, const Values& labels) {
+/// The one element of this label, which may be padded with blanks.
+Result<AxisChoice> choose_by_text(const AxisRequest& request, Values labels) {
+  if (are_characters(labels.type, labels.shape) && labels.shape.size() > 1)
+    labels = joined_characters(std::move(labels));
+  std::optional<uint64_t> found;
+  std::string some;
   for (uint64_t i = 0; i < labels.count(); ++i) {
-    if (labels.text(i) == request.text) return AxisChoice{i, 1, 1, true};
+    std::string label = labels.text(i);
+    label.resize(label.find_last_not_of(' ') + 1);
+    if (i < kShownLabels) some += fmt::format("{}{}", i == 0 ? "" : ", ", label);
+    if (label != request.text) continue;
+    if (found)
+      return bad_axis(request, fmt::format("elements {} and {} have this label; select by index "
+                                           "(--isel)",
+                                           *found, i));
+    found = i;
   }
-  return bad_axis(request, "no such label");
+  if (found) return AxisChoice{*found, 1, 1, true};
+  if (labels.count() > kShownLabels) some += ", ...";
+  return bad_axis(request, "no such label; there are: " + some);
 }
 
 Result<AxisChoice> choose_by_label(io::Session& session, const Dataset& dataset,
-                                   const std::string& path, const AxisRequest& request,
+                                   const Array* coordinate, const AxisRequest& request,
                                    uint64_t size, bool nearest) {
-  const Array* coordinate = find_coordinate(dataset, path, request.dimension).array;
   if (coordinate == nullptr)
     return bad_axis(request, "the dimension has no coordinate variable; select by index (--isel)");
   if (coordinate->shape[0] != size)
     return bad_axis(request, "the coordinate variable has another length");
   if (!coordinate->type.is_number()) {
     UPWELL_TRY(Values labels, read_raw(session, dataset, *coordinate));
-    return choose_by_text(request, labels);
+    return choose_by_text(request, std::move(labels));
   }
   UPWELL_TRY(std::vector<double> values, coordinate_values(session, dataset, *coordinate));
   if (auto units = cf::time_units_of(*coordinate)) {
@@ -309,6 +327,23 @@ std::optional<size_t> axis_of(const Array& array, const AxisRequest& request) {
   return counts && !request.by_label ? std::optional(number) : std::nullopt;
 }
 
+namespace {
+
+/// The array itself where it is one of labels along a dimension of another name (CF section 6.1),
+/// as names of stations are, and then which axis of `array` that is; else null.
+const Array* labels_of(const Array* labels, const Array& array, std::optional<size_t>& axis) {
+  if (labels == nullptr || labels->dimensions.empty()) return nullptr;
+  const size_t rank = labels->shape.size() - (are_characters(labels->type, labels->shape) ? 1 : 0);
+  if (rank != 1) return nullptr;
+  const auto& names = array.dimensions;
+  const auto found = std::find(names.begin(), names.end(), labels->dimensions[0]);
+  if (labels->dimensions[0].empty() || found == names.end()) return nullptr;
+  axis = static_cast<size_t>(found - names.begin());
+  return labels;
+}
+
+}  // namespace
+
 Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& dataset,
                                          const std::string& path, const Array& array,
                                          const std::vector<AxisRequest>& requests, bool nearest) {
@@ -319,6 +354,10 @@ Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& da
   std::vector<bool> taken(rank, false);
   for (const AxisRequest& request : requests) {
     auto axis = axis_of(array, request);
+    const Array* labels = nullptr;
+    if (request.by_label)
+      labels = axis ? find_coordinate(dataset, path, request.dimension).array
+                    : labels_of(find_named(dataset, path, request.dimension).array, array, axis);
     if (!axis) {
       std::string why =
           fmt::format("{} has the dimensions ({})", array.name, fmt::join(array.dimensions, ", "));
@@ -331,9 +370,9 @@ Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& da
     size_t d = *axis;
     if (taken[d]) return bad_axis(request, "selected twice");
     taken[d] = true;
-    Result<AxisChoice> choice =
-        request.by_label ? choose_by_label(session, dataset, path, request, array.shape[d], nearest)
-                         : choose_by_index(request, array.shape[d]);
+    Result<AxisChoice> choice = request.by_label ? choose_by_label(session, dataset, labels,
+                                                                   request, array.shape[d], nearest)
+                                                 : choose_by_index(request, array.shape[d]);
     if (!choice) return fail(std::move(choice).error());
     named.selection.origin[d] = choice->origin;
     named.selection.shape[d] = choice->count;

@@ -139,6 +139,16 @@ Values make_texts(const std::vector<std::string>& texts) {
   return values;
 }
 
+bool are_characters(const DataType& type, const Shape& shape) {
+  return type.kind == Kind::kString && type.size == 1 && !shape.empty() && shape.back() > 0;
+}
+
+Values joined_characters(Values values) {
+  values.type = DataType::fixed_string(static_cast<uint32_t>(values.shape.back()));
+  values.shape.pop_back();
+  return values;
+}
+
 Values make_text(std::string_view text) {
   Values values = make_texts({std::string(text)});
   values.shape.clear();

@@ -31,6 +31,12 @@ struct Values {
   int64_t integer(size_t i) const;
 };
 
+/// Whether these are the texts of netCDF's classic model: single bytes along a last axis of their
+/// own.
+bool are_characters(const DataType& type, const Shape& shape);
+/// Such texts, each as one element.
+Values joined_characters(Values values);
+
 /// Builders for the common cases.
 Values make_text(std::string_view text);
 Values make_texts(const std::vector<std::string>& texts);
