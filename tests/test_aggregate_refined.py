@@ -283,7 +283,7 @@ def test_one_missing_variable_in_one_granule_is_no_silent_result(granules, tmp_p
     (("--weights", ""), 64, ["--weights"]),
     (("--group-by", "time"), 64, ["time.year"]),
     (("--group-by", "time.century"), 64, ["season"]),
-    (("--group-by", "lat.year"), 64, ["must be reduced", "--reduce lat,time:mean"]),
+    (("--group-by", "lat.year"), 64, ["a dimension that is reduced", "--reduce lat,time:mean"]),
     (("--ddof", "1"), 64, ["std and var"]),
     (("--bbox", "40,-94,73,-120"), 64, ["WEST,SOUTH,EAST,NORTH"]),
     (("--group-by", "lat.year", "--reduce", "lat:mean"), 64, ["no CF time"]),

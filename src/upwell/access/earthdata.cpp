@@ -100,12 +100,15 @@ io::Traffic EarthdataLogin::traffic() const {
 }
 
 Error EarthdataLogin::Impl::nobody() const {
+  const std::filesystem::path netrc = netrc_path(options.environment);
+  std::error_code unknown;
+  const bool there = std::filesystem::exists(netrc, unknown);
   return {Code::kUnauthenticated,
           "nobody is logged in to Earthdata (" + host +
+              (there ? ", of which " + netrc.string() + " has no entry" : "") +
               "): set EARTHDATA_TOKEN, or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, or run "
               "`upwell login --persist`, which writes " +
-              netrc_path(options.environment).string() +
-              "; no account yet: " + hosts.login_origin() + "/users/new",
+              netrc.string() + "; no account yet: " + hosts.login_origin() + "/users/new",
           {},
           {}};
 }

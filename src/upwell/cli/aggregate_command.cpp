@@ -14,6 +14,7 @@
 #include "cli/reduced_output.hpp"
 #include "cli/refinement.hpp"
 #include "cli/result_output.hpp"
+#include "cli/size_value.hpp"
 #include "cli/variables.hpp"
 #include "cube/plan_cost.hpp"
 #include "refs/output_check.hpp"
@@ -442,6 +443,9 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
   options.progress = context.progress_style();
   for (ReducedVariable& variable : variables)
     UPWELL_CHECK(refinement.apply(context.session(), dataset, variable));
+  if (!variables.empty() && variables[0].reduction.where &&
+      !variables[0].reduction.where->condition.doubt().empty())
+    fmt::print(stderr, "warning: --where: {}\n", variables[0].reduction.where->condition.doubt());
   if (context.session().budget() != nullptr) {
     UPWELL_TRY(const auto reads, planned_reads(variables, options));
     UPWELL_CHECK(check_budget(context.session(), dataset, reads));
@@ -464,9 +468,12 @@ Result<> run_aggregate(AggregateArguments& args, Context& context) {
     UPWELL_CHECK(compute::reduce(context.session(), dataset, *variable.array,
                                  variable.named.selection, variable.reduction, options, sink));
     if (!any)
-      fmt::print(stderr, "warning: {}: the result holds nothing: all that was taken is missing{}\n",
-                 variable.path,
-                 variable.reduction.where ? " or left out by --where (in which units is it?)" : "");
+      fmt::print(
+          stderr, "warning: {}: the result holds nothing: all that was taken is missing{}{}\n",
+          variable.path,
+          variable.reduction.where ? " or left out by --where (in which units is it?)" : "",
+          args.ddof > 0 ? fmt::format(", or no more than {} values anywhere (--ddof)", args.ddof)
+                        : std::string());
   }
   return output->commit(args.no_sync ? Sync::kNo : Sync::kYes);
 }
@@ -545,7 +552,7 @@ void add_aggregate_command(Program& program) {
          "--memory", args->memory,
          "About how much memory decoding and totals may take (200MB, 2GB). Default: a quarter "
          "of this machine's")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->transform(SizeValue(/*kb_is_1000=*/false))
       ->check([](const std::string& text) { return text == "0" ? "must be more than 0" : ""; }, "")
       ->type_name("SIZE");
   const char* joining = "Several granules";

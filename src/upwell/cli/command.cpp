@@ -18,6 +18,7 @@
 
 #include "access/s3_keys.hpp"
 #include "base/machine.hpp"
+#include "cli/size_value.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -298,7 +299,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->add_option("--cache-size", common.cache_bytes,
                    "Most that is kept of fetched blocks, in memory and on disk together (500MB, "
                    "4GB). Default: 256MB, with --cache-dir 4GB")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->transform(SizeValue(/*kb_is_1000=*/false))
       ->check(check_positive, "")
       ->type_name("SIZE")
       ->group(common_group);
@@ -314,7 +315,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
           "--budget", common.budget,
           "Fetch no more than so much (500MB, 4GB): what would take more is refused before "
           "it begins, exit status 64")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->transform(SizeValue(/*kb_is_1000=*/true))
       ->check(check_positive, "")
       ->type_name("SIZE")
       ->group(common_group);
@@ -471,6 +472,14 @@ Result<> check_options(const CLI::App& command, int argc, char** argv) {
   return {};
 }
 
+/// "produce granules"
+std::string command_words(const CLI::App* command) {
+  const CLI::App* above = command->get_parent();
+  if (above == nullptr) return {};
+  const std::string words = command_words(above);
+  return words + (words.empty() ? "" : " ") + command->get_name();
+}
+
 /// What there is, in a few lines.
 void print_short_help(const CLI::App& program) {
   fmt::print(stderr, "{}\n\nUsage: upwell COMMAND ...\n\n", program.get_description());
@@ -502,6 +511,12 @@ int Program::run(int argc, char** argv) {
         !meant && error.get_exit_code() != 0) {
       fmt::print(stderr, "upwell: {}\n", meant.error().message);
       return exit_status(meant.error().code);
+    }
+    if (const auto words = (*known)->remaining();
+        !words.empty() && dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+      fmt::print(stderr, "upwell {0}: '{1}' is not expected; `upwell {0} --help` shows what is\n",
+                 command_words(*known), words.front());
+      return exit_status(Code::kInvalidArgument);
     }
     return impl_->app.exit(error) == 0 ? 0 : exit_status(Code::kInvalidArgument);
   }

@@ -8,6 +8,7 @@
 
 #include "cli/command.hpp"
 #include "cli/print_some.hpp"
+#include "cli/size_value.hpp"
 #include "refs/compare/compare.hpp"
 
 namespace upwell::cli {
@@ -212,7 +213,7 @@ void add_compare_command(Program& program) {
       ->type_name("N")
       ->group(group);
   app->add_option("--memory", options.memory, "For values that are compared. Default: 1GB")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->transform(SizeValue(/*kb_is_1000=*/false))
       ->check(CLI::Validator(check_positive, ""))
       ->type_name("SIZE")
       ->group(group);

@@ -157,16 +157,21 @@ void print_results(const std::vector<access::DownloadItem>& items,
 Result<> verdict_on(const std::vector<access::DownloadResult>& results) {
   std::string list;
   Code code = Code::kUnavailable;
-  size_t failed = 0;
+  size_t failed = 0, gone = 0;
   for (const access::DownloadResult& r : results) {
     if (!r.error) continue;
     ++failed;
     list += "\n  " + r.error->to_string();
+    if (r.error->code == Code::kNotFound) ++gone;
     constexpr int kTryAgain = 75;
     if (exit_status(r.error->code) != kTryAgain && exit_status(code) == kTryAgain)
       code = r.error->code;
   }
   if (failed == 0) return {};
+  if (gone > 0)
+    list += fmt::format(
+        "\n{} not there: the archive may have withdrawn or replaced {} since; search again",
+        gone == 1 ? "One is" : fmt::format("{} are", gone), gone == 1 ? "it" : "them");
   return fail(code, fmt::format("{} of {} files failed:{}", failed, results.size(), list));
 }
 
@@ -216,7 +221,7 @@ void add_download_command(Program& program) {
   app->add_option("SOURCE", args->sources,
                   "URLs, @list.txt, @- for a list on standard input; lines of `upwell search "
                   "--format json` bring sizes and checksums. Or search for them, see below");
-  app->add_option("-d,--directory", args->options.directory, "Where they go")
+  app->add_option("-d,-o,--directory", args->options.directory, "Where they go")
       ->capture_default_str()
       ->type_name("DIR");
   app->add_option("--files-at-once", args->options.files_at_once, "Files that are fetched together")

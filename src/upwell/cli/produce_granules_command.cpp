@@ -6,6 +6,7 @@
 
 #include "base/files.hpp"
 #include "cli/command.hpp"
+#include "cli/size_value.hpp"
 #include "produce/granules/run.hpp"
 
 namespace upwell::cli {
@@ -212,7 +213,7 @@ void add_running_options(CLI::App* app, produce::RunOptions& options) {
          "For all granules that are under way (500MB, 4GB); one that alone needs more "
          "fails, and says how much. Default: 1GB, which one that needs more, up to half of "
          "the machine's, passes alone")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->transform(SizeValue(/*kb_is_1000=*/false))
       ->check(CLI::Validator(check_positive, ""))
       ->type_name("SIZE")
       ->group(group);

@@ -133,9 +133,12 @@ Result<> Refinement::parse_groups(const std::string& group_by,
                 fmt::format("--group-by {}: write DIMENSION.PART, as in time.year; parts are {}",
                             group_by, fmt::join(kParts, ", ")));
   if (std::find(dimensions.begin(), dimensions.end(), dimension_) == dimensions.end())
-    return fail(Code::kInvalidArgument,
-                fmt::format("--group-by {}: '{}' must be reduced, too: --reduce {},{}:mean",
-                            group_by, dimension_, dimension_, fmt::join(dimensions, ",")));
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("--group-by {}: groups are of a dimension that is reduced, and '{}' is not "
+                    "among them ({}); write {}.{}, or --reduce {},{}:mean",
+                    group_by, dimension_, fmt::join(dimensions, ", "), dimensions[0], part_,
+                    dimension_, fmt::join(dimensions, ",")));
   return {};
 }
 
@@ -208,7 +211,13 @@ Result<> Refinement::add_where(const Dataset& dataset, ReducedVariable& variable
   std::vector<compute::VariableFacts> facts;
   for (const std::string& name : condition_->names()) {
     UPWELL_TRY(const std::string path, find_variable(dataset, name));
-    auto array = compute::BesideArray::make(name, *dataset.root.find_array(path), *variable.array);
+    const Array& named = *dataset.root.find_array(path);
+    if (!named.type.is_number())
+      return fail(Code::kInvalidArgument,
+                  fmt::format("--where: {} holds {}, not numbers; what has one of its labels is "
+                              "taken by --sel {}=LABEL",
+                              name, describe(named.type), name));
+    auto array = compute::BesideArray::make(name, named, *variable.array);
     if (!array) return fail(std::move(array).error().with("--where"));
     facts.push_back(array->facts());
     mask->arrays.push_back(std::move(*array));

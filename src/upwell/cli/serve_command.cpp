@@ -12,6 +12,7 @@
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "cli/command.hpp"
+#include "cli/size_value.hpp"
 #include "refs/open.hpp"
 #include "serve/http_server.hpp"
 #include "serve/refresh.hpp"
@@ -184,7 +185,7 @@ void add_serve_command(Program& program) {
       ->add_option("--memory", arguments->memory_bytes,
                    "Memory for reading, of all requests together (500MB, 4GB): a request waits "
                    "until it fits. Default: half of the machine's")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->transform(SizeValue(/*kb_is_1000=*/false))
       ->type_name("SIZE");
 }
 

@@ -139,6 +139,10 @@ class ConditionBinder {
     UPWELL_CHECK(product ? want_plain(step) : match_units(step, facts));
     const Kind kind = joined(facts_of_[step.first], facts_of_[step.second]);
     const bool compares = step.op >= Op::kLess && step.op <= Op::kNotEqual;
+    if (compares) {
+      doubt(step.first, step.second);
+      doubt(step.second, step.first);
+    }
     // A number that is written down becomes float32 beside one.
     if (kind == Kind::kSingle) {
       for (const size_t of : {step.first, step.second})
@@ -154,6 +158,17 @@ class ConditionBinder {
     facts.shifted = true;
     step.single = facts.kind == Kind::kSingle;
     return {};
+  }
+
+  void doubt(size_t written, size_t other) {
+    const auto& units = facts_of_[other].units;
+    const double number = std::abs(c_.steps_[written].number);
+    if (facts_of_[written].kind != Kind::kWritten || facts_of_[written].units ||
+        (units != "%" && units != "percent") || number == 0 || number >= 1)
+      return;
+    c_.doubt_ = fmt::format(
+        "{0:g} is compared with percent, so it is {0:g} %; if the fraction is meant, write {1:g} %",
+        number, number * 100);
   }
 
   static Kind joined(const Facts& a, const Facts& b) {

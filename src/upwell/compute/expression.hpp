@@ -39,6 +39,10 @@ class Condition {
   /// units do not agree or are not known.
   Result<> bind(const std::vector<VariableFacts>& facts);
 
+  /// What the condition says and may not mean, after bind: a number below 1 without a unit that is
+  /// compared with percent. Empty: nothing.
+  const std::string& doubt() const { return doubt_; }
+
   /// A few thousand elements at a time.
   static constexpr size_t kBlock = 1024;
   /// The condition at n <= kBlock places, as 0 or 1. `columns`: n values of each name. `scratch`
@@ -87,7 +91,7 @@ class Condition {
   };
   Error at(size_t place, const std::string& what) const;
 
-  std::string text_;
+  std::string text_, doubt_;
   std::vector<std::string> names_;
   std::vector<Step> steps_;
 };

@@ -304,9 +304,29 @@ class ConditionParser {
         place_ = before;
         unit.clear();
       }
+      if (const std::string whole = whole_unit(before); !unit.empty() && whole != unit)
+        return fail(c_.at(before, "units of several parts stand in quotes: '" + whole + "'"));
     }
     c_.steps_[step].unit = unit;
     return step;
+  }
+  /// "-1" or "^2" of "s-1" and "m^2"
+  bool is_power(size_t at) const {
+    return (text_[at] == '-' || text_[at] == '^') && at + 1 < text_.size() &&
+           (std::isdigit(static_cast<unsigned char>(text_[at + 1])) != 0 || text_[at + 1] == '-');
+  }
+  /// What is likely to be meant as the unit of a number: "cm/day" and "m s-1" from "cm" and "m" on.
+  std::string whole_unit(size_t begin) const {
+    size_t end = begin;
+    for (size_t at = begin; at < text_.size();) {
+      const size_t word = at;
+      while (at < text_.size() && (continues_name(text_[at]) || (at > word && is_power(at)))) ++at;
+      const std::string part = text_.substr(word, at - word);
+      if (part.empty() || part == "and" || part == "or" || part == "not" || part == "in") break;
+      end = at;
+      while (at < text_.size() && (is_space(text_[at]) || text_[at] == '/')) ++at;
+    }
+    return text_.substr(begin, end - begin);
   }
   Place function(const std::string& name, size_t place) {
     constexpr std::pair<const char*, Op> kFunctions[] = {

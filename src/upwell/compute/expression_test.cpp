@@ -134,6 +134,35 @@ TEST(Condition, UnitsAreConverted) {
               testing::HasSubstr("no units"));
 }
 
+TEST(Condition, UnitsOfSeveralPartsStandInQuotes) {
+  const Given speed{3, 0, 0, DataType::floating(8), "m s-1"};
+  for (const auto& [text, unit] : {std::pair{"a < 5 m s-1", "'m s-1'"},
+                                   {"a < 5 m/s", "'m/s'"},
+                                   {"0 m s^-1 < a", "'m s^-1'"},
+                                   {"a < 5 m / s and a > 2", "'m / s'"}})
+    EXPECT_THAT(outcome(text, speed), testing::HasSubstr(std::string("in quotes: ") + unit));
+  EXPECT_EQ(outcome("a < 5 'm/s'", speed), "yes");
+  const Given length{3, 2, 0, DataType::floating(8), "m"};
+  for (const char* text : {"a < 5 m and b < 3 m", "a < 5 m or b > 1", "a in (3 m, 4 m)",
+                           "a < 6 m-b", "a < 6 m - b", "not a > 5 m"})
+    EXPECT_EQ(outcome(text, length), "yes") << text;
+}
+
+TEST(Condition, FractionsBesidePercentAreDoubted) {
+  auto doubt = [](const char* text, const char* units) {
+    auto condition = Condition::parse(text);
+    EXPECT_TRUE(condition && condition->bind({{DataType::floating(4), units}})) << text;
+    return condition->doubt();
+  };
+  EXPECT_EQ(doubt("ice < 0.15", "percent"),
+            "0.15 is compared with percent, so it is 0.15 %; if the fraction is meant, write 15 %");
+  EXPECT_THAT(doubt("0.07 <= ice", "%"), testing::HasSubstr("write 7 %"));
+  for (const char* text :
+       {"ice < 0", "ice < 1", "ice < 15", "ice < 0.15 %", "ice < 15 %", "ice + 0.5 < 3"})
+    EXPECT_EQ(doubt(text, "%"), "") << text;
+  EXPECT_EQ(doubt("ice < 0.15", "1"), "");
+}
+
 TEST(Condition, UnitsWithAnotherZeroAreNotAdded) {
   Given given{10, 12, 283.15, DataType::floating(8), "degC"};
   given.units_of_c = "K";

@@ -1,5 +1,7 @@
 #include "compute/reduce.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <condition_variable>
@@ -46,8 +48,12 @@ Result<CheckedSelection> check_request(const Array& array, const Selection& sele
                       "and weights");
     if (rolling->window == 0 || rolling->min_periods == 0 ||
         rolling->min_periods > std::min(rolling->window, checked.shape[rolling->axis]))
-      return fail(Code::kInvalidArgument,
-                  array.name + ": a window never has as many values as it must have");
+      return fail(
+          Code::kInvalidArgument,
+          fmt::format("{}: windows of {} elements along {}, which has {}, never have the {} "
+                      "values that they must have",
+                      array.name, rolling->window, array.dimensions.at(rolling->axis),
+                      checked.shape[rolling->axis], rolling->min_periods));
   }
   if (reduction.weights && reduction.function != Function::kMean &&
       reduction.function != Function::kSum)

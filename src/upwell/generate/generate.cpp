@@ -247,7 +247,7 @@ class Generation {
     if (seen || (seen.error().code == Code::kNotFound && bucket)) return true;
     if (without_https != nullptr) return fail(std::move(seen).error());
     context_.say("granules are read over https, since S3 is not open from here (" +
-                 seen.error().to_string() + ")");
+                 seen.error().to_string() + "; --access https does not try)");
     return false;
   }
 

@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "io/http_job.hpp"
+#include "io/kept_redirects.hpp"
 #include "io/ranges.hpp"
 #include "io/session.hpp"
 #include "io/url.hpp"
@@ -142,7 +143,12 @@ Verdict Judge::call() {
 std::optional<Error> Judge::refuse() const {
   const ResponseHead& head = r.head;
   if (head.status != 200 && head.status != 206) {
-    return job.failed(code_of_status(head.status), status_text(head.status));
+    std::string what = status_text(head.status);
+    if (head.status == 403 && job.led() && is_signed_url(job.current))
+      what += ": the link that " + host_of(job.url) +
+              " has signed is refused, also a new one; try again, and look whether the clock of "
+              "this machine is right";
+    return job.failed(code_of_status(head.status), what);
   }
   if (is_encoded(head)) {
     return job.failed(Code::kUnsupported, "the server sent it with Content-Encoding " +
