@@ -184,7 +184,7 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
 void HttpEngine::Impl::open_spares() {
   for (const auto& wish : std::exchange(addresses.wishes, {})) {
     const HostState& at = addresses.hosts[wish.host];
-    if (at.multiplexed.value_or(false)) continue;
+    if (at.multiplexed.value_or(false) || at.no_more) continue;
     const bool serial = at.multiplexed || scheme_of(wish.url) == "http";
     const size_t spares = serial ? wish.spares : std::min(wish.spares, kSparesUnasked);
     Host& host = hosts[wish.host];
@@ -251,7 +251,10 @@ void HttpEngine::Impl::complete(CURL* easy, Response::End end, std::string detai
   curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
   if (version != CURL_HTTP_VERSION_NONE) t->at->multiplexed = version > CURL_HTTP_VERSION_1_1;
   t->assign();
-  if (t->exchange->handshake) --t->at->handshakes;
+  if (t->exchange->handshake) {
+    --t->at->handshakes;
+    t->at->no_more |= end != Response::End::kOk;
+  }
   curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 0L);  // or the connection would go with the handle
   curl_multi_remove_handle(multi, easy);
   spare.push_back(easy);

@@ -20,6 +20,7 @@ struct HostState {
   size_t sockets = 0;     // that are open
   size_t unassigned = 0;  // exchanges that have begun and have no connection yet
   size_t handshakes = 0;  // exchanges that open a connection and ask for nothing
+  bool no_more = false;   // one of these has failed: there may be as many as the host wants
   /// Whether its connections carry many exchanges at once, as the last answer has shown.
   std::optional<bool> multiplexed;
 };
