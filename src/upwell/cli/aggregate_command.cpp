@@ -14,7 +14,6 @@
 #include "cli/reduced_output.hpp"
 #include "cli/refinement.hpp"
 #include "cli/result_output.hpp"
-#include "cli/size_value.hpp"
 #include "cli/variables.hpp"
 #include "cube/plan_cost.hpp"
 #include "refs/output_check.hpp"
@@ -552,7 +551,7 @@ void add_aggregate_command(Program& program) {
          "--memory", args->memory,
          "About how much memory decoding and totals may take (200MB, 2GB). Default: a quarter "
          "of this machine's")
-      ->transform(SizeValue(/*kb_is_1000=*/false))
+      ->transform(binary_size, "")
       ->check([](const std::string& text) { return text == "0" ? "must be more than 0" : ""; }, "")
       ->type_name("SIZE");
   const char* joining = "Several granules";

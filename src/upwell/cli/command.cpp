@@ -18,7 +18,6 @@
 
 #include "access/s3_keys.hpp"
 #include "base/machine.hpp"
-#include "cli/size_value.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -85,7 +84,21 @@ Result<> run_guarded(const std::function<Result<>(Context&)>& body, Context& con
   }
 }
 
+std::string size_of(const std::string& text, bool kb_is_1000) {
+  std::string number = text;
+  try {
+    if (CLI::AsSizeValue(kb_is_1000)(number).empty()) return number;
+  } catch (const CLI::ValidationError&) {
+    // said below, in words that do not list every spelling
+  }
+  throw CLI::ValidationError("'" + text +
+                             "' is no size: write bytes, or a number with KB, MB, GB or TB");
+}
+
 }  // namespace
+
+std::string binary_size(const std::string& text) { return size_of(text, false); }
+std::string decimal_size(const std::string& text) { return size_of(text, true); }
 
 std::string check_positive(const std::string& number) {
   return std::strtod(number.c_str(), nullptr) > 0 ? "" : "must be more than 0, not " + number;
@@ -299,7 +312,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->add_option("--cache-size", common.cache_bytes,
                    "Most that is kept of fetched blocks, in memory and on disk together (500MB, "
                    "4GB). Default: 256MB, with --cache-dir 4GB")
-      ->transform(SizeValue(/*kb_is_1000=*/false))
+      ->transform(binary_size, "")
       ->check(check_positive, "")
       ->type_name("SIZE")
       ->group(common_group);
@@ -315,7 +328,7 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
           "--budget", common.budget,
           "Fetch no more than so much (500MB, 4GB): what would take more is refused before "
           "it begins, exit status 64")
-      ->transform(SizeValue(/*kb_is_1000=*/true))
+      ->transform(decimal_size, "")
       ->check(check_positive, "")
       ->type_name("SIZE")
       ->group(common_group);

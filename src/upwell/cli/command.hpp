@@ -44,6 +44,10 @@ std::string trusted_certificates();
 
 /// Of an option: why `number` is not above 0; empty: it is.
 std::string check_positive(const std::string& number);
+/// Of an option: "500MB" or "4 GiB" in bytes, where KB is 1024 or 1000; KiB is 1024. Throws what
+/// CLI11 shows.
+std::string binary_size(const std::string& text);
+std::string decimal_size(const std::string& text);
 
 /// Passed to the body of a command.
 class Context {

@@ -8,7 +8,6 @@
 
 #include "cli/command.hpp"
 #include "cli/print_some.hpp"
-#include "cli/size_value.hpp"
 #include "refs/compare/compare.hpp"
 
 namespace upwell::cli {
@@ -213,7 +212,7 @@ void add_compare_command(Program& program) {
       ->type_name("N")
       ->group(group);
   app->add_option("--memory", options.memory, "For values that are compared. Default: 1GB")
-      ->transform(SizeValue(/*kb_is_1000=*/false))
+      ->transform(binary_size, "")
       ->check(CLI::Validator(check_positive, ""))
       ->type_name("SIZE")
       ->group(group);

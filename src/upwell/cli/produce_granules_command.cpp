@@ -6,7 +6,6 @@
 
 #include "base/files.hpp"
 #include "cli/command.hpp"
-#include "cli/size_value.hpp"
 #include "produce/granules/run.hpp"
 
 namespace upwell::cli {
@@ -213,7 +212,7 @@ void add_running_options(CLI::App* app, produce::RunOptions& options) {
          "For all granules that are under way (500MB, 4GB); one that alone needs more "
          "fails, and says how much. Default: 1GB, which one that needs more, up to half of "
          "the machine's, passes alone")
-      ->transform(SizeValue(/*kb_is_1000=*/false))
+      ->transform(binary_size, "")
       ->check(CLI::Validator(check_positive, ""))
       ->type_name("SIZE")
       ->group(group);

@@ -12,7 +12,6 @@
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "cli/command.hpp"
-#include "cli/size_value.hpp"
 #include "refs/open.hpp"
 #include "serve/http_server.hpp"
 #include "serve/refresh.hpp"
@@ -185,7 +184,7 @@ void add_serve_command(Program& program) {
       ->add_option("--memory", arguments->memory_bytes,
                    "Memory for reading, of all requests together (500MB, 4GB): a request waits "
                    "until it fits. Default: half of the machine's")
-      ->transform(SizeValue(/*kb_is_1000=*/false))
+      ->transform(binary_size, "")
       ->type_name("SIZE");
 }
 

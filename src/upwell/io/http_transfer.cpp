@@ -1,7 +1,7 @@
 #include "io/http_transfer.hpp"
 
+#include <curl/curl.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +16,8 @@ namespace upwell::io {
 namespace {
 
 using Clock = EngineClock;
+
+static_assert(sizeof Transfer::error == CURL_ERROR_SIZE);
 
 constexpr size_t kMaxHeaderBytes = 256 << 10;
 /// Lengths that a server claims are believed so far; beyond, the buffer grows with what arrives.
@@ -232,7 +234,7 @@ void Transfer::configure(const EngineOptions& options) {
   set(CURLOPT_HTTPHEADER, headers);
 }
 
-Response::End end_of_code(CURLcode code) {
+Response::End end_of_code(int code) {
   switch (code) {
     case CURLE_OK:
       return Response::End::kOk;

@@ -1,7 +1,7 @@
 #pragma once
 // One exchange on the wire: what libcurl is told of it and what it tells. Of the engine's thread.
 
-#include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <memory>
 #include <optional>
@@ -11,6 +11,8 @@
 
 #include "io/http_engine.hpp"
 #include "io/proxy.hpp"
+
+struct curl_slist;
 
 namespace upwell::io {
 
@@ -30,7 +32,7 @@ struct AddressBook {
   /// For each host, where the user's own requests have reached it: bits 1 << class.
   std::unordered_map<std::string, unsigned> found;
   std::unordered_map<std::string, HostState> hosts;
-  std::unordered_map<curl_socket_t, HostState*> sockets;
+  std::unordered_map<int, HostState*> sockets;
   ProxyAddresses proxies;
 
   struct Wish {
@@ -46,7 +48,7 @@ struct AddressBook {
 struct Transfer {
   std::unique_ptr<Exchange> exchange;
   std::string host;
-  CURL* easy = nullptr;
+  void* easy = nullptr;  // CURL, which is no more
   curl_slist* headers = nullptr;
   Response response;
   std::optional<uint64_t> limit;  // of the body; set when the head is complete
@@ -56,15 +58,15 @@ struct Transfer {
   bool no_memory = false;
   size_t header_bytes = 0;
   uint64_t body_bytes = 0;
-  curl_off_t sent = 0;
+  int64_t sent = 0;
   EngineClock::time_point last_progress;
   EngineClock::time_point sent_at{}, first_byte_at{};
   HostState* at = nullptr;
   uint64_t arrived_before = 0;  // the first byte of this answer
   bool assigned = false;        // to a connection
   AddressBook* addresses = nullptr;
-  std::string refused;  // why an address may not be reached
-  char error[CURL_ERROR_SIZE] = {};
+  std::string refused;   // why an address may not be reached
+  char error[256] = {};  // as long as CURL_ERROR_SIZE
 
   Transfer() = default;
   ~Transfer();
@@ -91,8 +93,8 @@ struct Transfer {
   void finish_head();
 };
 
-/// What became of it.
-Response::End end_of_code(CURLcode code);
+/// What became of it; of a CURLcode.
+Response::End end_of_code(int code);
 /// As libcurl takes times: at least one.
 long milliseconds(double seconds);
 
