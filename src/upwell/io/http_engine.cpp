@@ -21,6 +21,8 @@ using Clock = EngineClock;
 /// Spare connections that are opened before it is known whether the first one can carry the other
 /// requests too: what the second step of a walk asks for.
 constexpr size_t kSparesUnasked = 3;
+/// A walk takes its next step within a round trip.
+constexpr std::chrono::seconds kSpareLife(3);
 
 }  // namespace
 
@@ -65,7 +67,7 @@ HttpEngine::HttpEngine(EngineOptions options) : impl_(std::make_unique<Impl>()) 
   impl_->multi = curl_multi_init();
   auto connections = static_cast<long>(impl_->options.parallelism_per_host);
   curl_multi_setopt(impl_->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
-  curl_multi_setopt(impl_->multi, CURLMOPT_MAXCONNECTS, std::max(64L, connections));
+  curl_multi_setopt(impl_->multi, CURLMOPT_MAXCONNECTS, std::max(256L, 4 * connections));
   curl_multi_setopt(impl_->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
   impl_->thread = std::thread([this] { impl_->run(); });
 }
@@ -120,7 +122,9 @@ bool HttpEngine::Impl::take_incoming() {
   }
   auto now = Clock::now();
   for (auto& e : fresh) {
-    if (e->not_before > now) {
+    if (e->handshake) {
+      addresses.wishes.push_back({origin_of(e->url), e->url, e->reach, 1});
+    } else if (e->not_before > now) {
       auto when = e->not_before;
       delayed.emplace(when, std::move(e));
     } else {
@@ -171,33 +175,36 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
     curl_easy_reset(t->easy);
   }
   ++t->at->unassigned;
-  if (t->exchange->handshake) ++t->at->handshakes;
-  if (const Exchange& e = *t->exchange; e.spares > 0)
-    addresses.wishes.push_back({host, e.url, e.reach, e.spares});
   t->configure(options);
   CURL* easy = t->easy;
   active.emplace(easy, std::move(t));
   curl_multi_add_handle(multi, easy);
 }
 
-/// Connections for what will be wanted next, beside those that are there or about to be.
+/// Connections for what will be wanted next, beside those that are there or about to be. What waits
+/// to be sent goes first.
 void HttpEngine::Impl::open_spares() {
   for (const auto& wish : std::exchange(addresses.wishes, {})) {
     const HostState& at = addresses.hosts[wish.host];
-    if (at.multiplexed.value_or(false) || at.no_more) continue;
-    const bool serial = at.multiplexed || scheme_of(wish.url) == "http";
+    const Host& host = hosts[wish.host];
+    const bool tls = scheme_of(wish.url) == "https";
+    if (at.multiplexed.value_or(false) || Clock::now() < at.no_spares_until ||
+        !host.waiting.empty() || (!tls && addresses.proxies.any()))
+      continue;
+    const bool serial = at.multiplexed || !tls;
     const size_t spares = serial ? wish.spares : std::min(wish.spares, kSparesUnasked);
-    Host& host = hosts[wish.host];
-    const size_t wanted =
-        std::min(options.parallelism_per_host, host.active - at.handshakes + spares);
-    for (size_t have = at.sockets + at.unassigned + host.waiting.size(); have < wanted; ++have) {
+    const size_t wanted = std::min(options.parallelism_per_host, host.active + spares);
+    while (at.sockets + at.unassigned < wanted) {
       auto e = std::make_unique<Exchange>();
       e->url = wish.url;
       e->reach = wish.reach;
       e->handshake = true;
-      host.waiting.push_back(std::move(e));
+      const size_t before = at.unassigned;
+      start(std::move(e), wish.host);
+      if (at.unassigned == before) break;  // there is no libcurl
     }
   }
+  addresses.drop_idle_spares(kSpareLife);
 }
 
 void HttpEngine::Impl::complete_finished() {
@@ -251,14 +258,12 @@ void HttpEngine::Impl::complete(CURL* easy, Response::End end, std::string detai
   curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
   if (version != CURL_HTTP_VERSION_NONE) t->at->multiplexed = version > CURL_HTTP_VERSION_1_1;
   t->assign();
-  if (t->exchange->handshake) {
-    --t->at->handshakes;
-    t->at->no_more |= end != Response::End::kOk;
-  }
+  if (version == CURL_HTTP_VERSION_1_0 || (t->exchange->handshake && end != Response::End::kOk))
+    t->at->go_without_spares();
   curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 0L);  // or the connection would go with the handle
   curl_multi_remove_handle(multi, easy);
   spare.push_back(easy);
-  --hosts[t->host].active;
+  if (!t->exchange->handshake) --hosts[t->host].active;
   t->response.line = t->line();
   t->response.end = end;
   t->response.detail = std::move(detail);
@@ -294,6 +299,8 @@ int HttpEngine::Impl::poll_timeout_ms() const {
     next = std::min(next, now + milliseconds(std::max(
                                     1L, upwell::io::milliseconds(options.stall_timeout_s) / 4)));
   }
+  if (!addresses.spares.empty()) next = std::min(next, now + milliseconds(1000));
+  if (!addresses.wishes.empty()) next = now;
   if (!delayed.empty()) next = std::min(next, delayed.begin()->first);
   for (const auto& [name, host] : hosts) {
     if (host.waiting.empty() || host.active >= options.parallelism_per_host) continue;

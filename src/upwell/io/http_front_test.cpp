@@ -206,14 +206,19 @@ TEST(SpareConnections, StayWithinTheLimitOfTheHost) {
   EXPECT_EQ(server.connections(), 4u);
 }
 
-/// Connections of this machine to a port of its own that are open, by proc(5).
-size_t open_connections(const std::string& url) {
+/// Connections of this machine to a port of its own, open or closed from this side not long ago, by
+/// proc(5).
+size_t connections_to(const std::string& url, const std::string& states = "123456") {
   const std::string port = url.substr(url.rfind(':') + 1);
-  const std::string remote = fmt::format("0100007F:{:04X} 01 ", std::stoi(port));
+  const std::string remote = fmt::format("0100007F:{:04X} 0", std::stoi(port));
   std::ifstream table("/proc/self/net/tcp");
   size_t n = 0;
   for (std::string line; std::getline(table, line);)
-    if (line.find(remote) != std::string::npos) ++n;
+    // After the remote address comes the state; of the server's own lines it is the local one.
+    if (const size_t at = line.find(remote);
+        at != std::string::npos && line[at + remote.size() + 1] == ' ' &&
+        states.find(line[at + remote.size()]) != std::string::npos)
+      ++n;
   return n;
 }
 
@@ -226,12 +231,13 @@ std::vector<size_t> connections_over_tls(const Nginx& nginx, const std::vector<s
   HttpOptions options = hasty();
   options.ca_file = nginx.certificate();
   HttpStore store(options);
+  const size_t before = connections_to(home);  // who looked whether nginx is there
   EXPECT_TRUE(store.front(url, 10));
   std::vector<size_t> seen;
   auto look = [&] {
-    wait_until([&] { return open_connections(home) >= expected[seen.size()]; });
+    wait_until([&] { return connections_to(home) - before >= expected[seen.size()]; });
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    seen.push_back(open_connections(home));
+    seen.push_back(connections_to(home) - before);
   };
   look();
   for (const size_t batch : batches) {
@@ -250,6 +256,39 @@ TEST(SpareConnections, OverTlsHaveShakenHands) {
   // which the next one uses what it needs.
   const std::vector<size_t> expected{4, 27, 33};
   EXPECT_EQ(connections_over_tls(*nginx, {4, 10}, expected), expected);
+}
+
+TEST(SpareConnections, AreClosedWhenIdle) {
+  RawServer server([](const SeenRequest& r, size_t) { return any_range(r); });
+  HttpStore store(hasty());
+  const std::string url = server.url() + "a.nc";
+  ASSERT_TRUE(store.front(url, 10));
+  auto established = [&] { return connections_to(server.url(), "1"); };
+  wait_until([&] { return established() == 24; });
+  EXPECT_EQ(established(), 24u);
+  for (int k = 0; k < 100 && established() > 1; ++k)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(established(), 1u) << "the one that was used";
+  const ReadRequest one{url, {10, 4}};
+  auto answer = std::move(store.read({&one, 1}).front());
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(server.connections(), 24u);
+  EXPECT_EQ(store.traffic()->retries, 0u);
+}
+
+TEST(SpareConnections, AreNotOpenedWhereAnswersEndThem) {
+  RawServer server([](const SeenRequest&, size_t) {
+    return RawAnswer{
+        "HTTP/1.0 206 x\r\nETag: \"1\"\r\nContent-Range: bytes 0-9/36\r\n"
+        "Content-Length: 10\r\n\r\n0123456789"};
+  });
+  HttpStore store(hasty());
+  ASSERT_TRUE(store.front(server.url() + "a.nc", 10));
+  wait_until([&] { return server.connections() >= 24; });
+  const size_t before = server.connections();
+  ASSERT_TRUE(store.front(server.url() + "b.nc", 10));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_LE(server.connections(), before + 1);
 }
 
 TEST(SpareConnections, AreFewWhereOneCarriesAll) {

@@ -17,6 +17,11 @@ namespace {
 
 using Clock = EngineClock;
 
+/// How long a host is left alone where spares were of no use.
+constexpr std::chrono::seconds kWithoutSpares(60);
+/// For a handshake that nobody waits for.
+constexpr double kHandshakeSeconds = 3;
+
 static_assert(sizeof Transfer::error == CURL_ERROR_SIZE);
 
 constexpr size_t kMaxHeaderBytes = 256 << 10;
@@ -80,37 +85,72 @@ curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) {
   if (!t.may_reach(address->addr)) return CURL_SOCKET_BAD;
   const int fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   if (fd < 0) return CURL_SOCKET_BAD;
-  t.assign();
-  t.addresses->sockets[fd] = t.at;
+  try {
+    t.own_sockets.push_back(fd);
+    t.addresses->sockets[fd] = {t.at, 0};
+    t.assign();
+  } catch (const std::bad_alloc&) {
+    t.no_memory = true;
+    t.addresses->sockets.erase(fd);
+    ::close(fd);
+    return CURL_SOCKET_BAD;
+  }
   ++t.at->sockets;
   return fd;
 }
 
 int on_close_socket(void* user, curl_socket_t fd) {
-  auto& sockets = static_cast<AddressBook*>(user)->sockets;
-  if (auto it = sockets.find(fd); it != sockets.end()) {
-    --it->second->sockets;
-    sockets.erase(it);
+  auto& book = *static_cast<AddressBook*>(user);
+  if (auto it = book.sockets.find(fd); it != book.sockets.end()) {
+    const auto [at, spare_port] = it->second;
+    book.sockets.erase(it);
+    if (at != nullptr) --at->sockets;
+    // libcurl from 8.0 on takes a connection for dead on which TLS 1.3 has sent its tickets.
+    if (book.spares.erase(spare_port) > 0 && at != nullptr) at->go_without_spares();
   }
   return ::close(fd);
 }
 
+int local_port(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
+                                             : reinterpret_cast<sockaddr_in&>(address).sin_port);
+}
+
+/// The connection of a handshake is there for others.
+int keep_spare(Transfer& t, int port) {
+  for (const int fd : t.own_sockets) {
+    auto socket = t.addresses->sockets.find(fd);
+    if (socket == t.addresses->sockets.end() || local_port(fd) != port) continue;
+    t.addresses->spares[port] = {fd, Clock::now()};
+    socket->second.spare_port = port;
+  }
+  // Set from the beginning it would keep others from the connection.
+  const CURLcode set = curl_easy_setopt(t.easy, CURLOPT_CONNECT_ONLY, 1L);
+  return set == CURLE_OK ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
 /// Before a request goes out, also on a connection that another request has opened.
-int on_connection(void* user, char* remote, char*, int port, int) {
+int on_connection(void* user, char* remote, char*, int port, int own_port) {
   auto& t = *static_cast<Transfer*>(user);
   sockaddr_storage storage{};
   if (!parse_address(remote, port, storage)) return CURL_PREREQFUNC_ABORT;
   const auto& address = reinterpret_cast<const sockaddr&>(storage);
   if (!t.may_reach(address)) return CURL_PREREQFUNC_ABORT;
-  if (!t.exchange->reach)
-    t.addresses->found[host_of(t.exchange->url)] |=
-        1U << static_cast<unsigned>(address_class(address));
   t.refused.clear();
-  t.assign();
-  // Set from the beginning it would keep others from the connection.
-  if (t.exchange->handshake)
-    return curl_easy_setopt(t.easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK ? CURL_PREREQFUNC_OK
-                                                                          : CURL_PREREQFUNC_ABORT;
+  try {
+    t.assign();
+    if (t.exchange->handshake) return keep_spare(t, own_port);
+    if (!t.exchange->reach)
+      t.addresses->found[host_of(t.exchange->url)] |=
+          1U << static_cast<unsigned>(address_class(address));
+  } catch (const std::bad_alloc&) {
+    t.no_memory = true;
+    return CURL_PREREQFUNC_ABORT;
+  }
+  t.addresses->spares.erase(own_port);
   t.sent_at = Clock::now();
   return CURL_PREREQFUNC_OK;
 }
@@ -127,6 +167,8 @@ bool Transfer::may_reach(const sockaddr& address) {
   return false;
 }
 
+void HostState::go_without_spares() { no_spares_until = Clock::now() + kWithoutSpares; }
+
 double Transfer::handshake_s() const {
   long opened = 0;
   double resolved = 0, connected = 0;
@@ -138,6 +180,24 @@ double Transfer::handshake_s() const {
 
 void Transfer::assign() {
   if (!std::exchange(assigned, true)) --at->unassigned;
+  if (exchange->spares > 0 && !std::exchange(wished, true))
+    addresses->wishes.push_back({host, exchange->url, exchange->reach, exchange->spares});
+}
+
+void AddressBook::drop_idle_spares(std::chrono::seconds longest) {
+  const auto now = Clock::now();
+  std::erase_if(spares, [&](const auto& entry) {
+    const Spare& spare = entry.second;
+    if (now - spare.since < longest) return false;
+    Socket& socket = sockets.at(spare.socket);
+    --socket.at->sockets;
+    socket = {nullptr, 0};
+    // What TLS has sent is taken away, so that libcurl sees the end and nothing else.
+    char unread[4096];
+    while (::recv(spare.socket, unread, sizeof unread, MSG_DONTWAIT) > 0) continue;
+    ::shutdown(spare.socket, SHUT_RDWR);
+    return true;
+  });
 }
 
 LineSample Transfer::line() const {
@@ -190,7 +250,9 @@ void Transfer::configure(const EngineOptions& options) {
   // Over TLS, wait to learn whether the first connection can carry the other requests too.
   set(CURLOPT_PIPEWAIT, long{scheme_of(e.url) == "https"});
   if (e.handshake) set(CURLOPT_FRESH_CONNECT, 1L);
-  set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout_s));
+  set(CURLOPT_CONNECTTIMEOUT_MS,
+      milliseconds(e.handshake ? std::min(kHandshakeSeconds, options.connect_timeout_s)
+                               : options.connect_timeout_s));
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_BUFFERSIZE, 256L << 10);
   set(CURLOPT_HTTP_CONTENT_DECODING, 0L);  // see gunzip

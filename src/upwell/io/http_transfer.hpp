@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,8 +22,10 @@ struct HostState {
   uint64_t arrived = 0;   // bytes of bodies
   size_t sockets = 0;     // that are open
   size_t unassigned = 0;  // exchanges that have begun and have no connection yet
-  size_t handshakes = 0;  // exchanges that open a connection and ask for nothing
-  bool no_more = false;   // one of these has failed: there may be as many as the host wants
+  EngineClock::time_point no_spares_until{};
+
+  /// For a while: a connection that was opened before it was needed has been of no use.
+  void go_without_spares();
   /// Whether its connections carry many exchanges at once, as the last answer has shown.
   std::optional<bool> multiplexed;
 };
@@ -32,8 +35,22 @@ struct AddressBook {
   /// For each host, where the user's own requests have reached it: bits 1 << class.
   std::unordered_map<std::string, unsigned> found;
   std::unordered_map<std::string, HostState> hosts;
-  std::unordered_map<int, HostState*> sockets;
   ProxyAddresses proxies;
+
+  struct Socket {
+    HostState* at;   // null: no longer counted there
+    int spare_port;  // in `spares`; 0: it is none
+  };
+  std::unordered_map<int, Socket> sockets;
+  /// Connections that nothing has gone over yet, by their local port.
+  struct Spare {
+    int socket;
+    EngineClock::time_point since;
+  };
+  std::unordered_map<int, Spare> spares;
+  /// Hangs up where a spare has lain idle for this long: a server that serves one connection at a
+  /// time is not kept longer, and no request goes out on what the server has closed meanwhile.
+  void drop_idle_spares(std::chrono::seconds longest);
 
   struct Wish {
     std::string host;
@@ -62,8 +79,10 @@ struct Transfer {
   EngineClock::time_point last_progress;
   EngineClock::time_point sent_at{}, first_byte_at{};
   HostState* at = nullptr;
-  uint64_t arrived_before = 0;  // the first byte of this answer
-  bool assigned = false;        // to a connection
+  uint64_t arrived_before = 0;   // the first byte of this answer
+  bool assigned = false;         // to a connection
+  bool wished = false;           // for what is to follow
+  std::vector<int> own_sockets;  // that were opened for it
   AddressBook* addresses = nullptr;
   std::string refused;   // why an address may not be reached
   char error[256] = {};  // as long as CURL_ERROR_SIZE
@@ -81,7 +100,8 @@ struct Transfer {
   /// Of the connection that was opened for this exchange; 0: none was.
   double handshake_s() const;
 
-  /// To a connection: one that is there, or is being opened for it.
+  /// To a connection: one that is there, or is being opened for it, so that the host can be
+  /// reached; what is likely to follow may be prepared.
   void assign();
 
   /// What the answer tells about the line, once it is whole.

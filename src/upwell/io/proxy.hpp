@@ -21,6 +21,7 @@ bool parse_address(const char* text, int port, sockaddr_storage& out);
 class ProxyAddresses {
  public:
   ProxyAddresses();
+  bool any() const { return !proxies_.empty(); }
   /// True when this is address and port of a proxy.
   bool contains(const sockaddr& address);
 

@@ -21,6 +21,7 @@ constexpr uint64_t kHeadBytes = 8192;
 /// Of headers that are read along, see FileReader::look_ahead.
 constexpr uint64_t kHeaderPrefix = 16;
 constexpr size_t kMaxAhead = 8;
+constexpr uint64_t kMaxAheadBytes = 64 << 10;
 
 class FileReader : public GranuleReader {
  public:
@@ -254,8 +255,9 @@ void FileReader::look_ahead(const Window& window, const Object& group) {
   for (const Link& link : group.links) {
     if (ahead_.size() == kMaxAhead) return;
     if (link.kind == Link::Kind::kHard && !wanted_.has(group.path, link.name) &&
+        !objects_.find(link.address) &&
         window.has(facts().base_address + link.address, kHeaderPrefix))
-      ahead_.emplace_back(link.address);
+      ahead_.emplace_back(link.address, kMaxAheadBytes);
   }
 }
 

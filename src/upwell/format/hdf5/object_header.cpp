@@ -54,8 +54,7 @@ Result<> ObjectHeader::start_version_1(Window& window, const FileFacts& facts, u
   version_ = in.u8();
   in.skip(1 + 2 + 4);
   uint64_t length = in.u32();
-  blocks_.push_back({at + 16, length, true});
-  return {};
+  return add_block(at + 16, length, true);
 }
 
 Result<> ObjectHeader::start_version_2(Window& window, const FileFacts& facts, uint64_t at) {
@@ -75,7 +74,15 @@ Result<> ObjectHeader::start_version_2(Window& window, const FileFacts& facts, u
     return fail(Code::kInvalidData,
                 fmt::format("object header at offset {} claims {} bytes", at, length));
   // The block with its prefix and checksum: the checksum covers both.
-  blocks_.push_back({at, prefix + length + 4, true});
+  return add_block(at, prefix + length + 4, true);
+}
+
+Result<> ObjectHeader::add_block(uint64_t offset, uint64_t length, bool first) {
+  if (length > most_)
+    return fail(Code::kInvalidData,
+                fmt::format("object header at offset {} is longer than is read along", address_));
+  most_ -= length;
+  blocks_.push_back({offset, length, first});
   return {};
 }
 
@@ -155,8 +162,7 @@ Result<> ObjectHeader::take_message(const FileFacts& facts, Message message, uin
       return fail(Code::kInvalidData,
                   fmt::format("continuation message at offset {} points back to offset {}",
                               message.offset, at));
-    blocks_.push_back({at, length, false});
-    return {};
+    return add_block(at, length, false);
   }
   if (message.type == kMsgReferenceCount && version_ == 1)
     return fail(Code::kInvalidData,

@@ -45,7 +45,10 @@ struct Message {
 /// Reads one header with all its continuations; keeps what it has read between rounds.
 class ObjectHeader {
  public:
-  explicit ObjectHeader(uint64_t address) : address_(address) {}
+  /// `most`: bytes of all its blocks; one that says it has more is kInvalidData before they are
+  /// asked for.
+  explicit ObjectHeader(uint64_t address, uint64_t most = UINT64_MAX)
+      : address_(address), most_(most) {}
 
   /// Completes the header, or kNeedBytes (all blocks that are missing have been asked for).
   Result<> read(Window& window, const FileFacts& facts);
@@ -70,10 +73,12 @@ class ObjectHeader {
   Result<> start(Window& window, const FileFacts& facts);
   Result<> start_version_1(Window& window, const FileFacts& facts, uint64_t at);
   Result<> start_version_2(Window& window, const FileFacts& facts, uint64_t at);
+  Result<> add_block(uint64_t offset, uint64_t length, bool first);
   Result<> parse_block(Window& window, const FileFacts& facts, size_t index);
   Result<> take_message(const FileFacts& facts, Message message, uint8_t flags, size_t index);
 
   uint64_t address_;
+  uint64_t most_;  // what is left of it
   uint8_t version_ = 0;
   bool tracks_order_ = false;
   bool done_ = false;
