@@ -121,7 +121,7 @@ def test_memory_holds_a_window_and_not_the_axis(tmp_path, storage):
     (("--rolling", "time=3", "--weights", "area"), ["without"]),
     (("--rolling", "time=3", "--min-periods", "4"), ["from 1 to the window"]),
     (("--rolling", "time=3", "--min-periods", "0"), ["from 1 to the window"]),
-    (("--rolling", "time=500"), ["never has as many values"]),
+    (("--rolling", "time=500"), ["never have the 500 values"]),
     (("--center",), ["go with --rolling"]),
     (("--min-periods", "2"), ["go with --rolling"]),
 ])

@@ -541,6 +541,12 @@ class Append {
   std::vector<std::string> told_;  // warnings of what lies beside the granules
 };
 
+/// A part that the manifest named is gone: another run has put a larger one in its place since.
+bool lacks_part(const Result<>& result, const fs::path& store) {
+  return !result && result.error().code == Code::kNotFound &&
+         result.error().to_string().find((store / "part-").string()) != std::string::npos;
+}
+
 }  // namespace
 
 Result<> append(io::Session& session, const fs::path& store,
@@ -554,7 +560,7 @@ Result<> append(io::Session& session, const fs::path& store,
     result = append.run(sources);
     // On a file system runs follow one another by a lock; here what the others wrote is the new
     // beginning. Granules that were scanned are in the session's cache.
-    if (!append.overtaken() || attempt == kAttempts) break;
+    if ((!append.overtaken() && !lacks_part(result, store)) || attempt == kAttempts) break;
     plan.virtualize.renew_copies = true;
     session.forget(io::normal_url((store / kManifest).string()));
   }
