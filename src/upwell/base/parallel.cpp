@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -49,9 +50,16 @@ Result<> guarded(const std::function<Result<>(size_t)>& fn, size_t i) {
 
 }  // namespace
 
+namespace {
+std::atomic<size_t> core_limit{std::numeric_limits<size_t>::max()};
+}  // namespace
+
 struct CoreLimit::Impl {
   explicit Impl(size_t cores)
-      : control(oneapi::tbb::global_control::max_allowed_parallelism, cores) {}
+      : before(core_limit.exchange(cores)),
+        control(oneapi::tbb::global_control::max_allowed_parallelism, cores) {}
+  ~Impl() { core_limit = before; }
+  size_t before;
   oneapi::tbb::global_control control;
 };
 
@@ -67,7 +75,7 @@ size_t core_count() {
     const bool known = ::sched_getaffinity(0, sizeof set, &set) == 0;
     return known ? static_cast<size_t>(CPU_COUNT(&set)) : std::thread::hardware_concurrency();
   }();
-  return std::max<size_t>(cores, 1);
+  return std::max<size_t>(std::min(cores, core_limit.load()), 1);
 }
 
 Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_t max_threads) {

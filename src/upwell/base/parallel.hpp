@@ -17,7 +17,7 @@ Result<> parallel_for(size_t n, const std::function<Result<>(size_t)>& fn, size_
 /// Calls fn(i) for i in [0, n) on up to `threads` threads that may block (I/O). Errors as above.
 Result<> blocking_for(size_t n, size_t threads, const std::function<Result<>(size_t)>& fn);
 
-/// As long as it lives, parallel_for uses no more cores than these.
+/// As long as it lives, this process uses no more cores than these. In one thread at a time.
 class CoreLimit {
  public:
   explicit CoreLimit(size_t cores);

@@ -1,5 +1,5 @@
 #pragma once
-// Chunk tasks in batches: one is fetched while another is decoded.
+// Chunk tasks in batches, which are fetched while what has come is decoded.
 
 #include "cube/chunk_decoder.hpp"
 

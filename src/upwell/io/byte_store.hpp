@@ -51,6 +51,10 @@ struct ReadRequest {
   ReachPtr reach = {};  ///< of what names the object; null: the user
 };
 
+/// Told of answers as they come, with the index of the request. From any thread, and to return
+/// soon.
+using Arrived = std::function<void(size_t request, const SharedBytes& bytes)>;
+
 /// What a round trip costs here: the session coalesces ranges by it.
 struct StoreTraits {
   uint64_t coalesce_gap = 64 << 10;  ///< two ranges farther apart are never one request
@@ -122,6 +126,12 @@ class ByteStore {
   /// request does not fail the others. kInvalidData when the object ends before the range does;
   /// kChanged when the object changed since this store first saw it.
   virtual std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) = 0;
+  /// As `read`. A store that can tells besides of answers while others are under way: of each at
+  /// most once, and only of what it returns in the end.
+  virtual std::vector<Result<SharedBytes>> read_and_tell(std::span<const ReadRequest> requests,
+                                                         const Arrived& /*arrived*/) {
+    return read(requests);
+  }
 
   /// Objects below a prefix (a directory ending in '/'), sorted by URL. kUnsupported where a store
   /// cannot list.

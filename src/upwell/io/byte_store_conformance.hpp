@@ -10,6 +10,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -182,6 +183,32 @@ TEST_P(ByteStoreConformance, ManyRangesOfManyObjectsInOneBatch) {
         std::string_view(contents[k % 5]).substr(batch[k].range.offset, batch[k].range.length));
   }
   EXPECT_TRUE(store().read({}).empty());
+}
+
+TEST_P(ByteStoreConformance, TellsOnlyOfWhatItReturns) {
+  const std::string text = pattern(100000);
+  const std::string url = fixture_->put("told.bin", text);
+  std::vector<ReadRequest> requests;
+  for (uint64_t k = 0; k < 20; ++k) requests.push_back({url, {k * 5000, 4000 + k}});
+  requests.push_back({url, {99990, 20}});
+  requests.push_back({fixture_->directory() + "missing.bin", {0, 5}});
+  requests.push_back({url, {500, 0}});
+  std::mutex mutex;
+  std::vector<std::vector<SharedBytes>> told(requests.size());
+  const auto answers = store().read_and_tell(requests, [&](size_t i, const SharedBytes& bytes) {
+    std::lock_guard lock(mutex);
+    told.at(i).push_back(bytes);
+  });
+  ASSERT_EQ(answers.size(), requests.size());
+  for (size_t i = 0; i < 20; ++i) {
+    expect_text(answers[i], text.substr(i * 5000, 4000 + i));
+    ASSERT_LE(told[i].size(), 1u);
+    if (!told[i].empty()) expect_text(told[i].front(), text.substr(i * 5000, 4000 + i));
+  }
+  expect_code(answers[20], Code::kInvalidData);
+  expect_code(answers[21], Code::kNotFound);
+  EXPECT_TRUE(told[20].empty());
+  EXPECT_TRUE(told[21].empty());
 }
 
 TEST_P(ByteStoreConformance, OneFailureLeavesTheOthers) {

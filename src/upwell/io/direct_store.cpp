@@ -84,7 +84,8 @@ Result<Front> DirectStore::front(const std::string& url, uint64_t length, const 
   return https_->front(url, length, reach);
 }
 
-std::vector<Result<SharedBytes>> DirectStore::read(std::span<const ReadRequest> requests) {
+std::vector<Result<SharedBytes>> DirectStore::read_and_tell(std::span<const ReadRequest> requests,
+                                                            const Arrived& arrived) {
   std::vector<Result<SharedBytes>> results(requests.size());
   std::vector<size_t> in_s3, behind_https;
   std::vector<Direct> places;
@@ -98,8 +99,12 @@ std::vector<Result<SharedBytes>> DirectStore::read(std::span<const ReadRequest> 
       behind_https.push_back(i);
     }
   }
+  auto telling = [&arrived](const std::vector<size_t>& which) -> Arrived {
+    if (!arrived) return {};
+    return [&](size_t k, const SharedBytes& bytes) { arrived(which[k], bytes); };
+  };
   if (!of_s3.empty()) {
-    auto answers = s3_->read(of_s3);
+    auto answers = s3_->read_and_tell(of_s3, telling(in_s3));
     for (size_t k = 0; k < in_s3.size(); ++k) {
       if (!answers[k] && give_up(places[k], answers[k].error())) {
         behind_https.push_back(in_s3[k]);
@@ -113,7 +118,7 @@ std::vector<Result<SharedBytes>> DirectStore::read(std::span<const ReadRequest> 
     of_https.push_back(requests[i]);
   }
   if (of_https.empty()) return results;
-  auto answers = https_->read(of_https);
+  auto answers = https_->read_and_tell(of_https, telling(behind_https));
   for (size_t k = 0; k < behind_https.size(); ++k) results[behind_https[k]] = std::move(answers[k]);
   return results;
 }

@@ -30,7 +30,11 @@ class DirectStore : public ByteStore {
   StoreTraits traits_for(const std::string& url) const override;
   Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) override;
   Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {}) override;
-  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
+  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override {
+    return read_and_tell(requests, {});
+  }
+  std::vector<Result<SharedBytes>> read_and_tell(std::span<const ReadRequest> requests,
+                                                 const Arrived& arrived) override;
   Result<std::vector<std::string>> list(const std::string& prefix) override;
   Result<std::unique_ptr<ObjectWriter>> create(const std::string& url) override;
   Result<> remove(const std::string& url) override;

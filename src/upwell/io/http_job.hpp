@@ -62,6 +62,8 @@ struct HttpJob {
   bool has_waited = false;                 // for a leader
   bool login_may_help = false;             // against the error
   Countdown* countdown = nullptr;
+  const Arrived* arrived = nullptr;  // told of the bytes, as of request `asked`
+  size_t asked = 0;
   bool past_end = false;  // 416 without the object's size
   SharedBytes bytes;
   ObjectInfo info;

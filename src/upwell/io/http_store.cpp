@@ -5,6 +5,7 @@
 #include <cmath>
 #include <ctime>
 #include <map>
+#include <new>
 #include <random>
 #include <utility>
 
@@ -198,6 +199,12 @@ void HttpStore::Impl::release_followers(HttpJob& job) {
 
 void HttpStore::Impl::end(HttpJob& job) {
   release_followers(job);
+  if (job.arrived != nullptr && !job.error && !job.past_end) {
+    try {
+      (*job.arrived)(job.asked, job.bytes);
+    } catch (const std::bad_alloc&) {  // what is not told is returned all the same
+    }
+  }
   job.countdown->one_done();
 }
 
@@ -456,7 +463,8 @@ Result<Front> HttpStore::front(const std::string& url, uint64_t length, const Re
   return Front{std::move(info), std::move(job.bytes)};
 }
 
-std::vector<Result<SharedBytes>> HttpStore::read(std::span<const ReadRequest> requests) {
+std::vector<Result<SharedBytes>> HttpStore::read_and_tell(std::span<const ReadRequest> requests,
+                                                          const Arrived& arrived) {
   std::vector<Result<SharedBytes>> results(requests.size());
   std::vector<HttpJob> jobs;
   std::vector<size_t> answers;
@@ -473,6 +481,8 @@ std::vector<Result<SharedBytes>> HttpStore::read(std::span<const ReadRequest> re
     job.reach = requests[i].reach;
     // HTTP cannot ask for no bytes; HEAD tells whether the object is there.
     if (range.length == 0) job.ask = Ask::kHead;
+    job.asked = i;
+    if (arrived && job.ask == Ask::kRange) job.arrived = &arrived;
     jobs.push_back(std::move(job));
     answers.push_back(i);
   }

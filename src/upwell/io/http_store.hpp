@@ -97,7 +97,11 @@ class HttpStore : public ByteStore {
   /// By one range request. A server that ignores ranges gives a small object whole; of a large one
   /// no more is read than was asked for.
   Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {}) override;
-  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
+  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override {
+    return read_and_tell(requests, {});
+  }
+  std::vector<Result<SharedBytes>> read_and_tell(std::span<const ReadRequest> requests,
+                                                 const Arrived& arrived) override;
   /// Sends requests as they are, all at once, retried like reads; any 2xx is success, and a
   /// redirect that a dialect does not explain. For dialects and logins.
   std::vector<HttpAnswer> call(const std::vector<HttpRequest>& requests);

@@ -161,14 +161,15 @@ Result<Front> S3Store::front(const std::string& url, uint64_t length, const Reac
   return front;
 }
 
-std::vector<Result<SharedBytes>> S3Store::read(std::span<const ReadRequest> requests) {
+std::vector<Result<SharedBytes>> S3Store::read_and_tell(std::span<const ReadRequest> requests,
+                                                        const Arrived& arrived) {
   std::vector<Result<SharedBytes>> results(requests.size());
   auto used = CredentialsInUse::of(*impl_->client.dialect, requests);
   if (!used) {
     for (auto& result : results) result = fail(used.error());
     return results;
   }
-  results = impl_->client.http.read(requests);
+  results = impl_->client.http.read_and_tell(requests, arrived);
   std::vector<size_t> which;
   std::vector<ReadRequest> again;
   for (size_t i = 0; i < results.size(); ++i) {

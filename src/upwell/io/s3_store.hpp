@@ -31,7 +31,11 @@ class S3Store : public ByteStore {
   StoreTraits traits_for(const std::string& url) const override;
   Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {}) override;
   Result<Front> front(const std::string& url, uint64_t length, const ReachPtr& reach = {}) override;
-  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override;
+  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override {
+    return read_and_tell(requests, {});
+  }
+  std::vector<Result<SharedBytes>> read_and_tell(std::span<const ReadRequest> requests,
+                                                 const Arrived& arrived) override;
   /// Any prefix of whole names: "s3://bucket/a/" or "s3://bucket/a". One page in memory at a time.
   Result<> list_each(const std::string& prefix,
                      const std::function<Result<>(const std::string& url)>& visit) override;

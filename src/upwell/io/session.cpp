@@ -119,7 +119,8 @@ Result<> Session::read_directly(DirectPlaces places, const S3CredentialsProvider
   return {};
 }
 
-std::vector<Result<SharedBytes>> Session::read(std::span<const ReadRequest> requests) {
+std::vector<Result<SharedBytes>> Session::read(std::span<const ReadRequest> requests,
+                                               const Arrived& arrived) {
   std::vector<Result<SharedBytes>> results(requests.size());
   std::map<std::shared_ptr<ByteStore>, std::vector<size_t>> by_store;
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -140,9 +141,9 @@ std::vector<Result<SharedBytes>> Session::read(std::span<const ReadRequest> requ
   (void)blocking_for(jobs.size(), jobs.size(), [&](size_t j) -> Result<> {
     auto& [store, which] = jobs[j];
     if (store->traits().worth_caching) {
-      impl_->read_cached_store(*store, requests, which, results);
+      impl_->read_cached_store(*store, requests, which, results, arrived);
     } else {
-      impl_->read_store(*store, requests, which, results);
+      impl_->read_store(*store, requests, which, results, arrived);
     }
     return {};
   });

@@ -76,8 +76,10 @@ class Session {
                          std::function<void(const std::string&)> say);
 
   /// See ByteStore. Ranges of the whole batch, over all objects, are coalesced and fetched
-  /// together: do not loop over single reads.
-  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests);
+  /// together: do not loop over single reads. `arrived`, if there is one, is told of some answers
+  /// while others are under way, see ByteStore::read_and_tell.
+  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests,
+                                        const Arrived& arrived = {});
   Result<SharedBytes> read_one(const std::string& url, Range range = {},
                                const ReachPtr& reach = {});
   Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach = {});

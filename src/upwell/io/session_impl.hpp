@@ -59,16 +59,22 @@ struct Session::Impl {
   Result<std::shared_ptr<ByteStore>> make_s3_store(const S3CredentialsProvider& keys) const;
 
   void read_store(ByteStore& store, std::span<const ReadRequest> asked,
-                  const std::vector<size_t>& which, std::vector<Result<SharedBytes>>& results);
+                  const std::vector<size_t>& which, std::vector<Result<SharedBytes>>& results,
+                  const Arrived& arrived);
   void read_cached_store(ByteStore& store, std::span<const ReadRequest> asked,
-                         std::span<const size_t> which, std::vector<Result<SharedBytes>>& results);
+                         std::span<const size_t> which, std::vector<Result<SharedBytes>>& results,
+                         const Arrived& arrived);
   void learn_states(ByteStore& store, std::span<const ReadRequest> asked,
                     std::span<const size_t> which);
   std::optional<SharedBytes> find_cached(ByteStore& store, const ReadRequest& request);
   std::shared_ptr<Flight> find_flight(const ReadRequest& request);
-  std::vector<Result<SharedBytes>> fetch(ByteStore& store, std::span<const ReadRequest> merged);
+  /// Of a merged request, or a part of it: its index, where in the object the bytes lie, the bytes.
+  using Came = std::function<void(size_t, uint64_t, const SharedBytes&)>;
+  std::vector<Result<SharedBytes>> fetch(ByteStore& store, std::span<const ReadRequest> merged,
+                                         const Came& came);
   std::vector<Result<SharedBytes>> fetch_and_keep(ByteStore& store,
-                                                  std::span<const ReadRequest> merged);
+                                                  std::span<const ReadRequest> merged,
+                                                  const Came& came);
   void keep(ByteStore& store, const ReadRequest& request, const Result<SharedBytes>& answer);
   Result<ObjectInfo> stat(const std::string& url, const ReachPtr& reach, bool own_round = true);
 };

@@ -5,15 +5,35 @@
 #include <utility>
 
 #include "base/parallel.hpp"
+#include "io/arrivals.hpp"
 #include "io/ranges.hpp"
 #include "io/session_impl.hpp"
 #include "io/url.hpp"
 
 namespace upwell::io {
 
+namespace {
+
+/// Of parts of `merged` requests, in order: the index of the request that each is of.
+std::vector<size_t> owners(std::span<const ReadRequest> merged,
+                           std::span<const ReadRequest> parts) {
+  auto end = [](const Range& range) { return range.offset + range.length; };
+  std::vector<size_t> owner;
+  owner.reserve(parts.size());
+  size_t whole = 0;
+  for (const ReadRequest& part : parts) {
+    owner.push_back(whole);
+    if (end(part.range) == end(merged[whole].range)) ++whole;
+  }
+  return owner;
+}
+
+}  // namespace
+
 /// Every answer of a store is checked to have the length that was asked for.
 std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
-                                                      std::span<const ReadRequest> merged) {
+                                                      std::span<const ReadRequest> merged,
+                                                      const Came& came) {
   if (merged.empty()) return {};
   const StoreTraits line = store.traits_for(merged.front().url);
   if (options.budget && line.worth_caching) {
@@ -28,12 +48,20 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
   const uint64_t part = part_size(merged, line);
   size_t asked_for = merged.size();
   std::vector<Result<SharedBytes>> answers;
+  auto ask = [&](std::span<const ReadRequest> parts) {
+    if (!came) return store.read(parts);
+    return store.read_and_tell(
+        parts, [&, owner = owners(merged, parts)](size_t p, const SharedBytes& bytes) {
+          const Range& range = parts[p].range;
+          if (bytes.size() == range.length) came(owner[p], range.offset, bytes);
+        });
+  };
   if (part == kToEnd) {
-    answers = store.read(merged);
+    answers = ask(merged);
   } else {
     const std::vector<ReadRequest> parts = in_parts(merged, part);
     asked_for = parts.size();
-    answers = joined(merged, part, store.read(parts));
+    answers = joined(merged, part, ask(parts));
   }
   uint64_t bytes = 0;
   for (size_t i = 0; i < answers.size(); ++i) {
@@ -66,9 +94,10 @@ void Session::Impl::keep(ByteStore& store, const ReadRequest& request,
 }
 
 /// Fetches what is neither under way nor just landed, and lets others join.
-std::vector<Result<SharedBytes>> Session::Impl::fetch_and_keep(
-    ByteStore& store, std::span<const ReadRequest> merged) {
-  if (!store.traits().worth_caching) return fetch(store, merged);
+std::vector<Result<SharedBytes>> Session::Impl::fetch_and_keep(ByteStore& store,
+                                                               std::span<const ReadRequest> merged,
+                                                               const Came& came) {
+  if (!store.traits().worth_caching) return fetch(store, merged, came);
 
   std::vector<Result<SharedBytes>> answers(merged.size());
   std::vector<size_t> own;
@@ -96,7 +125,9 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch_and_keep(
       own_requests.push_back(merged[i]);
     }
   }
-  auto fetched = fetch(store, own_requests);
+  Came own_came;
+  if (came) own_came = [&](size_t k, uint64_t at, const SharedBytes& b) { came(own[k], at, b); };
+  auto fetched = fetch(store, own_requests, own_came);
   for (size_t k = 0; k < own.size(); ++k) {
     keep(store, own_requests[k], fetched[k]);
     departures.land(k, fetched[k]);
@@ -105,7 +136,8 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch_and_keep(
   for (size_t i = 0; i < merged.size(); ++i) {
     if (!others[i]) continue;
     auto part = others[i]->wait_for(merged[i].range);
-    answers[i] = part ? std::move(*part) : std::move(fetch(store, merged.subspan(i, 1)).front());
+    answers[i] =
+        part ? std::move(*part) : std::move(fetch(store, merged.subspan(i, 1), {}).front());
     if (part) ++cache_hits;
   }
   return answers;
@@ -162,7 +194,8 @@ void Session::Impl::learn_states(ByteStore& store, std::span<const ReadRequest> 
 
 void Session::Impl::read_cached_store(ByteStore& store, std::span<const ReadRequest> asked,
                                       std::span<const size_t> which,
-                                      std::vector<Result<SharedBytes>>& results) {
+                                      std::vector<Result<SharedBytes>>& results,
+                                      const Arrived& arrived) {
   if (disk) learn_states(store, asked, which);
   std::vector<size_t> missing;
   std::vector<std::pair<size_t, std::shared_ptr<Flight>>> joined;
@@ -179,7 +212,7 @@ void Session::Impl::read_cached_store(ByteStore& store, std::span<const ReadRequ
     }
   }
   // First one's own: two readers that wait for each other's flights have both landed theirs.
-  read_store(store, asked, missing, results);
+  read_store(store, asked, missing, results, arrived);
   std::vector<size_t> again;
   for (auto& [i, flight] : joined) {
     if (auto part = flight->wait_for(asked[i].range)) {
@@ -189,12 +222,12 @@ void Session::Impl::read_cached_store(ByteStore& store, std::span<const ReadRequ
     }
     again.push_back(i);
   }
-  read_store(store, asked, again, results);
+  read_store(store, asked, again, results, arrived);
 }
 
 void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> asked,
                                const std::vector<size_t>& which,
-                               std::vector<Result<SharedBytes>>& results) {
+                               std::vector<Result<SharedBytes>>& results, const Arrived& arrived) {
   if (which.empty()) return;
   std::vector<Fetch> fetches;
   for (auto& [host, of_host] : by_origin(asked, which)) {
@@ -205,7 +238,15 @@ void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> as
   std::vector<ReadRequest> merged;
   merged.reserve(fetches.size());
   for (const Fetch& f : fetches) merged.push_back(f.request);
-  auto answers = fetch_and_keep(store, merged);
+  std::optional<Arrivals> arrivals;
+  Came came;
+  if (arrived) {
+    arrivals.emplace(asked, fetches, arrived);
+    came = [&](size_t f, uint64_t offset, const SharedBytes& bytes) {
+      arrivals->take(f, offset, bytes);
+    };
+  }
+  auto answers = fetch_and_keep(store, merged, came);
 
   std::vector<size_t> alone;
   for (size_t f = 0; f < fetches.size(); ++f) {
@@ -231,7 +272,7 @@ void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> as
   std::vector<ReadRequest> again;
   again.reserve(alone.size());
   for (size_t i : alone) again.push_back(asked[i]);
-  auto second = fetch_and_keep(store, again);
+  auto second = fetch_and_keep(store, again, {});
   for (size_t k = 0; k < alone.size(); ++k) results[alone[k]] = std::move(second[k]);
 }
 
