@@ -326,3 +326,31 @@ def test_what_does_not_fit_is_said_once(granules, tmp_path):
         path.write_bytes(other.read_bytes())
     run = upwell("aggregate", *granules[:2], *many, "--variables", "sst", "--reduce", "time:mean", "-o", tmp_path / "out.nc", status=65)
     assert all(str(path) in run.stderr for path in many), run.stderr
+
+
+def write_day(path, day, names):
+    data = {name: (("time", "lat"), np.float32([[day + k, 2 * day]])) for k, name in enumerate(names)}
+    xr.Dataset(data, coords={"time": ("time", [day], {"units": "days since 2020-01-01"}), "lat": ("lat", [1.0, 2.0])}).to_netcdf(path)
+    return path
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 2])
+def test_a_variable_that_one_granule_lacks(tmp_path, lacking):
+    """Whichever it is: neither the variable nor the granule is left out in silence."""
+    paths = [write_day(tmp_path / f"{day}.nc", day, ["ice"] if day == lacking else ["ice", "sst"]) for day in range(3)]
+    out = tmp_path / "o.nc"
+    command = ("aggregate", *paths, "--reduce", "time:mean", "-o", out)
+    assert "sst" in upwell(*command, status=65).stderr and not out.exists()
+
+    upwell(*command, "--variables", "ice")
+    with xr.open_dataset(out) as got, xr.open_mfdataset(paths, combine="nested", concat_dim="time", data_vars="all") as all_days:
+        assert np.array_equal(got["ice"], all_days["ice"].mean("time")) and "sst" not in got
+    out.unlink()
+
+    for options in (("--variables", "sst"), ("--variables", "ice", "--where", "sst >= 0")):
+        said = upwell(*command, *options, status=65 if lacking else 66).stderr
+        assert f"{lacking}.nc" in said and "sst" in said and "--on-drift skip" in said and not out.exists()
+        assert f"{lacking}.nc" in upwell(*command, *options, "--on-drift", "skip").stderr
+        with xr.open_dataset(out) as got, xr.open_mfdataset([p for p in paths if p.stem != str(lacking)]) as others:
+            assert np.array_equal(got[options[1]], others[options[1]].mean("time"))
+        out.unlink()

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/machine.hpp"
+#include "cli/aggregate_sources.hpp"
 #include "cli/bounding_box.hpp"
 #include "cli/command.hpp"
 #include "cli/granule_search.hpp"
@@ -22,18 +23,6 @@
 
 namespace upwell::cli {
 namespace {
-
-struct AggregateArguments {
-  std::vector<std::string> sources, variables, sel, isel;
-  std::string reduce, output, bbox;
-  std::string on_drift = "keep", check = "values";
-  uint64_t ddof = 0, memory = std::max<uint64_t>(physical_memory() / 4, 512ULL << 20);
-  bool nearest = false, compress = false, no_sync = false, load_given = false;
-  refs::VirtualizeOptions combine;
-  PlotOptions plot;
-  GranuleSearch search;
-  RefinementOptions refinement;
-};
 
 constexpr const char* kAggregateFooter =
     "Examples:\n"
@@ -67,14 +56,9 @@ constexpr const char* kAggregateFooter =
     "is\n"
     "the same on any number of cores.";
 
-struct Request {
-  std::vector<std::string> dimensions;
-  compute::Reduction reduction;  ///< function and quantile
-};
-
 /// "lat,lon:mean"
-Result<Request> parse_reduce(const std::string& text) {
-  Request request;
+Result<ReduceRequest> parse_reduce(const std::string& text) {
+  ReduceRequest request;
   const size_t colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0)
     return fail(Code::kInvalidArgument,
@@ -90,76 +74,6 @@ Result<Request> parse_reduce(const std::string& text) {
   return request;
 }
 
-void print_report(const refs::CombineReport& report) {
-  for (const std::string& warning : report.warnings) fmt::print(stderr, "warning: {}\n", warning);
-  for (const refs::SourceReport& source : report.sources)
-    for (const refs::Reason& reason : source.reasons)
-      fmt::print(stderr, "{} {}: {}{}{}\n", source.used ? "note:" : "does not fit:", source.url,
-                 reason.path, reason.path.empty() ? "" : ": ", reason.message);
-  for (const refs::DriftReport& kept : report.kept)
-    fmt::print(stderr, "kept: {}: {} differs in {} granule{}: {} has {}\n", kept.path, kept.kind,
-               kept.granules, kept.granules == 1 ? "" : "s", kept.granule, kept.message);
-}
-
-/// Which axes of `array` the dimensions are; those that it does not have go to `unknown`.
-std::vector<bool> axes_of(const Array& array, const std::vector<std::string>& dimensions,
-                          std::string& unknown) {
-  std::vector<bool> axes(array.shape.size(), false);
-  for (const std::string& dimension : dimensions) {
-    bool found = false;
-    for (size_t d = 0; d < array.dimensions.size(); ++d) {
-      if (array.dimensions[d] != dimension) continue;
-      axes[d] = found = true;
-    }
-    if (!found) unknown = dimension;
-  }
-  return axes;
-}
-
-Result<> check_numbers(const std::string& path, const Array& array) {
-  if (array.type.is_number()) return {};
-  return fail(Code::kInvalidArgument,
-              fmt::format("{} holds {}, not numbers", path, describe(array.type)));
-}
-
-bool holds_flags(const Array& array) {
-  for (const char* name : {"flag_values", "flag_masks", "flag_meanings"})
-    if (find_attribute(array.attributes, name) != nullptr) return true;
-  return false;
-}
-
-/// What is reduced where no variables are named.
-struct Choice {
-  std::vector<std::string> paths;
-  std::vector<std::string> flags;  ///< left out: there is no mean of flags
-  std::vector<std::string> flat;   ///< left out: without the dimensions
-};
-
-Choice choose_all(const Dataset& dataset, const Request& request) {
-  Choice choice;
-  const std::set<std::string> describing = describing_arrays(dataset);
-  for_each_array(dataset.root, [&](const std::string& path, const Array& array) {
-    if (!array.type.is_number() || describing.contains(path)) return;
-    std::string unknown;
-    axes_of(array, request.dimensions, unknown);
-    (!unknown.empty()     ? choice.flat
-     : holds_flags(array) ? choice.flags
-                          : choice.paths)
-        .push_back(path);
-  });
-  return choice;
-}
-
-void print_choice(const Choice& choice, const Request& request) {
-  if (!choice.flags.empty())
-    fmt::print(stderr, "warning: left out, as they hold flags: {} (name them with --variables)\n",
-               fmt::join(choice.flags, ", "));
-  if (!choice.flat.empty())
-    fmt::print(stderr, "note: left out, without the dimension{} {}: {}\n",
-               request.dimensions.size() == 1 ? "" : "s", fmt::join(request.dimensions, ", "),
-               fmt::join(choice.flat, ", "));
-}
-
 /// The output is flat.
 void print_groups(const std::vector<std::string>& paths) {
   std::vector<std::string> inner;
@@ -171,7 +85,8 @@ void print_groups(const std::vector<std::string>& paths) {
 
 /// The variables that are named, or all those that have the dimensions.
 Result<std::vector<std::string>> choose_variables(const AggregateArguments& args,
-                                                  const Dataset& dataset, const Request& request) {
+                                                  const Dataset& dataset,
+                                                  const ReduceRequest& request) {
   std::vector<std::string> paths;
   for (const std::string& name : args.variables) {
     UPWELL_TRY(std::string path, find_variable(dataset, name));
@@ -199,7 +114,7 @@ bool holds_instants(const Array& array) {
 Result<std::vector<ReducedVariable>> plan_variables(const AggregateArguments& args,
                                                     Context& context, const Dataset& dataset,
                                                     const std::vector<std::string>& paths,
-                                                    const Request& request) {
+                                                    const ReduceRequest& request) {
   std::vector<AxisRequest> requests;
   for (bool by_label : {true, false}) {
     for (const std::string& text : by_label ? args.sel : args.isel) {
@@ -277,82 +192,6 @@ Result<> check_target(const AggregateArguments& args, const std::vector<std::str
   return output == "-" ? Result<>() : refs::check_no_source(output, urls);
 }
 
-/// Leaves everything out of `args.combine` that the variables do not need, as the first granule has
-/// it: what is not read need not fit.
-Result<> drop_unneeded(AggregateArguments& args, Context& context, const std::string& first,
-                       const Request& request, const Refinement& refinement) {
-  refs::CombineOptions& combine = args.combine.combine;
-  refs::OpenOptions open = context.open_options();
-  open.scan.drop = combine.drop;
-  UPWELL_TRY(const Dataset dataset, refs::open_source_with(context.session(), first, open));
-  std::vector<std::string> wanted;
-  if (args.variables.empty()) {
-    Choice choice = choose_all(dataset, request);
-    if (choice.paths.empty()) {  // a scalar time becomes a dimension only when they are joined
-      wanted = std::move(choice.flat);
-      wanted.insert(wanted.end(), choice.flags.begin(), choice.flags.end());
-    } else {
-      print_choice(choice, request);
-      wanted = std::move(choice.paths);
-    }
-  }
-  for (const std::string& name : args.variables) {
-    UPWELL_TRY(const std::string path, find_variable(dataset, name));
-    UPWELL_CHECK(check_numbers(path, *dataset.root.find_array(path)));
-    wanted.push_back(path);
-  }
-  UPWELL_TRY(const auto beside, refinement.paths(dataset));
-  for (const std::string& path : wanted) UPWELL_CHECK(refinement.check(dataset, path));
-  wanted.insert(wanted.end(), beside.begin(), beside.end());
-  const std::set<std::string> needed = with_company(dataset, wanted);
-  std::vector<std::string> asked = combine.load;
-  asked.push_back(combine.order_by);
-  auto leave_out = [&](const std::string& path) {
-    if (!needed.contains(path) && !refs::names_array(asked, path)) combine.drop.push_back(path);
-  };
-  for_each_array(dataset.root, [&](const std::string& path, const Array&) { leave_out(path); });
-  for (const Problem& problem : dataset.problems) leave_out(problem.path);
-  return {};
-}
-
-/// Whether the error of a combine says all that its report does: it names five granules, each with
-/// two reasons, and none of those that were to be skipped.
-bool is_told_by_error(const refs::CombineReport& report, const AggregateArguments& args) {
-  size_t offenders = 0, most = 0;
-  for (const refs::SourceReport& source : report.sources) {
-    offenders += source.reasons.empty() ? 0 : 1;
-    most = std::max(most, source.reasons.size());
-  }
-  return args.on_drift != "skip" && report.warnings.empty() && report.kept.empty() &&
-         offenders <= 5 && most <= 2;
-}
-
-/// What is named, as one dataset: opened, or joined in memory.
-Result<Dataset> open_sources(AggregateArguments& args, Context& context,
-                             const std::vector<std::string>& urls, const Request& request,
-                             const Refinement& refinement) {
-  if (urls.size() == 1) {
-    UPWELL_TRY(Dataset dataset,
-               refs::open_source_with(context.session(), urls[0], context.open_options()));
-    context.print_notes(urls[0], dataset);
-    return dataset;
-  }
-  refs::VirtualizeOptions& options = args.combine;
-  options.combine.skip_offenders = args.on_drift == "skip";
-  options.combine.keep_drift = args.on_drift == "keep";
-  options.combine.keep_segments = true;
-  options.combine.check_values = args.check == "values";
-  options.combine.load_given = args.load_given;
-  options.combine.ignore_extra = true;
-  UPWELL_CHECK(drop_unneeded(args, context, urls[0], request, refinement));
-  options.progress = context.progress_style();
-  options.sidecar = context.open_options().sidecar;
-  refs::CombineReport report;
-  auto cube = refs::combine_sources(context.session(), urls, options, report);
-  if (cube ? !context.options().quiet : !is_told_by_error(report, args)) print_report(report);
-  return cube;
-}
-
 /// Joined across the ends of its longitudes where the box needs it. What then counts from WEST
 /// would mean something else in a condition.
 Result<Dataset> join_for_box(const AggregateArguments& args, Context& context,
@@ -419,7 +258,7 @@ bool holds_something(const compute::Reduction& reduction, const DataType& type, 
 }
 
 Result<> run_aggregate(AggregateArguments& args, Context& context) {
-  UPWELL_TRY(const Request request, parse_reduce(args.reduce));
+  UPWELL_TRY(const ReduceRequest request, parse_reduce(args.reduce));
   UPWELL_TRY(const Refinement refinement, Refinement::parse(args.refinement, request.dimensions));
   const bool spread = request.reduction.function == compute::Function::kStd ||
                       request.reduction.function == compute::Function::kVar;

@@ -69,13 +69,13 @@ Result<bool> Combiner::audit(size_t i, const Dataset& dataset, std::vector<Pendi
   Result<> result;
   for (const Problem& problem : dataset.problems)
     if (!names_array(options_.drop, problem.path) &&
-        (!options_.ignore_extra || plan_of_.contains(problem.path)))
+        (!options_.ignores || plan_of_.contains(problem.path)))
       reasons.push_back({"unreadable variable", problem.path, problem.error.to_string()});
   for_each_array(dataset.root, [&](const std::string& path, const Array& array) {
     if (!result || names_array(options_.drop, path)) return;
     auto found = plan_of_.find(path);
     if (found == plan_of_.end()) {
-      if (options_.ignore_extra) return;
+      if (options_.ignores && options_.ignores(dataset, path)) return;
       reasons.push_back({"extra variable", path, std::string(base()) + " does not have it"});
       return;
     }

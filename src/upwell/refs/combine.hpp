@@ -1,6 +1,7 @@
 #pragma once
 // Many granules as one dataset along a concat dimension: plan from the first, add each, finish.
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -32,8 +33,9 @@ struct CombineOptions {
   std::vector<std::string> load;
   bool load_given = false;
   std::vector<std::string> drop;  ///< arrays left out; named as above
-  bool ignore_extra = false;      ///< granules may have arrays that the first does not have
-  uint64_t inline_bytes = 1024;   ///< arrays of one granule not larger than this are loaded too
+  /// Whether an array that the first granule does not have may be left out of another; null: no.
+  std::function<bool(const Dataset& granule, const std::string& path)> ignores;
+  uint64_t inline_bytes = 1024;  ///< arrays of one granule not larger than this are loaded too
   /// Read arrays without the concat dimension in every granule, to see that they are equal. Off:
   /// only their metadata is compared.
   bool check_values = true;
