@@ -89,6 +89,10 @@ Result<> add_environment(const io::Environment& env, EarthdataIdentity& out) {
 }
 
 Result<std::string> read_netrc(const fs::path& path) {
+  std::error_code unknown;
+  if (fs::is_directory(path, unknown))
+    return fail(Code::kBadConfiguration,
+                path.string() + " is a directory; NETRC names the file of logins (else ~/.netrc)");
   std::ifstream file(path, std::ios::binary);
   if (!file)
     return fail(Code::kBadConfiguration,

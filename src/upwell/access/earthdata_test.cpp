@@ -474,6 +474,11 @@ TEST(EarthdataIdentity, WhatIsHalfOrBrokenIsAnError) {
   EXPECT_NE(message(f).find("has no password"), std::string::npos);
   f.write(".netrc", "machine");
   EXPECT_NE(message(f).find(".netrc, line 1"), std::string::npos);
+  const std::string home = f.home.path().string();
+  f.world.environment["NETRC"] = home;
+  EXPECT_NE(message(f).find(home + " is a directory; NETRC"), std::string::npos);
+  EXPECT_FALSE(persist_in_netrc(home, "h", "me", "word"));
+  f.world.environment.erase("NETRC");
   f.options.token_file = "/nowhere/token";
   EXPECT_NE(message(f).find("/nowhere/token"), std::string::npos);
   f.options.token_file = f.write("token", "<html> no </html>");
