@@ -1,5 +1,6 @@
 // netCDF-C's functions as the writer calls them, each handed on to the library, which is loaded at
 // the first call: only commands that write netCDF pay for it and for all that it brings along.
+#include <hdf5.h>
 #include <netcdf.h>
 
 #include "base/late_library.hpp"
@@ -13,6 +14,16 @@ Function late_netcdf(const char* name) {
   return library.function<Function>(name);
 }
 
+/// HDF5, which netCDF-C has loaded, closes at exit what is still open. After a write that failed
+/// (no space) that is a file whose close failed too, and HDF5 1.10 crashes over it. All that is
+/// whole has been closed by nc_close, so that nothing is left to do at exit. Before the first call
+/// that starts HDF5.
+bool end_without_hdf5() {
+  static LateLibrary library(UPWELL_LIBHDF5);
+  const auto dont_atexit = library.function<decltype(&::H5dont_atexit)>("H5dont_atexit");
+  return dont_atexit && dont_atexit() >= 0;
+}
+
 }  // namespace
 }  // namespace upwell::format::netcdf4
 
@@ -22,7 +33,13 @@ Function late_netcdf(const char* name) {
 
 extern "C" {
 
-int nc_create(const char* path, int mode, int* id) { UPWELL_LATE(nc_create, path, mode, id); }
+int nc_create(const char* path, int mode, int* id) {
+  static const auto real =
+      upwell::format::netcdf4::late_netcdf<decltype(&::nc_create)>("nc_create");
+  if (!real) return NC_ENOTBUILT;
+  [[maybe_unused]] static const bool told = upwell::format::netcdf4::end_without_hdf5();
+  return real(path, mode, id);
+}
 int nc_close(int id) { UPWELL_LATE(nc_close, id); }
 int nc_enddef(int id) { UPWELL_LATE(nc_enddef, id); }
 int nc_set_fill(int id, int mode, int* old) { UPWELL_LATE(nc_set_fill, id, mode, old); }
