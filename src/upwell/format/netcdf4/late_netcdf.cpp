@@ -14,14 +14,25 @@ Function late_netcdf(const char* name) {
   return library.function<Function>(name);
 }
 
-/// HDF5, which netCDF-C has loaded, closes at exit what is still open. After a write that failed
-/// (no space) that is a file whose close failed too, and HDF5 1.10 crashes over it. All that is
-/// whole has been closed by nc_close, so that nothing is left to do at exit. Before the first call
-/// that starts HDF5.
-bool end_without_hdf5() {
+/// A function of the HDF5 that netCDF-C has loaded; null where it is not there.
+template <typename Function>
+Function hdf5_function(const char* name) {
   static LateLibrary library(UPWELL_LIBHDF5);
-  const auto dont_atexit = library.function<decltype(&::H5dont_atexit)>("H5dont_atexit");
+  return library.function<Function>(name);
+}
+
+/// HDF5 closes at exit what is still open. After a write that failed (no space) that is a file
+/// whose close failed too, and HDF5 1.10 crashes over it. All that is whole has been closed by
+/// nc_close, so that nothing is left to do at exit. Before the first call that starts HDF5.
+bool end_without_hdf5() {
+  const auto dont_atexit = hdf5_function<decltype(&::H5dont_atexit)>("H5dont_atexit");
   return dont_atexit && dont_atexit() >= 0;
+}
+
+/// HDF5 prints its errors, which netCDF-C forbids in the thread alone that was its first.
+bool print_no_errors() {
+  const auto set_auto = hdf5_function<decltype(&::H5Eset_auto2)>("H5Eset_auto2");
+  return set_auto && set_auto(H5E_DEFAULT, nullptr, nullptr) >= 0;
 }
 
 }  // namespace
@@ -74,6 +85,7 @@ int nc_put_var(int id, int variable, const void* values) {
 }
 int nc_put_vara(int id, int variable, const size_t* start, const size_t* count,
                 const void* values) {
+  [[maybe_unused]] thread_local const bool told = upwell::format::netcdf4::print_no_errors();
   UPWELL_LATE(nc_put_vara, id, variable, start, count, values);
 }
 int nc_put_var_string(int id, int variable, const char** values) {
