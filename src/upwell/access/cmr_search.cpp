@@ -148,6 +148,7 @@ Result<SearchAnswer> CmrSearch::page(const std::string& concept_type, const Pair
 Result<> CmrSearch::run(Part& part, const Pairs& pairs) {
   SearchOutcome& outcome = part.outcome;
   SeenIds seen_here;
+  PageProgress progress;
   size_t page_size = part.options.page_size;
   if (part.options.limit > 0) page_size = std::min<uint64_t>(page_size, part.options.limit);
   const auto take = [&](std::string_view id) {
@@ -190,6 +191,7 @@ Result<> CmrSearch::run(Part& part, const Pairs& pairs) {
     const bool all = hits && seen_here.size() >= *hits;
     if (part.full() || summary->items == 0 || after.empty()) break;
     if (all && !coming.valid()) break;
+    UPWELL_CHECK(progress.check(seen_here.size()));
   }
   if (coming.valid()) (void)coming.get();
   if (part.full()) {
