@@ -66,11 +66,11 @@ def download(*arguments, status=0, text=None):
     return run
 
 
-def granule_line(server, name, data, checksum=None):
+def granule_line(server, name, data, checksum=None, algorithm="MD5"):
     """As `upwell search --format json` writes it."""
     md5 = checksum or hashlib.md5(data).hexdigest()
     return json.dumps({"name": name, "data": [{"name": name, "https": f"{server.url}/{name}", "size": len(data),
-                                               "checksum": {"algorithm": "MD5", "value": md5}}]})
+                                               "checksum": {"algorithm": algorithm, "value": md5}}]})
 
 
 def test_files_come_whole_and_are_left_alone_when_they_are_right(tmp_path):
@@ -131,6 +131,26 @@ def test_wrong_bytes_are_thrown_away(tmp_path):
         assert (tmp_path / "x.nc").read_bytes() == b"before" and [p.name for p in tmp_path.iterdir()] == ["x.nc"]
         run = download("@-", "-d", tmp_path, text=granule_line(server, "x.nc", data + b"more"), status=65)
         assert "as recorded" in run.stderr
+
+
+@pytest.mark.parametrize("algorithm, kind", [("MD5", "md5"), ("sha1", "sha1"), ("SHA-256", "sha256"), ("SHA-384", "sha384"), ("SHA-512", "sha512"), ("SHA-2", "sha512")])
+def test_checksums_of_all_kinds_in_any_case(tmp_path, algorithm, kind):
+    data = os.urandom(100_000)
+    right, wrong = hashlib.new(kind, data).hexdigest().upper(), hashlib.new(kind, b"other").hexdigest()
+    with serving_objects({"x.nc": data}) as server:
+        run = download("@-", "-d", tmp_path, text=granule_line(server, "x.nc", data, right, algorithm))
+        assert run.stderr == "1 fetched, 0 resumed, 0 there already; 1 verified by checksum\n"
+        run = download("@-", "-d", tmp_path, "--again", text=granule_line(server, "x.nc", data, wrong, algorithm), status=65)
+        assert f"its {algorithm} is {right.lower()}, not {wrong} as recorded" in run.stderr
+
+
+def test_checksums_of_other_kinds_are_warned_of(tmp_path):
+    data = os.urandom(1000)
+    with serving_objects({"x.nc": data, "y.nc": data}) as server:
+        lines = [granule_line(server, "x.nc", data, "12345678", "Adler-32"), granule_line(server, "y.nc", data)]
+        run = download("@-", "-d", tmp_path, text="\n".join(lines))
+    assert "warning: checksums of 1 of 2 files are of a kind that cannot be compared here (Adler-32)" in run.stderr
+    assert "2 fetched, 0 resumed, 0 there already; 1 verified by checksum" in run.stderr
 
 
 def test_one_that_fails_does_not_stop_the_others(tmp_path):

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <unordered_map>
@@ -29,16 +31,37 @@ tl::unexpected<Error> cannot_store(const files::path& path) {
   return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(errno));
 }
 
-std::optional<io::DigestKind> digest_kind(const std::string& algorithm) {
-  if (algorithm == "MD5") return io::DigestKind::kMd5;
-  if (algorithm == "SHA-1" || algorithm == "SHA1") return io::DigestKind::kSha1;
-  if (algorithm == "SHA-256" || algorithm == "SHA256") return io::DigestKind::kSha256;
+char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+
+struct NamedDigest {
+  std::string_view name;  // in lower case, without hyphens
+  size_t digits;
+  io::DigestKind kind;
+};
+/// SHA-2 is a family, of which the number of digits tells the member.
+constexpr std::array<NamedDigest, 8> kDigests{{{"md5", 32, io::DigestKind::kMd5},
+                                               {"sha1", 40, io::DigestKind::kSha1},
+                                               {"sha256", 64, io::DigestKind::kSha256},
+                                               {"sha384", 96, io::DigestKind::kSha384},
+                                               {"sha512", 128, io::DigestKind::kSha512},
+                                               {"sha2", 64, io::DigestKind::kSha256},
+                                               {"sha2", 96, io::DigestKind::kSha384},
+                                               {"sha2", 128, io::DigestKind::kSha512}}};
+
+/// Nothing: there is no checksum, or of a kind that is not known here.
+std::optional<io::DigestKind> digest_kind(const DownloadItem& item) {
+  std::string name = item.checksum_algorithm;
+  std::transform(name.begin(), name.end(), name.begin(), lower);
+  std::erase_if(name, [](char c) { return c == '-' || c == '_'; });
+  for (const NamedDigest& digest : kDigests) {
+    const bool same = digest.name == name;
+    if (same && (name != "sha2" || digest.digits == item.checksum.size()) && !item.checksum.empty())
+      return digest.kind;
+  }
   return {};
 }
 
-bool has_checksum(const DownloadItem& item) {
-  return !item.checksum.empty() && digest_kind(item.checksum_algorithm);
-}
+bool has_checksum(const DownloadItem& item) { return digest_kind(item).has_value(); }
 
 /// The digest of a whole file, through the page cache.
 Result<std::string> file_digest(const files::path& path, io::DigestKind kind) {
@@ -58,7 +81,7 @@ Result<std::string> file_digest(const files::path& path, io::DigestKind kind) {
 }
 
 Result<> check_digest(const files::path& path, const DownloadItem& item) {
-  UPWELL_TRY(const std::string digest, file_digest(path, *digest_kind(item.checksum_algorithm)));
+  UPWELL_TRY(const std::string digest, file_digest(path, *digest_kind(item)));
   if (digest == item.checksum) return {};
   return fail(Code::kInvalidData, item.name + ": its " + item.checksum_algorithm + " is " + digest +
                                       ", not " + item.checksum + " as recorded");
@@ -253,7 +276,13 @@ Result<DownloadItem> download_item(const GranuleFile& file, bool prefer_s3) {
   if (file.size_is_exact) item.size = file.size;
   item.checksum_algorithm = file.checksum_algorithm;
   item.checksum = file.checksum;
+  std::transform(item.checksum.begin(), item.checksum.end(), item.checksum.begin(), lower);
   return item;
+}
+
+std::string unknown_checksum(const DownloadItem& item) {
+  if (item.checksum.empty() || has_checksum(item)) return {};
+  return item.checksum_algorithm.empty() ? "no name" : item.checksum_algorithm;
 }
 
 Result<std::vector<DownloadResult>> download(io::Session& session,

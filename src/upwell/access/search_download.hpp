@@ -16,10 +16,13 @@ namespace upwell::access {
 
 struct DownloadItem {
   std::string url;
-  std::string name;                   ///< of the file; a plain name
-  std::optional<uint64_t> size = {};  ///< as recorded, exactly
-  std::string checksum_algorithm = {}, checksum = {};
+  std::string name;                                    ///< of the file; a plain name
+  std::optional<uint64_t> size = {};                   ///< as recorded, exactly
+  std::string checksum_algorithm = {}, checksum = {};  ///< in lower case
 };
+
+/// The kind of a checksum that cannot be compared here (it is none of MD5, SHA-1, SHA-2); else "".
+std::string unknown_checksum(const DownloadItem& item);
 
 /// `name`d by the URL. kInvalidArgument when that ends in no name of a file.
 Result<DownloadItem> download_item(const std::string& url);
