@@ -11,6 +11,7 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <unordered_map>
 
 #include "access/umm_records.hpp"
@@ -176,6 +177,20 @@ Result<> PartFile::become(const files::path& target) {
   return {};
 }
 
+/// What another mention of the same URL records.
+Result<> add_record(DownloadItem& item, const DownloadItem& other) {
+  const bool same_kind = digest_kind(item) == digest_kind(other);
+  if ((item.size && other.size && *item.size != *other.size) ||
+      (has_checksum(item) && same_kind && item.checksum != other.checksum))
+    return fail(Code::kInvalidArgument,
+                item.url + ": is listed twice, with different sizes or checksums");
+  if (!item.size) item.size = other.size;
+  if (has_checksum(item) || other.checksum.empty()) return {};
+  item.checksum_algorithm = other.checksum_algorithm;
+  item.checksum = other.checksum;
+  return {};
+}
+
 /// One file.
 struct Download {
   io::Session& session;
@@ -185,7 +200,10 @@ struct Download {
 
   Result<> run();
   Result<bool> is_present();
-  Result<> fetch(io::ByteStore& store, PartFile& part, uint64_t from, uint64_t size);
+  /// All from `from` on, which is 0 afterwards if there was no going on.
+  Result<> fetch(io::ByteStore& store, PartFile& part, uint64_t& from, uint64_t size);
+  Result<> fetch_pieces(io::ByteStore& store, PartFile& part, uint64_t from, uint64_t size);
+  Result<> fetch_whole(io::ByteStore& store, PartFile& part);
 };
 
 Result<bool> Download::is_present() {
@@ -202,7 +220,27 @@ Result<bool> Download::is_present() {
   return info.size == size;
 }
 
-Result<> Download::fetch(io::ByteStore& store, PartFile& part, uint64_t from, uint64_t size) {
+Result<> Download::fetch(io::ByteStore& store, PartFile& part, uint64_t& from, uint64_t size) {
+  auto done = fetch_pieces(store, part, from, size);
+  if (done || done.error().code != Code::kUnsupported) return done;
+  from = 0;  // the server ignores ranges: it gives all or nothing
+  return fetch_whole(store, part);
+}
+
+/// In memory: of one file at a time.
+Result<> Download::fetch_whole(io::ByteStore& store, PartFile& part) {
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  UPWELL_CHECK(part.restart());
+  const io::ReadRequest all{item.url, {0, io::kToEnd}};
+  auto answers = store.read({&all, 1});
+  if (!answers[0]) return fail(std::move(answers[0]).error());
+  result.bytes += answers[0]->size();
+  return part.append(answers[0]->span());
+}
+
+Result<> Download::fetch_pieces(io::ByteStore& store, PartFile& part, uint64_t from,
+                                uint64_t size) {
   while (from < size) {
     std::vector<io::ReadRequest> requests;
     uint64_t to = from;
@@ -238,13 +276,14 @@ Result<> Download::run() {
     state = std::to_string(info.size) + " " + info.etag + " " +
             std::to_string(info.mtime_ns.value_or(0)) + "\n";
   PartFile part(result.path, std::move(state));
-  UPWELL_TRY(const uint64_t from, part.open(has_checksum(item), info.size));
+  UPWELL_TRY(uint64_t from, part.open(has_checksum(item), info.size));
   UPWELL_CHECK(fetch(*store, part, from, info.size));
   if (has_checksum(item)) {
     auto right = check_digest(part.path(), item);
     if (!right && from > 0) {  // what was there before may be of another state
       UPWELL_CHECK(part.restart());
-      UPWELL_CHECK(fetch(*store, part, 0, info.size));
+      from = 0;
+      UPWELL_CHECK(fetch(*store, part, from, info.size));
       right = check_digest(part.path(), item);
     }
     if (!right) {
@@ -280,6 +319,24 @@ Result<DownloadItem> download_item(const GranuleFile& file, bool prefer_s3) {
   return item;
 }
 
+Result<std::vector<DownloadItem>> each_once(std::vector<DownloadItem> items) {
+  std::vector<DownloadItem> once;
+  std::unordered_map<std::string, size_t> names;
+  for (DownloadItem& item : items) {
+    const auto [known, is_new] = names.try_emplace(item.name, once.size());
+    if (is_new) {
+      once.push_back(std::move(item));
+      continue;
+    }
+    DownloadItem& first = once[known->second];
+    if (first.url != item.url)
+      return fail(Code::kInvalidArgument, "two files would have the name " + item.name + ": " +
+                                              first.url + " and " + item.url);
+    UPWELL_CHECK(add_record(first, item));
+  }
+  return once;
+}
+
 std::string unknown_checksum(const DownloadItem& item) {
   if (item.checksum.empty() || has_checksum(item)) return {};
   return item.checksum_algorithm.empty() ? "no name" : item.checksum_algorithm;
@@ -289,13 +346,6 @@ Result<std::vector<DownloadResult>> download(io::Session& session,
                                              const std::vector<DownloadItem>& items,
                                              const DownloadOptions& options,
                                              const std::function<void(size_t)>& done) {
-  std::unordered_map<std::string, const DownloadItem*> names;
-  for (const DownloadItem& item : items) {
-    const auto [known, is_new] = names.try_emplace(item.name, &item);
-    if (!is_new)
-      return fail(Code::kInvalidArgument, "two files would have the name " + item.name + ": " +
-                                              known->second->url + " and " + item.url);
-  }
   std::error_code error;
   files::create_directories(options.directory, error);
   if (error) return fail(Code::kCannotWrite, options.directory.string() + ": " + error.message());

@@ -208,7 +208,8 @@ void warn_of_unknown_checksums(const std::vector<access::DownloadItem>& items) {
 }
 
 Result<> run_download(const DownloadArguments& args, Context& context) {
-  UPWELL_TRY(const std::vector<access::DownloadItem> items, items_of(args, context));
+  UPWELL_TRY(std::vector<access::DownloadItem> listed, items_of(args, context));
+  UPWELL_TRY(const std::vector<access::DownloadItem> items, access::each_once(std::move(listed)));
   UPWELL_CHECK(check_budget(args, context, items));
   warn_of_unknown_checksums(items);
   std::vector<access::DownloadResult> results;
