@@ -217,6 +217,17 @@ def test_what_is_listed_twice_is_taken_once(tmp_path):
         assert "is listed twice, with different" in download("@-", "-d", tmp_path, text="\n".join(lines), status=64).stderr
 
 
+def test_a_link_leads_to_the_new_file(tmp_path):
+    data = os.urandom(1000)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/x.nc").symlink_to("../disk/there.nc")
+    with serving_objects({"x.nc": data}) as server:
+        download(f"{server.url}/x.nc", "-d", tmp_path / "out")
+    assert (tmp_path / "out/x.nc").is_symlink() and (tmp_path / "disk/there.nc").read_bytes() == data
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["there.nc"]
+
+
 def test_two_processes_do_not_write_one_file(tmp_path):
     data = os.urandom(30 * MEGABYTE)
     with serving_objects({"x.nc": data}, lambda name, first: time.sleep(0.3)) as server:

@@ -172,7 +172,7 @@ Result<> PartFile::append(ByteSpan bytes) {
 
 Result<> PartFile::become(const files::path& target) {
   if (::fsync(fd_) != 0) return cannot_store(path_);
-  if (::rename(path_.c_str(), target.c_str()) != 0) return cannot_store(target);
+  UPWELL_CHECK(move_into_place(path_, target));
   ::unlink(state_path_.c_str());
   return {};
 }
@@ -275,7 +275,8 @@ Result<> Download::run() {
   if (!info.etag.empty() || info.mtime_ns)
     state = std::to_string(info.size) + " " + info.etag + " " +
             std::to_string(info.mtime_ns.value_or(0)) + "\n";
-  PartFile part(result.path, std::move(state));
+  UPWELL_TRY(const files::path place, followed_links(result.path));
+  PartFile part(place, std::move(state));
   UPWELL_TRY(uint64_t from, part.open(has_checksum(item), info.size));
   UPWELL_CHECK(fetch(*store, part, from, info.size));
   if (has_checksum(item)) {
@@ -292,7 +293,7 @@ Result<> Download::run() {
     }
     result.verified = true;
   }
-  UPWELL_CHECK(part.become(result.path));
+  UPWELL_CHECK(part.become(place));
   result.how = from > 0 ? DownloadResult::How::kResumed : DownloadResult::How::kFetched;
   return {};
 }
