@@ -141,8 +141,11 @@ Result<SearchAnswer> CmrSearch::page(const std::string& concept_type, const Pair
     request.url += "?" + query;
   }
   auto answer = client_.send(request);
-  if (answer || !ran_out_of_time(answer.error())) return answer;
-  return client_.send(request);  // the second time much of it is in CMR's caches
+  if (!answer && ran_out_of_time(answer.error()))
+    answer = client_.send(request);  // the second time much of it is in CMR's caches
+  if (int64_t none = 0; answer && answer->head.date_unix_s)
+    first_answer_unix_s_.compare_exchange_strong(none, *answer->head.date_unix_s);
+  return answer;
 }
 
 Result<> CmrSearch::run(Part& part, const Pairs& pairs) {
