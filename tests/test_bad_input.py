@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import socketserver
 import subprocess
 import threading
@@ -457,3 +458,21 @@ def test_full_disk(noise, tmp_path, how, name, size, older):
     assert os.listdir(tmp_path) == ([name] if older else [])
     if older:
         assert target.read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("how", (signal.SIGINT, signal.SIGTERM))
+def test_a_signal_leaves_nothing(tmp_path, how):
+    """It ends the run as it always does, and the temporary file goes."""
+    with netCDF4.Dataset(tmp_path / "long.nc", "w") as nc:
+        nc.createDimension("x", 5_000_000)
+        nc.createVariable("v", "f8", ("x",))[:] = np.random.default_rng(5).random(5_000_000)
+    out = tmp_path / "out"
+    out.mkdir()
+    run = subprocess.Popen([UPWELL, "read", tmp_path / "long.nc", "v", "-o", out / "o.csv"])
+    end = time.monotonic() + 20
+    while not list(out.iterdir()):
+        assert run.poll() is None and time.monotonic() < end
+        time.sleep(0.001)
+    run.send_signal(how)
+    assert run.wait(timeout=20) == -how
+    assert list(out.iterdir()) == []

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <vector>
 
+#include "base/leftovers.hpp"
+
 namespace upwell {
 namespace {
 
@@ -116,13 +118,19 @@ AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
   ::close(fd_);
   ::unlink(temporary_.c_str());
+  forget_leftover(temporary_);
 }
 
 Result<AtomicFile> AtomicFile::create(const fs::path& target) {
   UPWELL_TRY(fs::path place, followed_links(target));
   fs::path temporary = temporary_name(place);
+  note_leftover(temporary);  // before it is there: a signal may come at any time
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return cannot_write(target, errno);
+  if (fd < 0) {
+    const int error = errno;
+    forget_leftover(temporary);
+    return cannot_write(target, error);
+  }
   return AtomicFile(std::move(place), std::move(temporary), fd);
 }
 
@@ -142,6 +150,7 @@ Result<> AtomicFile::commit_new() { return place(RENAME_NOREPLACE, Sync::kYes); 
 Result<> AtomicFile::place(unsigned rename_flags, Sync sync) {
   if (sync == Sync::kYes && ::fsync(fd_) != 0) return cannot_write(target_, errno);
   UPWELL_CHECK(rename_to(temporary_, target_, rename_flags));
+  forget_leftover(temporary_);
   ::close(std::exchange(fd_, -1));
   return sync_parent(target_, sync);
 }
