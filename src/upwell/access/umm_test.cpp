@@ -366,6 +366,28 @@ TEST(Recorded, EveryPageIsReadItemByItem) {
   EXPECT_EQ(without_data, 0u);
 }
 
+TEST(Stac, ChecksumsOfEveryKindAreKept) {
+  const std::string sha384 = std::string(96, 'a'), blake3 = "1e20" + std::string(64, 'b');
+  const auto asset = [](const std::string& name, const std::string& checksum) {
+    return R"(")" + name + R"(":{"href":"https://h/)" + name + R"(","file:checksum":")" + checksum +
+           R"("})";
+  };
+  const std::string page = R"({"features":[{"id":"i","properties":{},"assets":{)" +
+                           asset("x.nc", "2030" + std::string(96, 'A')) + "," +
+                           asset("y.nc", blake3) + "}}]}";
+  Granule g;
+  auto read = read_stac_page(to_bytes(page), [&](Granule granule, std::string_view) -> Result<> {
+    g = std::move(granule);
+    return {};
+  });
+  ASSERT_TRUE(read);
+  ASSERT_EQ(g.files.size(), 2u);
+  EXPECT_EQ(g.files[0].checksum_algorithm, "SHA-384");
+  EXPECT_EQ(g.files[0].checksum, sha384);
+  EXPECT_EQ(g.files[1].checksum_algorithm, "multihash");
+  EXPECT_EQ(g.files[1].checksum, blake3);
+}
+
 TEST(Recorded, TellusGranulesAreTheirNetcdfFiles) {
   const fs::path page =
       recordings() / "earthaccess/TestResults.test_get_all_less_than_2k/01.body.json";

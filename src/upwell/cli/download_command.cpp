@@ -1,4 +1,4 @@
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "access/search_download.hpp"
 #include "base/progress.hpp"
@@ -189,9 +190,28 @@ Result<> check_budget(const DownloadArguments& args, Context& context,
   return budget->check(bytes, fmt::format("downloading {} files", items.size()));
 }
 
+/// Bytes that are taken for right though the archive knows better.
+void warn_of_unknown_checksums(const std::vector<access::DownloadItem>& items) {
+  std::set<std::string> kinds;
+  size_t files = 0;
+  for (const access::DownloadItem& item : items) {
+    const std::string kind = access::unknown_checksum(item);
+    if (kind.empty()) continue;
+    kinds.insert(kind);
+    ++files;
+  }
+  if (files == 0) return;
+  fmt::print(stderr,
+             "warning: checksums of {} of {} files are of a kind that cannot be compared here "
+             "({}); these files are not verified\n",
+             files, items.size(), fmt::join(kinds, ", "));
+}
+
 Result<> run_download(const DownloadArguments& args, Context& context) {
-  UPWELL_TRY(const std::vector<access::DownloadItem> items, items_of(args, context));
+  UPWELL_TRY(std::vector<access::DownloadItem> listed, items_of(args, context));
+  UPWELL_TRY(const std::vector<access::DownloadItem> items, access::each_once(std::move(listed)));
   UPWELL_CHECK(check_budget(args, context, items));
+  warn_of_unknown_checksums(items);
   std::vector<access::DownloadResult> results;
   {
     Progress progress("downloading", "files", items.size(), context.progress_style());
