@@ -130,6 +130,17 @@ def test_a_revoked_token_in_the_middle(earthdata):
     assert not earthdata.strayed()
 
 
+def test_a_refused_token_is_renewed_though_a_cookie_comes_with_each_refusal(earthdata, tmp_path):
+    """Of a load balancer, say. The token command gives an old token first, and then a new one."""
+    earthdata.fault("balancer", host="podaac")
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text(earthdata.token() + "x\n")
+    new.write_text(earthdata.token() + "\n")
+    command = f"if [ -e {old} ]; then cat {old} && rm {old}; else cat {new}; fi"
+    upwell(earthdata, "info", earthdata.url("podaac", day(5)), "--earthdata-token-command", command, login=False)
+    assert not old.exists() and len(asked(earthdata, "podaac")) == 2
+
+
 @pytest.mark.parametrize("what", ["nobody", "password", "expired", "revoked", "half", "netrc"])
 def test_who_is_not_logged_in_is_told_what_to_do(earthdata, tmp_path, what):
     netrc = tmp_path / "netrc"

@@ -35,9 +35,12 @@ std::string token_advice(const std::string& login_origin) {
          "are renewed";
 }
 
-bool carries_token(const std::vector<std::string>& headers) {
-  return std::any_of(headers.begin(), headers.end(),
-                     [](const std::string& h) { return h.starts_with("Authorization: Bearer "); });
+/// "Authorization: Bearer ..."; empty: there is none.
+std::string token_line(const std::vector<std::string>& headers) {
+  const auto line = std::find_if(headers.begin(), headers.end(), [](const std::string& h) {
+    return h.starts_with("Authorization: Bearer ");
+  });
+  return line == headers.end() ? std::string() : *line;
 }
 
 }  // namespace
@@ -75,6 +78,8 @@ struct EarthdataLogin::Impl {
   io::HttpStore& requests();
   Result<> renew_token();
   Result<> walk(const std::string& url, const EarthdataIdentity& who);
+  bool is_newer(const std::string& origin, const std::vector<std::string>& fresh,
+                const std::vector<std::string>& sent) const;
   Error nobody() const;
 };
 
@@ -210,6 +215,16 @@ Result<> EarthdataLogin::Impl::walk(const std::string& url, const EarthdataIdent
   return {};
 }
 
+/// Whether `fresh` has a credential that `sent` had not. Cookies are one where a walk has led to
+/// them; servers that take tokens set others as they please.
+bool EarthdataLogin::Impl::is_newer(const std::string& origin,
+                                    const std::vector<std::string>& fresh,
+                                    const std::vector<std::string>& sent) const {
+  if (token_line(fresh) != token_line(sent)) return true;
+  std::lock_guard lock(mutex);
+  return walked.contains(origin) && fresh != sent;
+}
+
 EarthdataLogin::EarthdataLogin(EarthdataOptions options) {
   auto host = earthdata_host(options);
   impl_ = std::make_unique<Impl>(std::move(options), host.value_or("urs.earthdata.nasa.gov"));
@@ -278,21 +293,21 @@ std::optional<Error> EarthdataLogin::take(const std::string& url, const io::Resp
     return Error{Code::kUnauthenticated, "the server asks for an Earthdata login", {}, {}};
   const std::string origin = io::origin_of(url);
   const bool covered = covers(url);
-  {
-    std::lock_guard lock(impl_->mutex);
-    const bool walked = impl_->walked.contains(origin);
-    if (!covered && !walked) return {};
-    if (impl_->hosts.may_carry_credentials(url)) impl_->cookies.take(origin, head.cookies);
-  }
-  return earthdata_refusal(url, head, body);
+  auto refusal = earthdata_refusal(url, head, body);
+  std::lock_guard lock(impl_->mutex);
+  if (!covered && !impl_->walked.contains(origin)) return {};
+  // Who is refused is given no credential with it: that cookie is of a load balancer, or the like.
+  if (!refusal && impl_->hosts.may_carry_credentials(url))
+    impl_->cookies.take(origin, head.cookies);
+  return refusal;
 }
 
 Result<> EarthdataLogin::renew(const std::string& url, const std::vector<std::string>& sent) {
   std::lock_guard lock(impl_->asking);
   if (covers(url) && !impl_->known_token())  // a redirect has led here
     UPWELL_CHECK(impl_->adopt(impl_->find_token()));
-  if (headers(url) != sent) return {};  // or another thread was faster
   const std::string origin = io::origin_of(url);
+  if (impl_->is_newer(origin, headers(url), sent)) return {};  // or another thread was faster
   std::optional<Error> problem;
   {
     std::lock_guard state(impl_->mutex);
@@ -303,7 +318,7 @@ Result<> EarthdataLogin::renew(const std::string& url, const std::vector<std::st
   // Refused again at once: it is not this token, but tokens.
   const bool again =
       impl_->renewed_for.contains(origin) && impl_->now() - impl_->renewed_for[origin] < kSoon;
-  if (carries_token(sent) && !again) {
+  if (!token_line(sent).empty() && !again) {
     impl_->renewed_for[origin] = impl_->now();
     auto renewed = impl_->renew_token();
     if (renewed) return {};
