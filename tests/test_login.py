@@ -229,6 +229,24 @@ def test_the_command_says_who_and_until_when(earthdata, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_check_says_yes_to_nothing_but_a_profile(earthdata):
+    token = earthdata.token()
+    earthdata.fault("status", host="urs", status=404, path="/api/users/*")
+    done = upwell(earthdata, "login", "--check", login=False, EARTHDATA_TOKEN=token, status=77)
+    assert not done.stdout and "does not confirm the token of EARTHDATA_TOKEN" in done.stderr
+
+
+def test_the_login_host_is_asked_as_often_and_waited_for_as_long_as_the_options_say(earthdata):
+    earthdata.fault("503", host="urs")
+    done = upwell(earthdata, "login", "--check", "--retries", 1, status=75)
+    assert "after 2 attempts" in done.stderr and len(asked(earthdata, "urs")) == 2
+    earthdata.mend()
+    earthdata.fault("stall", host="urs", seconds=20)
+    start = time.time()
+    upwell(earthdata, "login", "--check", "--retries", 0, "--timeout", 1, status=75)
+    assert time.time() - start < 10
+
+
 def test_persist_keeps_other_entries(earthdata, tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("# mine\nmachine ftp.example.org login a password b\n\ndefault login anonymous password x\n")

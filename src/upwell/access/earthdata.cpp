@@ -13,6 +13,7 @@
 #include "access/earthdata_requests.hpp"
 #include "access/token.hpp"
 #include "io/http_store.hpp"
+#include "io/sigv4.hpp"
 #include "io/url.hpp"
 
 namespace upwell::access {
@@ -80,13 +81,15 @@ struct EarthdataLogin::Impl {
   Result<> walk(const std::string& url, const EarthdataIdentity& who);
   bool is_newer(const std::string& origin, const std::vector<std::string>& fresh,
                 const std::vector<std::string>& sent) const;
+  Result<> confirm(const EarthdataToken& shown);
   Error nobody() const;
 };
 
 io::HttpStore& EarthdataLogin::Impl::requests() {
   if (!http) {
     io::HttpOptions o;
-    o.attempts = 4;
+    o.attempts = options.attempts;
+    o.stall_timeout_s = options.stall_timeout_s;
     o.ca_file = options.ca_file;
     auto made = std::make_shared<io::HttpStore>(std::move(o));
     std::lock_guard lock(mutex);
@@ -244,21 +247,29 @@ Result<EarthdataAccount> EarthdataLogin::check() {
     std::lock_guard lock(impl_->mutex);
     token = impl_->token;
   }
-  if (!token.user.empty()) {
-    std::lock_guard lock(impl_->asking);
-    io::HttpRequest request;
-    request.url = impl_->hosts.login_origin() + "/api/users/" + token.user;
-    request.headers = {{"authorization", "Bearer " + text}, {"accept", "application/json"}};
-    const io::HttpAnswer answer = std::move(impl_->requests().call({request}).front());
-    const int status = answer.head.status;
-    if (status == 401 || status == 403)
-      return fail(Code::kUnauthenticated,
-                  impl_->host + " does not accept the token of " + token.source +
-                      ", though it has not expired: it was revoked, or is of another system; " +
-                      token_advice(impl_->hosts.login_origin()));
-    if (status == 0 && answer.error) return fail(*answer.error);
-  }
+  if (!token.user.empty()) UPWELL_CHECK(impl_->confirm(token));
   return EarthdataAccount{impl_->host, token.user, token.source, token.expires_unix_s};
+}
+
+/// Asks the login host for the user's profile. Only a profile is a yes.
+Result<> EarthdataLogin::Impl::confirm(const EarthdataToken& shown) {
+  std::lock_guard lock(asking);
+  io::HttpRequest request;
+  request.url = hosts.login_origin() + "/api/users/" + io::uri_encoded(shown.user, false);
+  request.headers = {{"authorization", "Bearer " + shown.text}, {"accept", "application/json"}};
+  const io::HttpAnswer answer = std::move(requests().call({request}).front());
+  const int status = answer.head.status;
+  if (status >= 200 && status < 300 && !answer.error) return {};
+  if (status == 401 || status == 403)
+    return fail(Code::kUnauthenticated,
+                host + " does not accept the token of " + shown.source +
+                    ", though it has not expired: it was revoked, or is of another system; " +
+                    token_advice(hosts.login_origin()));
+  if (answer.error && (status < 300 || io::is_transient_status(status)))
+    return fail(Error(*answer.error).with("asking whether the token is valid"));
+  return fail(Code::kUnauthenticated, host + " does not confirm the token of " + shown.source +
+                                          ": " + io::shown_url(request.url) + ": " +
+                                          io::status_text(status) + "; is this the login host?");
 }
 
 bool EarthdataLogin::covers(const std::string& url) const { return impl_->hosts.covers(url); }

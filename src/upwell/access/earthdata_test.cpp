@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <thread>
+#include <tuple>
 
 #include "access/earthdata_hosts.hpp"
 #include "access/s3_keys.hpp"
@@ -436,6 +437,30 @@ TEST(Earthdata, CheckTellsWhoAndUntilWhen) {
   EXPECT_EQ(account->user, "me");
   EXPECT_EQ(account->source, "EARTHDATA_TOKEN");
   EXPECT_EQ(account->expires_unix_s, kNow + 86400);
+}
+
+TEST(Earthdata, CheckTakesNothingButAProfileForAYes) {
+  for (const auto& [status, code, said] :
+       {std::tuple{404, Code::kUnauthenticated, "does not confirm the token of EARTHDATA_TOKEN"},
+        {302, Code::kUnauthenticated, "is this the login host?"},
+        {401, Code::kUnauthenticated, "does not accept the token"},
+        {503, Code::kUnavailable, "HTTP 503"}}) {
+    World world;
+    RawServer login([&, status = status](const SeenRequest&, size_t) {
+      return redirect_to(status, world.gateway.url());
+    });
+    world.environment["EARTHDATA_TOKEN"] = make_token("a/b?c", kNow + 1000);
+    EarthdataOptions options = world.options();
+    options.host = login.url().substr(7);
+    options.attempts = 2;
+    const auto account = EarthdataLogin(options).check();
+    ASSERT_FALSE(account) << status;
+    EXPECT_EQ(to_string(account.error().code), to_string(code)) << account.error().to_string();
+    EXPECT_NE(account.error().to_string().find(said), std::string::npos)
+        << account.error().to_string();
+    EXPECT_EQ(login.seen().front().target, "/api/users/a%2Fb%3Fc");
+    EXPECT_EQ(login.seen().size(), status == 503 ? 2u : 1u);
+  }
 }
 
 struct IdentityFiles {
