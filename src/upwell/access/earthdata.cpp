@@ -239,6 +239,12 @@ const std::string& EarthdataLogin::host() const { return impl_->host; }
 
 Result<std::string> EarthdataLogin::token() { return impl_->token_now(); }
 
+bool EarthdataLogin::knows_somebody() const {
+  if (!impl_->options.token_command.empty()) return true;
+  const auto who = find_earthdata_identity(impl_->options, impl_->host);
+  return who && !who->nobody();
+}
+
 Result<EarthdataAccount> EarthdataLogin::check() {
   UPWELL_TRY(const std::string text, token());
   if (text.empty()) return fail(impl_->nobody());
