@@ -26,6 +26,7 @@ KINDS = {
     "html": "200 with the login page of Earthdata Login",
     "date": "the Date of the answer is `seconds` off",
     # of the login host and gateways
+    "balancer": "at a gateway: 401 and another cookie each time, for whoever is not logged in",
     "eula": "a EULA that is not accepted",
     "unapproved": "an application that is not approved",
     "expired-signature": "at a gateway: a signed URL that has expired already; at s3: 403 Request has expired",
