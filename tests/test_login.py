@@ -195,6 +195,16 @@ def test_an_application_that_is_not_approved(earthdata):
     assert "Application approval required" in done.stderr and "/approve_app?client_id=" in done.stderr
 
 
+def test_what_servers_repeat_of_secrets_is_not_shown(earthdata):
+    token = earthdata.token()
+    earthdata.fault("status", host="cmr", status=401, body=json.dumps({"errors": [f"Token [Bearer {token}] does not exist"]}))
+    done = upwell(earthdata, "search", "--short-name", MUR, "--count", login=False, EARTHDATA_TOKEN=token, status=77)
+    assert "Token [Bearer ***] does not exist" in done.stderr and token not in done.stderr
+    earthdata.fault("status", host="urs", status=403, body=json.dumps({"error_description": f"not with {earthdata.password}"}))
+    done = upwell(earthdata, "login", "--check", status=77)
+    assert "not with ***" in done.stderr and earthdata.password not in done.stderr
+
+
 def test_a_login_page_is_never_data(earthdata):
     earthdata.fault("html", host="podaac")
     done = upwell(earthdata, "info", earthdata.url("podaac", day(5)), status=77)

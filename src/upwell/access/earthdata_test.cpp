@@ -397,6 +397,27 @@ TEST(Earthdata, AgreementsAreShownWithTheirAddress) {
   other.expect_error(Code::kPermissionDenied, "open https://urs/accept_eula?x=1 in a browser");
 }
 
+TEST(Earthdata, WhatAServerRepeatsOfItsSecretsIsNotShown) {
+  World world;
+  world.environment["EARTHDATA_TOKEN"] = world.current();
+  world.refusal = http_answer(403, "Content-Type: application/json\r\n",
+                              R"({"error_description":"no to )" + world.current() +
+                                  R"(","resolution_url":"https://urs/approve_app?t=)" +
+                                  world.current() + R"("})");
+  Reader reader(world);
+  reader.expect_error(Code::kPermissionDenied, "no to ***: open https://urs/approve_app?t=*** in");
+  RawServer login([&](const SeenRequest&, size_t) {
+    return kept_open(403, "", R"({"error_description":"no to word, or )" + world.basic() + R"("})");
+  });
+  world.environment.erase("EARTHDATA_TOKEN");
+  world.by_password();
+  EarthdataOptions options = world.options();
+  options.host = login.url().substr(7);
+  const auto token = EarthdataLogin(options).token();
+  ASSERT_FALSE(token);
+  EXPECT_TRUE(token.error().message.ends_with(": no to ***, or ***")) << token.error().message;
+}
+
 TEST(Earthdata, ALoginPageIsNoData) {
   for (const char* headers :
        {"Content-Type: text/html\r\n", "Content-Type: application/octet-stream\r\n"}) {
