@@ -335,6 +335,12 @@ TEST(EarthdataHosts, AreNamedAsHostsOrAsUrls) {
       EarthdataHosts("urs.y.org", {"https://data.x.org"}, false).covers("https://x.org/a"));
 }
 
+TEST(EarthdataHosts, OfALoginLieBelowItsDomainAndNotBelowATopLevelOne) {
+  EXPECT_TRUE(EarthdataHosts("urs.y.org", {}, false).covers("https://data.y.org/a.nc"));
+  for (const char* login : {"urs.org", "urs.org.", "uat.urs.org", "urs."})
+    EXPECT_FALSE(EarthdataHosts(login, {}, false).covers("https://data.org/a.nc")) << login;
+}
+
 TEST(Earthdata, ARedirectToADataHostFindsTheToken) {
   World world;
   world.environment["EARTHDATA_TOKEN"] = world.current();
@@ -517,6 +523,11 @@ TEST(EarthdataIdentity, ComesFromTheFirstOfItsPlaces) {
   EXPECT_EQ(f.find().token, "t1");
   f.options.token_file = f.write("token", "t2\n");
   EXPECT_EQ(f.find().token, "t2");
+  EXPECT_EQ(f.world.warnings.size(), 1u);
+  f.write("token", "t2\n", 0640);
+  EXPECT_EQ(f.find().token, "t2");
+  ASSERT_EQ(f.world.warnings.size(), 2u);
+  EXPECT_NE(f.world.warnings[1].find("token can be read by others"), std::string::npos);
   f.options.token_command = "echo ' t3 '";
   EXPECT_EQ(f.find().token, "t3");
 }
@@ -541,6 +552,10 @@ TEST(EarthdataIdentity, WhatIsHalfOrBrokenIsAnError) {
   EXPECT_NE(message(f).find("not a token"), std::string::npos);
   f.options.token_command = "exit 3";
   EXPECT_NE(message(f).find("status 3"), std::string::npos);
+  f.options.token_command = "false --password=SECRET";
+  EXPECT_EQ(message(f), "the token command (false ...) ended with status 1");
+  f.options.token_command = "WORD='a SECRET' false";
+  EXPECT_EQ(message(f), "the token command ended with status 1");
 }
 
 TEST(EarthdataIdentity, IsKeptInANetrcOfTheUsersAlone) {

@@ -15,6 +15,7 @@
 #include "base/files.hpp"
 #include "base/parallel.hpp"
 #include "io/digest.hpp"
+#include "io/url.hpp"
 
 namespace upwell::access {
 namespace {
@@ -207,7 +208,7 @@ Result<> Download::run() {
   UPWELL_TRY(const auto store, session.store(item.url));
   UPWELL_TRY(const io::ObjectInfo info, store->stat(item.url));
   if (item.size && *item.size != info.size)
-    return fail(Code::kInvalidData, item.url + ": has " + std::to_string(info.size) +
+    return fail(Code::kInvalidData, io::shown_url(item.url) + ": has " + std::to_string(info.size) +
                                         " bytes, not " + std::to_string(*item.size) +
                                         " as recorded");
   std::string state;
@@ -241,9 +242,11 @@ Result<DownloadItem> download_item(const std::string& url) {
   DownloadItem item{.url = url, .name = url_basename(url)};
   const std::string scheme = io::scheme_of(url);
   if (scheme != "https" && scheme != "http" && scheme != "s3")
-    return fail(Code::kInvalidArgument, url + ": only https and s3 URLs are downloaded");
+    return fail(Code::kInvalidArgument,
+                io::shown_url(url) + ": only https and s3 URLs are downloaded");
   if (item.name.empty() || item.name == "." || item.name == "..")
-    return fail(Code::kInvalidArgument, url + ": does not end in the name of a file");
+    return fail(Code::kInvalidArgument,
+                io::shown_url(url) + ": does not end in the name of a file");
   return item;
 }
 
@@ -265,7 +268,8 @@ Result<std::vector<DownloadResult>> download(io::Session& session,
     const auto [known, is_new] = names.try_emplace(item.name, &item);
     if (!is_new)
       return fail(Code::kInvalidArgument, "two files would have the name " + item.name + ": " +
-                                              known->second->url + " and " + item.url);
+                                              io::shown_url(known->second->url) + " and " +
+                                              io::shown_url(item.url));
   }
   std::error_code error;
   files::create_directories(options.directory, error);

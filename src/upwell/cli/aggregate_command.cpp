@@ -9,13 +9,14 @@
 
 #include "base/machine.hpp"
 #include "cli/bounding_box.hpp"
-#include "cli/command.hpp"
+#include "cli/combine_options.hpp"
 #include "cli/granule_search.hpp"
 #include "cli/reduced_output.hpp"
 #include "cli/refinement.hpp"
 #include "cli/result_output.hpp"
 #include "cli/variables.hpp"
 #include "cube/plan_cost.hpp"
+#include "io/url.hpp"
 #include "refs/output_check.hpp"
 #include "refs/source_list.hpp"
 #include "refs/virtualize.hpp"
@@ -94,11 +95,10 @@ void print_report(const refs::CombineReport& report) {
   for (const std::string& warning : report.warnings) fmt::print(stderr, "warning: {}\n", warning);
   for (const refs::SourceReport& source : report.sources)
     for (const refs::Reason& reason : source.reasons)
-      fmt::print(stderr, "{} {}: {}{}{}\n", source.used ? "note:" : "does not fit:", source.url,
-                 reason.path, reason.path.empty() ? "" : ": ", reason.message);
-  for (const refs::DriftReport& kept : report.kept)
-    fmt::print(stderr, "kept: {}: {} differs in {} granule{}: {} has {}\n", kept.path, kept.kind,
-               kept.granules, kept.granules == 1 ? "" : "s", kept.granule, kept.message);
+      fmt::print(stderr, "{} {}: {}{}{}\n",
+                 source.used ? "note:" : "does not fit:", io::shown_url(source.url), reason.path,
+                 reason.path.empty() ? "" : ": ", reason.message);
+  print_kept(report);
 }
 
 /// Which axes of `array` the dimensions are; those that it does not have go to `unknown`.
