@@ -282,7 +282,7 @@ TEST(CmrSearch, ARefusedTokenIsLeftOut) {
   ASSERT_TRUE(found.outcome);
   EXPECT_EQ(found.names.size(), 1u);
   ASSERT_EQ(found.warnings.size(), 1u);
-  EXPECT_THAT(found.warnings[0], HasSubstr("has expired"));
+  EXPECT_THAT(found.warnings[0], HasSubstr("Token [Bearer ***] has expired"));
   EXPECT_EQ(server.seen()[0].header("authorization"), "bearer eyj");
 }
 

@@ -59,6 +59,7 @@ struct EarthdataLogin::Impl {
 
   mutable std::mutex mutex;  // of the rest
   EarthdataToken token;
+  std::vector<std::string> used;  // tokens, which servers may repeat
   bool asked = false;
   int64_t ask_again = 0;
   std::optional<Error> problem;         // why there is no token
@@ -176,6 +177,7 @@ Result<std::string> EarthdataLogin::Impl::adopt(Result<EarthdataToken> found) {
   }
   problem.reset();
   token = std::move(*found);
+  if (!token.text.empty()) used.push_back(token.text);
   ask_again = kNever;
   if (token.expires_unix_s) {
     const int64_t end = *token.expires_unix_s;
@@ -310,8 +312,8 @@ std::optional<Error> EarthdataLogin::take(const std::string& url, const io::Resp
     return Error{Code::kUnauthenticated, "the server asks for an Earthdata login", {}, {}};
   const std::string origin = io::origin_of(url);
   const bool covered = covers(url);
-  auto refusal = earthdata_refusal(url, head, body);
   std::lock_guard lock(impl_->mutex);
+  auto refusal = earthdata_refusal(url, head, body, impl_->used);
   if (!covered && !impl_->walked.contains(origin)) return {};
   // Who is refused is given no credential with it: that cookie is of a load balancer, or the like.
   if (!refusal && impl_->hosts.may_carry_credentials(url))

@@ -18,6 +18,7 @@
 #include "base/files.hpp"
 #include "base/parallel.hpp"
 #include "io/digest.hpp"
+#include "io/url.hpp"
 
 namespace upwell::access {
 namespace {
@@ -183,7 +184,7 @@ Result<> add_record(DownloadItem& item, const DownloadItem& other) {
   if ((item.size && other.size && *item.size != *other.size) ||
       (has_checksum(item) && same_kind && item.checksum != other.checksum))
     return fail(Code::kInvalidArgument,
-                item.url + ": is listed twice, with different sizes or checksums");
+                io::shown_url(item.url) + ": is listed twice, with different sizes or checksums");
   if (!item.size) item.size = other.size;
   if (has_checksum(item) || other.checksum.empty()) return {};
   item.checksum_algorithm = other.checksum_algorithm;
@@ -268,7 +269,7 @@ Result<> Download::run() {
   UPWELL_TRY(const auto store, session.store(item.url));
   UPWELL_TRY(const io::ObjectInfo info, store->stat(item.url));
   if (item.size && *item.size != info.size)
-    return fail(Code::kInvalidData, item.url + ": has " + std::to_string(info.size) +
+    return fail(Code::kInvalidData, io::shown_url(item.url) + ": has " + std::to_string(info.size) +
                                         " bytes, not " + std::to_string(*item.size) +
                                         " as recorded");
   std::string state;
@@ -304,9 +305,11 @@ Result<DownloadItem> download_item(const std::string& url) {
   DownloadItem item{.url = url, .name = url_basename(url)};
   const std::string scheme = io::scheme_of(url);
   if (scheme != "https" && scheme != "http" && scheme != "s3")
-    return fail(Code::kInvalidArgument, url + ": only https and s3 URLs are downloaded");
+    return fail(Code::kInvalidArgument,
+                io::shown_url(url) + ": only https and s3 URLs are downloaded");
   if (item.name.empty() || item.name == "." || item.name == "..")
-    return fail(Code::kInvalidArgument, url + ": does not end in the name of a file");
+    return fail(Code::kInvalidArgument,
+                io::shown_url(url) + ": does not end in the name of a file");
   return item;
 }
 
@@ -332,7 +335,8 @@ Result<std::vector<DownloadItem>> each_once(std::vector<DownloadItem> items) {
     DownloadItem& first = once[known->second];
     if (first.url != item.url)
       return fail(Code::kInvalidArgument, "two files would have the name " + item.name + ": " +
-                                              first.url + " and " + item.url);
+                                              io::shown_url(first.url) + " and " +
+                                              io::shown_url(item.url));
     UPWELL_CHECK(add_record(first, item));
   }
   return once;

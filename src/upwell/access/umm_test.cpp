@@ -98,6 +98,10 @@ TEST(UmmPage, ErrorsAsTheCatalogueSaysThem) {
       error_text("<?xml version=\"1.0\"?><errors><error>no</error><error>way</error></errors>"),
       "no; way");
   EXPECT_EQ(error_text(R"({"code":"X","description":"bad bbox"})"), "bad bbox");
+  EXPECT_EQ(error_text(R"({"errors":["Token [eyJ\/x] of [me:pw]"]})", {"me:pw", "pw", "eyJ/x"}),
+            "Token [***] of [***]");
+  const std::string far(1999, '.');  // where the text is cut
+  EXPECT_EQ(error_text(R"({"message":")" + far + R"(eyJ"})", {"eyJ"}).find('e'), far.npos);
   EXPECT_EQ(error_text("<html>"), "");
   EXPECT_EQ(error_text("<error>never closed"), "");
 }

@@ -10,6 +10,7 @@
 
 #include "access/search_download.hpp"
 #include "base/progress.hpp"
+#include "base/url_secrets.hpp"
 #include "cli/granule_search.hpp"
 
 namespace upwell::cli {
@@ -144,7 +145,7 @@ void print_results(const std::vector<access::DownloadItem>& items,
                    const std::vector<access::DownloadResult>& results) {
   for (size_t i = 0; i < items.size(); ++i) {
     const access::DownloadResult& r = results[i];
-    nlohmann::ordered_json line{{"url", items[i].url},
+    nlohmann::ordered_json line{{"url", without_url_secrets(items[i].url)},
                                 {"path", r.path.string()},
                                 {"status", word_of(r.how)},
                                 {"bytes", r.bytes},
