@@ -19,6 +19,11 @@ uint64_t told_size(const Bytes& body) {
   return size;
 }
 
+/// Writers pad the end of a file with zeros, of which no member is begun.
+bool is_padding(ByteSpan rest) {
+  return std::all_of(rest.begin(), rest.end(), [](uint8_t byte) { return byte == 0; });
+}
+
 Result<> replace(Bytes& body, uint64_t limit) {
   const auto broken = [] { return fail(Code::kInvalidData, "a broken gzip stream"); };
   if (body.size() < kSmallest) return broken();
@@ -44,6 +49,7 @@ Result<> replace(Bytes& body, uint64_t limit) {
     if (result != LIBDEFLATE_SUCCESS) return broken();
     read += taken;
     written += given;
+    if (is_padding(ByteSpan(body).subspan(read))) break;
   }
   out.resize(written);
   body = std::move(out);

@@ -29,6 +29,14 @@ TEST(Gunzip, GivesWhatMembersHold) {
       << "the size at the end is of the last alone";
 }
 
+TEST(Gunzip, TakesZerosForPadding) {
+  EXPECT_EQ(unzipped(kHelloInGzip + std::string(1, '\0')), kHello);
+  EXPECT_EQ(unzipped(kHelloInGzip + kHelloInGzip + std::string(512, '\0')), kHello + kHello);
+  EXPECT_NE(unzipped(kHelloInGzip + std::string(512, '\0') + "x").find("broken"),
+            std::string::npos);
+  EXPECT_NE(unzipped(std::string(512, '\0')).find("broken"), std::string::npos);
+}
+
 TEST(Gunzip, RefusesWhatIsTooLongOrBroken) {
   EXPECT_NE(unzipped(kHelloInGzip, kHello.size() - 1).find("more than 19 bytes"),
             std::string::npos);
