@@ -122,6 +122,13 @@ def test_expired_early(earthdata):
     assert search(earthdata, short_name=MUR).status == 401 and search(earthdata, short_name=MUR).status == 200
 
 
+def test_a_cookie_with_each_refusal(earthdata):
+    earthdata.fault("balancer", host="podaac")
+    refused = [ask(earthdata, "podaac", DAY5, Authorization="Bearer unknown") for _ in range(2)]
+    assert [r.status for r in refused] == [401, 401] and refused[0].headers["Set-Cookie"] != refused[1].headers["Set-Cookie"]
+    assert ask(earthdata, "podaac", DAY5, Authorization=bearer(earthdata)).status == 303
+
+
 # --- Of objects -------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("kind, more, status, told, body", [

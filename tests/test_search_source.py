@@ -133,6 +133,26 @@ def test_who_searches_without_a_login_is_told_at_the_data(earthdata, tmp_path):
     assert "does not accept this user name and password" in done.stderr
 
 
+def test_a_token_that_the_catalogue_refuses_does_not_break_a_public_search(earthdata):
+    search = ("search", "--short-name", MUR, "--temporal", "2002-06-02,2002-06-04", "--format", "urls")
+    done = upwell(earthdata, *search, login=False, EARTHDATA_TOKEN=earthdata.token() + "x")
+    assert len(done.stdout.splitlines()) == 4 and "Token does not exist" in done.stderr
+    assert [e["authorization"] for e in asked(earthdata, "cmr")][:2] == ["bearer", "none"]
+
+
+@pytest.mark.parametrize("command", [("search", "--short-name", MUR, "--count"),
+                                     ("generate", "--collection", MUR, "--start-date", "2002-06-02", "--end-date", "2002-06-02", "-o", "sets")])
+def test_a_catalogue_that_is_not_of_the_login_gets_no_token(earthdata, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = "127.0.0.1:" + earthdata.hosts["cmr"]["local"].rsplit(":", 1)[1]  # not below the login host's domain
+    given = {"CMR_HOST": elsewhere, "EARTHDATA_TOKEN": earthdata.token()}
+    done = upwell(earthdata, *command, "--earthdata-data-host", "podaac.example", login=False, status=None, **given)
+    assert f"https://{elsewhere} is not known to belong to Earthdata" in done.stderr and "--earthdata-data-host 127.0.0.1 allows" in done.stderr
+    assert asked(earthdata, "cmr") and {e["authorization"] for e in asked(earthdata, "cmr")} == {"none"}
+    done = upwell(earthdata, *command, "--earthdata-data-host", "127.0.0.1", login=False, **given)
+    assert "not known" not in done.stderr and {e["authorization"] for e in asked(earthdata, "cmr")} == {"none", "bearer"}
+
+
 def test_a_token_that_ends_in_the_middle_is_renewed(earthdata, tmp_path):
     """The gateway refuses it from the third granule on."""
     earthdata.fault("status", status=401, host="podaac", skip=2, times=1, headers={"WWW-Authenticate": "Bearer"})

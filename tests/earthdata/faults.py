@@ -25,6 +25,7 @@ KINDS = {
     "reset": "resets the connection before an answer",
     "html": "200 with the login page of Earthdata Login",
     # of the login host and gateways
+    "balancer": "at a gateway: 401 and another cookie each time, for whoever is not logged in",
     "eula": "a EULA that is not accepted",
     "unapproved": "an application that is not approved",
     "expired-signature": "at a gateway: a signed URL that has expired already; at s3: 403 Request has expired",

@@ -44,6 +44,9 @@ class Gateway:
                 return None, [], self.eula_refusal(request)
             if user:
                 return user, [self.cookie(user)], None
+        if request["fault"].get("kind") == "balancer":
+            balancer = f"balancer={secrets.token_hex(8)}; Path=/"
+            return None, [], json_answer({"message": "Unauthorized"}, 401, cookies=[balancer])
         return None, [], self.to_login(request)
 
     def cookie(self, user):

@@ -13,6 +13,7 @@
 #include "access/earthdata_requests.hpp"
 #include "access/token.hpp"
 #include "io/http_store.hpp"
+#include "io/sigv4.hpp"
 #include "io/url.hpp"
 
 namespace upwell::access {
@@ -35,9 +36,12 @@ std::string token_advice(const std::string& login_origin) {
          "are renewed";
 }
 
-bool carries_token(const std::vector<std::string>& headers) {
-  return std::any_of(headers.begin(), headers.end(),
-                     [](const std::string& h) { return h.starts_with("Authorization: Bearer "); });
+/// "Authorization: Bearer ..."; empty: there is none.
+std::string token_line(const std::vector<std::string>& headers) {
+  const auto line = std::find_if(headers.begin(), headers.end(), [](const std::string& h) {
+    return h.starts_with("Authorization: Bearer ");
+  });
+  return line == headers.end() ? std::string() : *line;
 }
 
 }  // namespace
@@ -75,13 +79,17 @@ struct EarthdataLogin::Impl {
   io::HttpStore& requests();
   Result<> renew_token();
   Result<> walk(const std::string& url, const EarthdataIdentity& who);
+  bool is_newer(const std::string& origin, const std::vector<std::string>& fresh,
+                const std::vector<std::string>& sent) const;
+  Result<> confirm(const EarthdataToken& shown);
   Error nobody() const;
 };
 
 io::HttpStore& EarthdataLogin::Impl::requests() {
   if (!http) {
     io::HttpOptions o;
-    o.attempts = 4;
+    o.attempts = options.attempts;
+    o.stall_timeout_s = options.stall_timeout_s;
     o.ca_file = options.ca_file;
     auto made = std::make_shared<io::HttpStore>(std::move(o));
     std::lock_guard lock(mutex);
@@ -210,6 +218,16 @@ Result<> EarthdataLogin::Impl::walk(const std::string& url, const EarthdataIdent
   return {};
 }
 
+/// Whether `fresh` has a credential that `sent` had not. Cookies are one where a walk has led to
+/// them; servers that take tokens set others as they please.
+bool EarthdataLogin::Impl::is_newer(const std::string& origin,
+                                    const std::vector<std::string>& fresh,
+                                    const std::vector<std::string>& sent) const {
+  if (token_line(fresh) != token_line(sent)) return true;
+  std::lock_guard lock(mutex);
+  return walked.contains(origin) && fresh != sent;
+}
+
 EarthdataLogin::EarthdataLogin(EarthdataOptions options) {
   auto host = earthdata_host(options);
   impl_ = std::make_unique<Impl>(std::move(options), host.value_or("urs.earthdata.nasa.gov"));
@@ -221,6 +239,12 @@ const std::string& EarthdataLogin::host() const { return impl_->host; }
 
 Result<std::string> EarthdataLogin::token() { return impl_->token_now(); }
 
+bool EarthdataLogin::knows_somebody() const {
+  if (!impl_->options.token_command.empty()) return true;
+  const auto who = find_earthdata_identity(impl_->options, impl_->host);
+  return who && !who->nobody();
+}
+
 Result<EarthdataAccount> EarthdataLogin::check() {
   UPWELL_TRY(const std::string text, token());
   if (text.empty()) return fail(impl_->nobody());
@@ -229,21 +253,29 @@ Result<EarthdataAccount> EarthdataLogin::check() {
     std::lock_guard lock(impl_->mutex);
     token = impl_->token;
   }
-  if (!token.user.empty()) {
-    std::lock_guard lock(impl_->asking);
-    io::HttpRequest request;
-    request.url = impl_->hosts.login_origin() + "/api/users/" + token.user;
-    request.headers = {{"authorization", "Bearer " + text}, {"accept", "application/json"}};
-    const io::HttpAnswer answer = std::move(impl_->requests().call({request}).front());
-    const int status = answer.head.status;
-    if (status == 401 || status == 403)
-      return fail(Code::kUnauthenticated,
-                  impl_->host + " does not accept the token of " + token.source +
-                      ", though it has not expired: it was revoked, or is of another system; " +
-                      token_advice(impl_->hosts.login_origin()));
-    if (status == 0 && answer.error) return fail(*answer.error);
-  }
+  if (!token.user.empty()) UPWELL_CHECK(impl_->confirm(token));
   return EarthdataAccount{impl_->host, token.user, token.source, token.expires_unix_s};
+}
+
+/// Asks the login host for the user's profile. Only a profile is a yes.
+Result<> EarthdataLogin::Impl::confirm(const EarthdataToken& shown) {
+  std::lock_guard lock(asking);
+  io::HttpRequest request;
+  request.url = hosts.login_origin() + "/api/users/" + io::uri_encoded(shown.user, false);
+  request.headers = {{"authorization", "Bearer " + shown.text}, {"accept", "application/json"}};
+  const io::HttpAnswer answer = std::move(requests().call({request}).front());
+  const int status = answer.head.status;
+  if (status >= 200 && status < 300 && !answer.error) return {};
+  if (status == 401 || status == 403)
+    return fail(Code::kUnauthenticated,
+                host + " does not accept the token of " + shown.source +
+                    ", though it has not expired: it was revoked, or is of another system; " +
+                    token_advice(hosts.login_origin()));
+  if (answer.error && (status < 300 || io::is_transient_status(status)))
+    return fail(Error(*answer.error).with("asking whether the token is valid"));
+  return fail(Code::kUnauthenticated, host + " does not confirm the token of " + shown.source +
+                                          ": " + io::shown_url(request.url) + ": " +
+                                          io::status_text(status) + "; is this the login host?");
 }
 
 bool EarthdataLogin::covers(const std::string& url) const { return impl_->hosts.covers(url); }
@@ -278,21 +310,21 @@ std::optional<Error> EarthdataLogin::take(const std::string& url, const io::Resp
     return Error{Code::kUnauthenticated, "the server asks for an Earthdata login", {}, {}};
   const std::string origin = io::origin_of(url);
   const bool covered = covers(url);
-  {
-    std::lock_guard lock(impl_->mutex);
-    const bool walked = impl_->walked.contains(origin);
-    if (!covered && !walked) return {};
-    if (impl_->hosts.may_carry_credentials(url)) impl_->cookies.take(origin, head.cookies);
-  }
-  return earthdata_refusal(url, head, body);
+  auto refusal = earthdata_refusal(url, head, body);
+  std::lock_guard lock(impl_->mutex);
+  if (!covered && !impl_->walked.contains(origin)) return {};
+  // Who is refused is given no credential with it: that cookie is of a load balancer, or the like.
+  if (!refusal && impl_->hosts.may_carry_credentials(url))
+    impl_->cookies.take(origin, head.cookies);
+  return refusal;
 }
 
 Result<> EarthdataLogin::renew(const std::string& url, const std::vector<std::string>& sent) {
   std::lock_guard lock(impl_->asking);
   if (covers(url) && !impl_->known_token())  // a redirect has led here
     UPWELL_CHECK(impl_->adopt(impl_->find_token()));
-  if (headers(url) != sent) return {};  // or another thread was faster
   const std::string origin = io::origin_of(url);
+  if (impl_->is_newer(origin, headers(url), sent)) return {};  // or another thread was faster
   std::optional<Error> problem;
   {
     std::lock_guard state(impl_->mutex);
@@ -303,7 +335,7 @@ Result<> EarthdataLogin::renew(const std::string& url, const std::vector<std::st
   // Refused again at once: it is not this token, but tokens.
   const bool again =
       impl_->renewed_for.contains(origin) && impl_->now() - impl_->renewed_for[origin] < kSoon;
-  if (carries_token(sent) && !again) {
+  if (!token_line(sent).empty() && !again) {
     impl_->renewed_for[origin] = impl_->now();
     auto renewed = impl_->renew_token();
     if (renewed) return {};

@@ -38,6 +38,8 @@ class EarthdataLogin : public io::HttpLogin {
   /// As `token`, and asks the login host whether it knows the token: kUnauthenticated when it was
   /// revoked, or nobody is logged in.
   Result<EarthdataAccount> check();
+  /// Whether there is a user or a token, be they right or wrong. Asks nobody.
+  bool knows_somebody() const;
   /// The body of a small document behind the login, such as S3 credentials.
   Result<Bytes> get(const std::string& url);
   const std::string& host() const;

@@ -20,6 +20,8 @@ struct EarthdataOptions {
   std::string token_file = {};           ///< holds a token, and nothing else
   std::string token_command = {};        ///< prints one
   std::string user = {}, password = {};  ///< as the user has just typed them
+  int attempts = 4;                      ///< of one question to the login host
+  double stall_timeout_s = 30;           ///< no byte for so long: the attempt failed
   std::string ca_file = {};              ///< of trusted certificates; empty: the system's
   io::Environment environment = io::process_environment();
   std::function<void(const std::string&)> warn = {};  ///< absent: nobody hears it

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <thread>
+#include <tuple>
 
 #include "access/earthdata_hosts.hpp"
 #include "access/s3_keys.hpp"
@@ -59,6 +60,7 @@ struct World {
   std::atomic<bool> always_new{false};   // tokens of the login host
   std::atomic<bool> takes_tokens{true};  // of the gateway
   std::string refusal;                   // of the gateway, to whom it knows
+  std::atomic<int> cookies{0};           // of the gateway, to whom it refuses; 0: it gives none
   std::atomic<int64_t> token_life{86400};
   std::string password = "word";
 
@@ -109,6 +111,8 @@ struct World {
                          "Set-Cookie: asf-urs=known; Path=/; Secure\r\n");
     const bool known = r.header("cookie") == "asf-urs=known" ||
                        (takes_tokens && r.header("authorization") == lower("Bearer " + current()));
+    if (!known && cookies > 0)
+      return kept_open(401, "Set-Cookie: balancer=" + std::to_string(cookies++) + "\r\n", "");
     if (!known && !r.target.starts_with("/public"))
       return redirect_to(302, login.url() + "oauth/authorize?client_id=x&app_type=401");
     if (!refusal.empty()) return {refusal, 0, true};
@@ -260,6 +264,18 @@ TEST(Earthdata, ARevokedTokenIsRenewedOnceForAll) {
     threads.emplace_back([&, t] { reader.expect_data(10, "b/" + std::to_string(t) + ".nc"); });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(World::count(world.login, "/api/users/find_or_create_token"), 2u);
+}
+
+TEST(Earthdata, ACookieThatComesWithARefusalIsNoNewCredential) {
+  World world;
+  world.by_password();
+  world.environment["EARTHDATA_TOKEN"] = make_token("me", kNow + 1000, 7);
+  world.cookies = 1;
+  Reader reader(world);
+  reader.expect_data(3);
+  EXPECT_EQ(World::count(world.login, "/api/users/find_or_create_token"), 1u);
+  for (const SeenRequest& r : world.gateway.seen())
+    EXPECT_EQ(r.header("cookie").find("balancer"), std::string::npos);
 }
 
 TEST(Earthdata, ARevokedTokenAloneIsAnErrorThatSaysSo) {
@@ -421,6 +437,30 @@ TEST(Earthdata, CheckTellsWhoAndUntilWhen) {
   EXPECT_EQ(account->user, "me");
   EXPECT_EQ(account->source, "EARTHDATA_TOKEN");
   EXPECT_EQ(account->expires_unix_s, kNow + 86400);
+}
+
+TEST(Earthdata, CheckTakesNothingButAProfileForAYes) {
+  for (const auto& [status, code, said] :
+       {std::tuple{404, Code::kUnauthenticated, "does not confirm the token of EARTHDATA_TOKEN"},
+        {302, Code::kUnauthenticated, "is this the login host?"},
+        {401, Code::kUnauthenticated, "does not accept the token"},
+        {503, Code::kUnavailable, "HTTP 503"}}) {
+    World world;
+    RawServer login([&, status = status](const SeenRequest&, size_t) {
+      return redirect_to(status, world.gateway.url());
+    });
+    world.environment["EARTHDATA_TOKEN"] = make_token("a/b?c", kNow + 1000);
+    EarthdataOptions options = world.options();
+    options.host = login.url().substr(7);
+    options.attempts = 2;
+    const auto account = EarthdataLogin(options).check();
+    ASSERT_FALSE(account) << status;
+    EXPECT_EQ(to_string(account.error().code), to_string(code)) << account.error().to_string();
+    EXPECT_NE(account.error().to_string().find(said), std::string::npos)
+        << account.error().to_string();
+    EXPECT_EQ(login.seen().front().target, "/api/users/a%2Fb%3Fc");
+    EXPECT_EQ(login.seen().size(), status == 503 ? 2u : 1u);
+  }
 }
 
 struct IdentityFiles {

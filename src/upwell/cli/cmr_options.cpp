@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "access/cmr_search.hpp"
+#include "io/url.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -90,8 +91,34 @@ Result<std::string> catalogue_origin(const CmrArguments& args) {
   return access::cmr_origin(args.host.empty() ? kCmrHost : args.host);
 }
 
-std::unique_ptr<access::SearchClient> catalogue_client(Context& context,
-                                                       const std::string& origin) {
+namespace {
+
+void warn(const std::string& text) { fmt::print(stderr, "warning: {}\n", text); }
+
+/// Empty, with a word: the search goes on without.
+std::string catalogue_token(access::EarthdataLogin& login, const std::string& origin) {
+  if (!login.covers(origin)) {
+    if (login.knows_somebody())
+      warn(origin +
+           (origin.starts_with("https://")
+                ? " is not known to belong to Earthdata, so the token is not sent there; "
+                  "--earthdata-data-host " +
+                      io::host_of(origin) + " allows that"
+                : " is not https, so the token is not sent there") +
+           "; searching without a login");
+    return {};
+  }
+  auto token = login.token();
+  if (token) return *token;
+  warn(token.error().to_string() + "; searching without a login");
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<access::SearchClient> catalogue_client(
+    Context& context, const std::string& origin,
+    const std::shared_ptr<access::EarthdataLogin>& login) {
   const CommonOptions& common = context.options();
   access::SearchClientOptions options;
   options.attempts = common.retries + 1;
@@ -99,13 +126,8 @@ std::unique_ptr<access::SearchClient> catalogue_client(Context& context,
   // An Earthdata token is for Earthdata.
   options.token_origin = origin.empty() ? kCmrHost : origin;
   options.ca_file = trusted_certificates();
-  options.token = [&login = context.login()]() -> std::string {
-    auto token = login.token();
-    if (token) return *token;
-    fmt::print(stderr, "warning: {}; searching without a login\n", token.error().to_string());
-    return {};
-  };
-  options.warn = [](const std::string& text) { fmt::print(stderr, "warning: {}\n", text); };
+  options.token = [login, to = options.token_origin] { return catalogue_token(*login, to); };
+  options.warn = warn;
   auto client = std::make_unique<access::SearchClient>(std::move(options));
   context.session().mount("catalogue", client->store());
   return client;

@@ -42,7 +42,10 @@ void add_file_choice(CLI::App* app, CmrArguments& args, const std::string& group
 Result<access::CmrQuery> cmr_query(const CmrArguments& args, bool collections);
 /// Where the catalogue is: "https://host". kInvalidArgument.
 Result<std::string> catalogue_origin(const CmrArguments& args);
-/// A client for it, with the user's token; what it fetches counts in the session.
-std::unique_ptr<access::SearchClient> catalogue_client(Context& context, const std::string& origin);
+/// A client for it, with the token of `login` where that covers it; what it fetches counts in the
+/// session. `origin`: empty: NASA's.
+std::unique_ptr<access::SearchClient> catalogue_client(
+    Context& context, const std::string& origin,
+    const std::shared_ptr<access::EarthdataLogin>& login);
 
 }  // namespace upwell::cli

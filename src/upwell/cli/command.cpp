@@ -112,9 +112,12 @@ std::string trusted_certificates() {
 
 namespace {
 
-std::shared_ptr<access::EarthdataLogin> login_for(access::EarthdataOptions options, bool quiet) {
+std::shared_ptr<access::EarthdataLogin> login_for(access::EarthdataOptions options,
+                                                  const CommonOptions& common) {
   options.ca_file = trusted_certificates();
-  if (!quiet)
+  options.attempts = common.retries + 1;
+  options.stall_timeout_s = common.timeout_s;
+  if (!common.quiet)
     options.warn = [said = std::string()](const std::string& text) mutable {
       if (text != std::exchange(said, text)) fmt::print(stderr, "warning: {}\n", text);
     };
@@ -149,12 +152,12 @@ io::SessionOptions session_options(const CommonOptions& options,
 
 Context::Context(const CommonOptions& options)
     : options_(options),
-      login_(login_for(options.earthdata, options.quiet)),
+      login_(login_for(options.earthdata, options)),
       budget_(options.budget > 0 ? std::make_shared<io::EgressBudget>(options.budget) : nullptr),
       session_(std::make_unique<io::Session>(session_options(options, login_, budget_))) {}
 
 std::shared_ptr<access::EarthdataLogin> Context::new_login(access::EarthdataOptions options) const {
-  return login_for(std::move(options), options_.quiet);
+  return login_for(std::move(options), options_);
 }
 
 std::shared_ptr<io::Session> Context::new_session(size_t share) const {

@@ -9,7 +9,7 @@
 #include "base/files.hpp"
 #include "base/machine.hpp"
 #include "base/parallel.hpp"
-#include "cli/command.hpp"
+#include "cli/cmr_options.hpp"
 #include "generate/generate.hpp"
 #include "generate/names.hpp"
 #include "io/parameter_store.hpp"
@@ -73,21 +73,6 @@ Result<std::shared_ptr<access::EarthdataLogin>> login_of(const GenerateArguments
   for (std::string* value : {&who.user, &who.password})
     value->resize(value->find_last_not_of("\r\n") + 1);
   return context.new_login(std::move(who));
-}
-
-access::SearchClientOptions catalogue_options(const Context& context, const std::string& origin,
-                                              std::shared_ptr<access::EarthdataLogin> login) {
-  access::SearchClientOptions options;
-  options.attempts = context.options().retries + 1;
-  options.stall_timeout_s = std::max(options.stall_timeout_s, context.options().timeout_s);
-  options.token_origin = origin;
-  options.ca_file = trusted_certificates();
-  options.token = [login = std::move(login)]() -> std::string {
-    auto token = login->token();
-    return token ? *token : std::string();
-  };
-  options.warn = [](const std::string& text) { fmt::print(stderr, "warning: {}\n", text); };
-  return options;
 }
 
 Result<> place_outputs(const GenerateArguments& args, generate::GenerateOptions& options) {
@@ -196,9 +181,8 @@ Result<> run_generate(GenerateArguments& args, Context& context) {
     session.cache_bytes = cache;
   });
   UPWELL_CHECK(read_form(args, *outputs, context.options().quiet, options));
-  access::SearchClient client(catalogue_options(context, origin, login));
-  context.session().mount("cmr", client.store());
-  access::CmrSearch cmr(client, origin);
+  const auto client = catalogue_client(context, origin, login);
+  access::CmrSearch cmr(*client, origin);
   const generate::GenerateContext around{
       cmr, *outputs,
       [&](const std::map<std::string, std::string>& keys) {

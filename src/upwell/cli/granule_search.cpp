@@ -179,7 +179,7 @@ Result<FoundGranules> find_granules(Context& context, const GranuleSearch& searc
                                     const std::string& bbox) {
   UPWELL_TRY(const std::string origin, catalogue_origin(search.cmr));
   UPWELL_TRY(const access::CmrQuery query, query_of(search, bbox));
-  const auto client = catalogue_client(context, origin);
+  const auto client = catalogue_client(context, origin, context.shared_login());
   access::CmrSearch cmr(*client, origin);
   UPWELL_TRY(const access::Pairs pairs, cmr.granule_pairs(query));
   access::SearchOptions options;

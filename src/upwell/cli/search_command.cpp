@@ -115,7 +115,7 @@ Result<> search_cmr(SearchRun& run) {
   const SearchArguments& args = run.args;
   UPWELL_TRY(const std::string origin, catalogue_origin(args.cmr));
   UPWELL_TRY(const access::CmrQuery query, cmr_query(args.cmr, args.collections || args.published));
-  const auto client = catalogue_client(run.context, origin);
+  const auto client = catalogue_client(run.context, origin, run.context.shared_login());
   access::CmrSearch cmr(*client, origin);
   const bool links = run.form == SearchForm::kUrls || run.form == SearchForm::kS3Urls;
   if (query.collections) {
@@ -185,7 +185,7 @@ Result<> search_stac_api(SearchRun& run) {
   const std::string scheme = io::scheme_of(query.url);
   if (scheme != "https" && scheme != "http")
     return fail(Code::kInvalidArgument, "--stac wants the URL of a STAC API, not " + query.url);
-  const auto client = catalogue_client(run.context, {});
+  const auto client = catalogue_client(run.context, {}, run.context.shared_login());
   access::SearchOptions options = args.options;
   constexpr size_t kUsualPage = 250;  // many APIs refuse more
   if (options.page_size > kUsualPage) options.page_size = kUsualPage;
