@@ -23,6 +23,7 @@ def granules(tmp_path_factory):
             depth.units = "km"
             depth[:] = np.arange(LAT)
             cell = f.createVariable("cell", "f4", ("lon", "lat"))
+            cell.units = "mm.day**-1"
             cell[:] = np.arange(33)[:, None] + 10 * np.arange(LAT)[None, :]
             share = f.createVariable("share", "i1", ("time", "lat", "lon"), fill_value=np.int8(-128), chunksizes=(1, 20, 11), zlib=True)
             share.scale_factor, share.add_offset, share.units = 0.01, 0.0, "1"
@@ -72,6 +73,7 @@ CONDITIONS = {
     "(u & 3) == 1 or cell > 100": lambda d: ((d.u.fillna(4).astype(int) & 3) == 1) | (d.cell > 100),
     "(n & 3) == 1 or cell > 100": lambda d: ((d.n & 3) == 1) | (d.cell > 100),
     "depth > 4000 m": lambda d: d.depth > 4,
+    "cell > 17.5 'cm per day' or 1 'ft/week' <= cell < 1e-6 \"m s⁻¹\"": lambda d: (d.cell > 175) | ((d.cell >= 304.8 / 7) & (d.cell < 86.4)),
     "abs(sst - ice * 1) < 1.5": lambda d: abs(d.sst - d.ice * 1) < 1.5,
     "lat > 0": lambda d: d.lat > 0,
     "sst != sst": lambda d: d.sst != d.sst,

@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import socketserver
 import subprocess
 import threading
@@ -419,23 +420,59 @@ def test_references_to_a_missing_granule(tmp_path, out):
     expect(65, "read", references, "v", "-o", out / "v.npy", says=["a.nc"])
 
 
-def test_full_disk(tmp_path):
-    """A limit on the size of a file stands for a full disk."""
-    source = tmp_path / "big.nc"
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Steps of 1.6 MB that no compression makes much smaller."""
+    source = tmp_path_factory.mktemp("noise") / "big.nc"
     with netCDF4.Dataset(source, "w") as nc:
+        nc.createDimension("t", 2)
         nc.createDimension("x", 200_000)
-        nc.createVariable("v", "f8", ("x",), zlib=True)[:] = 0
+        nc.createVariable("v", "f8", ("t", "x"))[:] = np.random.default_rng(5).random((2, 200_000))
+    return source
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-    for name in ("o.npy", "o.csv"):
-        target = tmp_path / name
-        command = [UPWELL, "read", str(source), "v", "-o", str(target)]
-        # Python ignores SIGXFSZ; so does the program then, and sees EFBIG as it would see ENOSPC.
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, preexec_fn=limit, restore_signals=False
-        )
-        assert done.returncode == 73, done
-        assert str(target.parent) in done.stderr
-        assert not target.exists()
+READ, MEAN = ("read", "v"), ("aggregate", "--reduce", "t:mean")
+FULL = [(READ, "o.npy", 100_000), (READ, "o.csv", 100_000)]
+FULL += [(how, "o.nc", size) for how in (READ, MEAN, (*MEAN, "--compress")) for size in (4_000, 100_000, 1_000_000)]
+
+
+@pytest.mark.parametrize("older", (False, True))
+@pytest.mark.parametrize(("how", "name", "size"), FULL)
+def test_full_disk(noise, tmp_path, how, name, size, older):
+    """A limit on the size of a file stands for a full disk."""
+    target = tmp_path / name
+    if older:
+        target.write_bytes(b"older")
+    command = [UPWELL, how[0], str(noise), *how[1:], "-o", str(target)]
+    # Python ignores SIGXFSZ; so does the program then, and sees EFBIG as it would see ENOSPC.
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+        restore_signals=False,
+    )
+    assert done.returncode == 73, done
+    assert str(tmp_path) in done.stderr and "HDF5-DIAG" not in done.stderr
+    assert os.listdir(tmp_path) == ([name] if older else [])
+    if older:
+        assert target.read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("how", (signal.SIGINT, signal.SIGTERM))
+def test_a_signal_leaves_nothing(tmp_path, how):
+    """It ends the run as it always does, and the temporary file goes."""
+    with netCDF4.Dataset(tmp_path / "long.nc", "w") as nc:
+        nc.createDimension("x", 5_000_000)
+        nc.createVariable("v", "f8", ("x",))[:] = np.random.default_rng(5).random(5_000_000)
+    out = tmp_path / "out"
+    out.mkdir()
+    run = subprocess.Popen([UPWELL, "read", tmp_path / "long.nc", "v", "-o", out / "o.csv"])
+    end = time.monotonic() + 20
+    while not list(out.iterdir()):
+        assert run.poll() is None and time.monotonic() < end
+        time.sleep(0.001)
+    run.send_signal(how)
+    assert run.wait(timeout=20) == -how
+    assert list(out.iterdir()) == []

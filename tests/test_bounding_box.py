@@ -193,3 +193,34 @@ def test_edges_that_are_float32_are_taken(tmp_path, west, east):
         with xr.open_dataset(tmp_path / "box.nc") as ours:
             assert ours.v.shape == want.shape and ours.lon.dtype == "f4"
             np.testing.assert_array_equal(ours.v.values, want.values)
+
+
+@pytest.mark.parametrize("lons,asked,fits", [
+    (np.arange(0, 360, 5.0), "-20:20", False), (np.arange(0, 360, 5.0), "-180:180", False), (np.arange(0, 360, 5.0), "350:20", False),
+    (np.arange(0, 360, 5.0), "350:360", True), (np.arange(0, 360, 5.0), "0:360", True), (np.arange(0, 360, 5.0), ":20", True),
+    (np.arange(-180, 180, 5.0), "0:360", False), (np.arange(-180, 180, 5.0), "170:200", False), (np.arange(-180, 181, 5.0), "170:180", True),
+    (np.arange(-180, 180, 5.0), "-180:180", True), (np.arange(0, 45, 5.0), "-20:20", True), (np.arange(355, -1, -5.0), "350:20", True),
+])
+def test_longitudes_that_are_counted_in_another_way(tmp_path, lons, asked, fits):
+    xr.Dataset({"v": ("lon", lons)}, coords={"lon": ("lon", lons, {"units": "degrees_east"})}).to_netcdf(tmp_path / "g.nc")
+    run = upwell("read", tmp_path / "g.nc", "v", "--sel", f"lon={asked}", "-o", tmp_path / "o.nc", status=0 if fits else 64)
+    if not fits:
+        assert "--bbox WEST,SOUTH,EAST,NORTH" in run.stderr
+        return
+    low, high = (float(end or -np.inf) for end in asked.split(":"))
+    with xr.open_dataset(tmp_path / "o.nc") as got:
+        assert np.array_equal(got.v, lons[(lons >= min(low, high)) & (lons <= max(low, high))])
+
+
+@pytest.mark.parametrize("lons", [np.arange(0, 361, 10.0), np.arange(-180, 181, 10.0), np.arange(360, -1, -10.0)])
+@pytest.mark.parametrize("west,east", [(-180, 180), (0, 360), (-25, 25), (170, -170)])
+def test_a_box_holds_no_longitude_twice(tmp_path, lons, west, east):
+    """Of a grid of which the last longitude is the first once more."""
+    lats, east_of_west = np.arange(-10, 11, 10.0), (east - west) % 360 or 360
+    values = np.add.outer(lats, (lons % 360) ** 1.5)
+    coords = {"lat": ("lat", lats, {"units": "degrees_north"}), "lon": ("lon", lons, {"units": "degrees_east"})}
+    xr.Dataset({"v": (("lat", "lon"), values)}, coords=coords).to_netcdf(tmp_path / "g.nc")
+    upwell("aggregate", tmp_path / "g.nc", "--reduce", "lon:sum", f"--bbox={west},-90,{east},90", "-o", tmp_path / "o.nc")
+    once = {lon % 360 for lon in lons if (lon - west) % 360 <= east_of_west}
+    with xr.open_dataset(tmp_path / "o.nc") as got:
+        np.testing.assert_allclose(got.v, lats * len(once) + sum(lon**1.5 for lon in once), rtol=1e-12)

@@ -19,7 +19,7 @@ MEGABYTE = 1 << 20
 
 
 class Objects(http.server.BaseHTTPRequestHandler):
-    """Ranges of `server.objects`; `server.fault(name, first byte)` gives a status in place of an answer."""
+    """Ranges of `server.objects`, unless not `server.ranges`; `server.fault(name, first byte)` gives a status in place of an answer."""
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
@@ -34,7 +34,7 @@ class Objects(http.server.BaseHTTPRequestHandler):
     def answer(self, with_body):
         name = self.path.rsplit("/", 1)[-1]
         data = self.server.objects.get(name)
-        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if self.server.ranges else None
         first = int(span[1]) if span else 0
         fault = 404 if data is None else self.server.fault(name, first)
         if fault:
@@ -51,12 +51,15 @@ class Objects(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if with_body:
             self.server.sent += len(part)
-            self.wfile.write(part)
+            try:
+                self.wfile.write(part)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True  # the client wants none of it
 
 
 @contextmanager
-def serving_objects(objects, fault=lambda name, first: None):
-    with serving_with(Objects, objects=objects, fault=fault, sent=0) as server:
+def serving_objects(objects, fault=lambda name, first: None, ranges=True):
+    with serving_with(Objects, objects=objects, fault=fault, ranges=ranges, sent=0) as server:
         yield server
 
 
@@ -66,11 +69,11 @@ def download(*arguments, status=0, text=None):
     return run
 
 
-def granule_line(server, name, data, checksum=None):
+def granule_line(server, name, data, checksum=None, algorithm="MD5"):
     """As `upwell search --format json` writes it."""
     md5 = checksum or hashlib.md5(data).hexdigest()
     return json.dumps({"name": name, "data": [{"name": name, "https": f"{server.url}/{name}", "size": len(data),
-                                               "checksum": {"algorithm": "MD5", "value": md5}}]})
+                                               "checksum": {"algorithm": algorithm, "value": md5}}]})
 
 
 def test_files_come_whole_and_are_left_alone_when_they_are_right(tmp_path):
@@ -134,6 +137,26 @@ def test_wrong_bytes_are_thrown_away(tmp_path):
         assert "as recorded" in run.stderr
 
 
+@pytest.mark.parametrize("algorithm, kind", [("MD5", "md5"), ("sha1", "sha1"), ("SHA-256", "sha256"), ("SHA-384", "sha384"), ("SHA-512", "sha512"), ("SHA-2", "sha512")])
+def test_checksums_of_all_kinds_in_any_case(tmp_path, algorithm, kind):
+    data = os.urandom(100_000)
+    right, wrong = hashlib.new(kind, data).hexdigest().upper(), hashlib.new(kind, b"other").hexdigest()
+    with serving_objects({"x.nc": data}) as server:
+        run = download("@-", "-d", tmp_path, text=granule_line(server, "x.nc", data, right, algorithm))
+        assert run.stderr == "1 fetched, 0 resumed, 0 there already; 1 verified by checksum\n"
+        run = download("@-", "-d", tmp_path, "--again", text=granule_line(server, "x.nc", data, wrong, algorithm), status=65)
+        assert f"its {algorithm} is {right.lower()}, not {wrong} as recorded" in run.stderr
+
+
+def test_checksums_of_other_kinds_are_warned_of(tmp_path):
+    data = os.urandom(1000)
+    with serving_objects({"x.nc": data, "y.nc": data}) as server:
+        lines = [granule_line(server, "x.nc", data, "12345678", "Adler-32"), granule_line(server, "y.nc", data)]
+        run = download("@-", "-d", tmp_path, text="\n".join(lines))
+    assert "warning: checksums of 1 of 2 files are of a kind that cannot be compared here (Adler-32)" in run.stderr
+    assert "2 fetched, 0 resumed, 0 there already; 1 verified by checksum" in run.stderr
+
+
 def test_one_that_fails_does_not_stop_the_others(tmp_path):
     objects = {f"g{n}.nc": os.urandom(1000) for n in range(5)}
     with serving_objects(objects, lambda name, first: 403 if name == "g2.nc" else None) as server:
@@ -171,6 +194,39 @@ def test_what_is_found_is_downloaded(tmp_path):
     assert run.returncode == 0, run.stderr
     assert run.stderr.splitlines()[-1] == "3 fetched, 0 resumed, 0 there already; 3 verified by checksum"
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == objects
+
+
+def test_a_server_without_ranges_gives_whole_files(tmp_path):
+    """Also those that are too large to be read for the sake of a part."""
+    objects = {f"g{n}.nc": os.urandom(20 * MEGABYTE + n) for n in range(3)}
+    with serving_objects(objects, ranges=False) as server:
+        (tmp_path / ".g0.nc.part").write_bytes(objects["g0.nc"][:1000])  # is of no use there
+        run = download("@-", "-d", tmp_path, text="\n".join(granule_line(server, name, data) for name, data in objects.items()))
+        assert run.stderr == "3 fetched, 0 resumed, 0 there already; 3 verified by checksum\n"
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == objects
+        wrong = granule_line(server, "g1.nc", objects["g1.nc"], "0" * 32)
+        assert "as recorded" in download("@-", "-d", tmp_path, text=wrong, status=65).stderr
+
+
+def test_what_is_listed_twice_is_taken_once(tmp_path):
+    data = os.urandom(1000)
+    with serving_objects({"x.nc": data}) as server:
+        lines = [f"{server.url}/x.nc", granule_line(server, "x.nc", data), f"{server.url}/x.nc"]
+        run = download("@-", "-d", tmp_path, text="\n".join(lines))
+        assert run.stderr == "1 fetched, 0 resumed, 0 there already; 1 verified by checksum\n"
+        lines.append(granule_line(server, "x.nc", data, "0" * 32))
+        assert "is listed twice, with different" in download("@-", "-d", tmp_path, text="\n".join(lines), status=64).stderr
+
+
+def test_a_link_leads_to_the_new_file(tmp_path):
+    data = os.urandom(1000)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/x.nc").symlink_to("../disk/there.nc")
+    with serving_objects({"x.nc": data}) as server:
+        download(f"{server.url}/x.nc", "-d", tmp_path / "out")
+    assert (tmp_path / "out/x.nc").is_symlink() and (tmp_path / "disk/there.nc").read_bytes() == data
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["there.nc"]
 
 
 def test_two_processes_do_not_write_one_file(tmp_path):

@@ -45,6 +45,26 @@ def make_granule(path, day, seed):
     return values
 
 
+def test_without_libcurl(tmp_path):
+    """A library that is missing is told at once, however many requests wait for it (more than go to a host at a time)."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/libcurl.so.4").touch()
+    array = {"zarr_format": 2, "shape": [200], "chunks": [1], "dtype": "<f8", "order": "C"}
+    array.update(compressor=None, filters=None, fill_value=0)
+    refs = {".zgroup": '{"zarr_format": 2}', "v/.zarray": json.dumps(array)}
+    refs.update({f"v/{i}": [f"http://127.0.0.1:9/{i}.bin", 0, 8] for i in range(200)})
+    (tmp_path / "r.json").write_text(json.dumps({"version": 1, "refs": refs}))
+    done = subprocess.run(
+        [UPWELL, "read", "r.json", "v", "-o", "v.npy"],
+        cwd=tmp_path,
+        env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path / "lib")},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 78 and "libcurl.so.4 could not be loaded" in done.stderr, done
+
+
 class FaultyServer:
     """Files of a directory over HTTP with ranges; each answer may be spoiled in a way that real servers know."""
 

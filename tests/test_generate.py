@@ -357,6 +357,19 @@ def test_a_set_of_a_clock_that_was_ahead(tmp_path):
         assert "2999" not in path.read_text()
 
 
+def test_the_time_of_a_set_is_the_catalogues(tmp_path):
+    """A machine whose clock is two hours fast; here it is the catalogue's that is slow. What changes next counts."""
+    with running("--mur", 4, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:
+        fake.fault("date", host="cmr", seconds=-7200)
+        run = ("--collection", MUR, "-o", tmp_path)
+        generate(fake, *run)
+        told = re.search(r'"as_of":\s*"([^"]+)Z"', (tmp_path / f"{MUR}_virtual_s3.json").read_text())[1]
+        behind = np.datetime64("now") - np.datetime64(told)
+        assert np.timedelta64(2 * 60 + 15, "m") <= behind < np.timedelta64(2 * 60 + 20, "m")
+        fake.granules(MUR, "revise", number=1)
+        assert "1 replaced, 0 removed" in generate(fake, *run).stderr
+
+
 def test_a_revised_granule_gets_another_name(tmp_path):
     """It takes the place of what it was before, wherever it lies in the set."""
     with running("--mur", 5, "--ecco", 0, "--atl03", 0, "--tellus", 1) as fake:

@@ -10,6 +10,7 @@ import signal
 import ssl
 import stat
 import subprocess
+import termios
 import time
 import urllib.parse
 
@@ -195,6 +196,16 @@ def test_an_application_that_is_not_approved(earthdata):
     assert "Application approval required" in done.stderr and "/approve_app?client_id=" in done.stderr
 
 
+def test_what_servers_repeat_of_secrets_is_not_shown(earthdata):
+    token = earthdata.token()
+    earthdata.fault("status", host="cmr", status=401, body=json.dumps({"errors": [f"Token [Bearer {token}] does not exist"]}))
+    done = upwell(earthdata, "search", "--short-name", MUR, "--count", login=False, EARTHDATA_TOKEN=token, status=77)
+    assert "Token [Bearer ***] does not exist" in done.stderr and token not in done.stderr
+    earthdata.fault("status", host="urs", status=403, body=json.dumps({"error_description": f"not with {earthdata.password}"}))
+    done = upwell(earthdata, "login", "--check", status=77)
+    assert "not with ***" in done.stderr and earthdata.password not in done.stderr
+
+
 def test_a_login_page_is_never_data(earthdata):
     earthdata.fault("html", host="podaac")
     done = upwell(earthdata, "info", earthdata.url("podaac", day(5)), status=77)
@@ -296,6 +307,32 @@ def test_who_is_asked_on_a_terminal_is_not_shown_the_password(earthdata, tmp_pat
     assert os.waitstatus_to_exitcode(status) == 0, seen
     assert earthdata.password.encode() not in seen and b"logged in at" in seen
     assert "login fake password" in netrc.read_text() and stat.S_IMODE(netrc.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("end", ["typed", signal.SIGTERM])
+def test_who_breaks_off_at_the_password_gets_the_terminal_back(earthdata, end):
+    environment = environment_of(earthdata, login=False)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(UPWELL, [str(UPWELL), "login"], environment)
+    try:
+        seen = b""
+        while not seen.endswith(b"shown): "):
+            assert select.select([terminal], [], [], 20)[0], seen
+            seen += os.read(terminal, 4096)
+            if seen.endswith(b"user name: "):
+                os.write(terminal, b"fake\n")
+                seen += b"."
+        assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+        if end == "typed":
+            os.write(terminal, b"\x03")
+        else:
+            os.kill(pid, end)
+        _, status = os.waitpid(pid, 0)
+        assert termios.tcgetattr(terminal)[3] & termios.ECHO
+        assert os.waitstatus_to_exitcode(status) == -(signal.SIGINT if end == "typed" else end)
+    finally:
+        os.close(terminal)
 
 
 def test_nothing_goes_to_hosts_that_are_not_nasas(earthdata, tmp_path):

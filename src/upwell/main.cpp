@@ -1,5 +1,6 @@
 #include <malloc.h>
 
+#include "base/leftovers.hpp"
 #include "cli/command.hpp"
 
 int main(int argc, char** argv) {
@@ -7,5 +8,6 @@ int main(int argc, char** argv) {
   // once and not for each.
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  upwell::remove_leftovers_on_signals();
   return upwell::cli::run_program(argc, argv);
 }

@@ -24,6 +24,7 @@ KINDS = {
     "cut": "closes the connection in order after `after` bytes of the body (default: half of them)",
     "reset": "resets the connection before an answer",
     "html": "200 with the login page of Earthdata Login",
+    "date": "the Date of the answer is `seconds` off",
     # of the login host and gateways
     "balancer": "at a gateway: 401 and another cookie each time, for whoever is not logged in",
     "eula": "a EULA that is not accepted",

@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import email.utils
 import json
 import time
 from dataclasses import dataclass, field
@@ -117,6 +118,8 @@ class Front:
 
     async def send(self, request, answer, entry, fault):
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        if fault.get("kind") == "date":
+            response.headers["Date"] = email.utils.formatdate(time.time() + fault["seconds"], usegmt=True)
         for cookie in answer.cookies:
             response.headers.add("Set-Cookie", cookie)
         entry["status"] = answer.status

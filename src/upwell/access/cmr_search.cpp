@@ -141,13 +141,17 @@ Result<SearchAnswer> CmrSearch::page(const std::string& concept_type, const Pair
     request.url += "?" + query;
   }
   auto answer = client_.send(request);
-  if (answer || !ran_out_of_time(answer.error())) return answer;
-  return client_.send(request);  // the second time much of it is in CMR's caches
+  if (!answer && ran_out_of_time(answer.error()))
+    answer = client_.send(request);  // the second time much of it is in CMR's caches
+  if (int64_t none = 0; answer && answer->head.date_unix_s)
+    first_answer_unix_s_.compare_exchange_strong(none, *answer->head.date_unix_s);
+  return answer;
 }
 
 Result<> CmrSearch::run(Part& part, const Pairs& pairs) {
   SearchOutcome& outcome = part.outcome;
   SeenIds seen_here;
+  PageProgress progress;
   size_t page_size = part.options.page_size;
   if (part.options.limit > 0) page_size = std::min<uint64_t>(page_size, part.options.limit);
   const auto take = [&](std::string_view id) {
@@ -190,6 +194,7 @@ Result<> CmrSearch::run(Part& part, const Pairs& pairs) {
     const bool all = hits && seen_here.size() >= *hits;
     if (part.full() || summary->items == 0 || after.empty()) break;
     if (all && !coming.valid()) break;
+    UPWELL_CHECK(progress.check(seen_here.size()));
   }
   if (coming.valid()) (void)coming.get();
   if (part.full()) {

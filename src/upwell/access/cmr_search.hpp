@@ -3,7 +3,9 @@
 // with the number of results but for 24 bytes for each.
 // https://cmr.earthdata.nasa.gov/search/site/docs/search/api.html
 
+#include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,6 +62,12 @@ class CmrSearch {
   /// Stores that an archive has published of the collection that granule_pairs looked up.
   const std::vector<PublishedStore>& published() const { return published_; }
 
+  /// When the first answer came, by the catalogue's clock; nothing: none has, or it did not tell.
+  std::optional<int64_t> first_answer_unix_s() const {
+    const int64_t time = first_answer_unix_s_;
+    return time != 0 ? std::optional(time) : std::nullopt;
+  }
+
   /// Of a granule search that found nothing: how many granules there are without each of its
   /// conditions, and in the whole collection, in words.
   Result<std::string> why_none(const Pairs& pairs);
@@ -75,6 +83,7 @@ class CmrSearch {
   SearchClient& client_;
   std::string origin_;
   std::vector<PublishedStore> published_;
+  std::atomic<int64_t> first_answer_unix_s_{0};
 };
 
 }  // namespace upwell::access

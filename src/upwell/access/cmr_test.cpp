@@ -249,6 +249,29 @@ TEST(CmrSearch, PagesThatDoNotMoveOnEnd) {
   EXPECT_THAT(found.outcome.error().message, HasSubstr("do not move on"));
 }
 
+TEST(CmrSearch, PagesThatOnlyRepeatEnd) {
+  io::RawServer server([](const io::SeenRequest&, size_t n) {
+    return answer(200, cmr_headers(100, fmt::format("[{}]", n)), page_json(100, 0, 3));
+  });
+  const Searched found = search(server, {.page_size = 3});
+  ASSERT_FALSE(found.outcome);
+  EXPECT_EQ(found.outcome.error().code, Code::kInvalidData);
+  EXPECT_THAT(found.outcome.error().message, HasSubstr("two in a row brought nothing new"));
+  EXPECT_LE(server.seen().size(), 4u);
+}
+
+TEST(CmrSearch, OnePageMayRepeat) {
+  io::RawServer server([](const io::SeenRequest&, size_t n) {
+    const int page = static_cast<int>(n);  // every second one is that before
+    const std::string after = page < 5 ? fmt::format("[{}]", page + 1) : "";
+    return answer(200, cmr_headers(9, after), page_json(9, page / 2 * 3, 3));
+  });
+  const Searched found = search(server, {.page_size = 3});
+  ASSERT_TRUE(found.outcome) << found.outcome.error().to_string();
+  EXPECT_EQ(found.names.size(), 9u);
+  EXPECT_GE(found.outcome->repeated, 6u);
+}
+
 TEST(CmrSearch, ARefusedTokenIsLeftOut) {
   io::RawServer server([](const io::SeenRequest& request, size_t) {
     if (!request.header("authorization").empty())
@@ -259,7 +282,7 @@ TEST(CmrSearch, ARefusedTokenIsLeftOut) {
   ASSERT_TRUE(found.outcome);
   EXPECT_EQ(found.names.size(), 1u);
   ASSERT_EQ(found.warnings.size(), 1u);
-  EXPECT_THAT(found.warnings[0], HasSubstr("has expired"));
+  EXPECT_THAT(found.warnings[0], HasSubstr("Token [Bearer ***] has expired"));
   EXPECT_EQ(server.seen()[0].header("authorization"), "bearer eyj");
 }
 
@@ -419,6 +442,22 @@ TEST(StacSearch, StaysOnItsHost) {
                              [](const Granule&, std::string_view) { return Result<>(); });
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Code::kPermissionDenied);
+}
+
+TEST(StacSearch, PagesThatOnlyRepeatEnd) {
+  io::RawServer server([](const io::SeenRequest&, size_t n) {
+    return answer(200, "",
+                  fmt::format(R"({{"features":[{{"id":"i","properties":{{}}}}],)"
+                              R"("links":[{{"rel":"next","href":"/search?page={}"}}]}})",
+                              n));
+  });
+  SearchClient client({});
+  auto outcome = search_stac(client, {.url = server.url()}, {},
+                             [](const Granule&, std::string_view) { return Result<>(); });
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, Code::kInvalidData);
+  EXPECT_THAT(outcome.error().message, HasSubstr("two in a row brought nothing new"));
+  EXPECT_EQ(server.seen().size(), 3u);
 }
 
 TEST(StacSearch, Datetimes) {

@@ -62,6 +62,7 @@ struct EarthdataLogin::Impl {
 
   mutable std::mutex mutex;  // of the rest
   EarthdataToken token;
+  std::vector<std::string> used;  // tokens, which servers may repeat
   bool asked = false;
   int64_t ask_again = 0;
   std::optional<Error> problem;         // why there is no token
@@ -183,6 +184,7 @@ Result<std::string> EarthdataLogin::Impl::adopt(Result<EarthdataToken> found) {
   }
   problem.reset();
   token = std::move(*found);
+  if (!token.text.empty()) used.push_back(token.text);
   ask_again = kNever;
   if (token.expires_unix_s) {
     const int64_t end = *token.expires_unix_s;
@@ -325,13 +327,13 @@ std::optional<Error> EarthdataLogin::take(const std::string& url, const io::Resp
     return Error{Code::kUnauthenticated, "the server asks for an Earthdata login", {}, {}};
   }
   const bool covered = covers(url);
-  auto refusal = earthdata_refusal(url, head, body);
   std::lock_guard lock(impl_->mutex);
   if (!covered && !impl_->walked.contains(origin)) {
     if (head.status != 401 || io::is_signed_url(url)) return {};
     impl_->strangers.insert(origin);
     return impl_->hosts.wants_another_login(url);
   }
+  auto refusal = earthdata_refusal(url, head, body, impl_->used);
   // Who is refused is given no credential with it: that cookie is of a load balancer, or the like.
   if (!refusal && impl_->hosts.may_carry_credentials(url))
     impl_->cookies.take(origin, head.cookies);

@@ -52,7 +52,10 @@ EarthdataHosts::EarthdataHosts(const std::string& login_host, const std::vector<
       plain_loopback && io::literal_address_class(name) == io::AddressClass::kLoopback;
   login_origin_ = io::origin_of((plain ? "http://" : "https://") + login_host + "/");
   const size_t urs = ("." + name).find(".urs.");
-  if (urs != std::string::npos) names_.push_back(lower_name(name.substr(urs + 3)));
+  const std::string domain = urs == std::string::npos ? "" : lower_name(name.substr(urs + 3));
+  // "x.org", not all of "org".
+  if (const size_t dot = domain.find('.', 1); dot != std::string::npos && dot + 1 < domain.size())
+    names_.push_back(domain);
   for (const std::string& host : added) names_.push_back(named_host(host));
 }
 

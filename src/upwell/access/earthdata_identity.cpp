@@ -54,6 +54,15 @@ Result<std::string> read_token_file(const std::string& path) {
   return clean_token(std::move(text), path);
 }
 
+/// "/opt/bin/token" of a command, whose arguments may be secrets; empty where that is not plain to
+/// see.
+std::string program_of(const std::string& command) {
+  const size_t begin = std::min(command.find_first_not_of(" \t"), command.size());
+  const std::string word =
+      command.substr(begin, command.find_first_of(" \t\n;|&<>()", begin) - begin);
+  return word.find_first_of("=$`'\"\\") == std::string::npos ? word : std::string();
+}
+
 Result<std::string> run_token_command(const std::string& command) {
   std::FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr)
@@ -62,9 +71,12 @@ Result<std::string> run_token_command(const std::string& command) {
   std::string text(kMaxTokenFile, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), pipe));
   const int status = ::pclose(pipe);
-  if (status != 0)
-    return fail(Code::kBadConfiguration, "the token command ended with status " +
-                                             std::to_string(WEXITSTATUS(status)) + ": " + command);
+  if (status != 0) {
+    const std::string program = program_of(command);
+    return fail(Code::kBadConfiguration,
+                "the token command" + (program.empty() ? "" : " (" + program + " ...)") +
+                    " ended with status " + std::to_string(WEXITSTATUS(status)));
+  }
   return clean_token(std::move(text), "what the token command printed");
 }
 
@@ -89,6 +101,10 @@ Result<> add_environment(const io::Environment& env, EarthdataIdentity& out) {
 }
 
 Result<std::string> read_netrc(const fs::path& path) {
+  std::error_code unknown;
+  if (fs::is_directory(path, unknown))
+    return fail(Code::kBadConfiguration,
+                path.string() + " is a directory; NETRC names the file of logins (else ~/.netrc)");
   std::ifstream file(path, std::ios::binary);
   if (!file)
     return fail(Code::kBadConfiguration,
@@ -96,10 +112,13 @@ Result<std::string> read_netrc(const fs::path& path) {
   return std::string{std::istreambuf_iterator<char>(file), {}};
 }
 
-/// Others on this machine can read it.
-bool is_open_to_others(const fs::path& path) {
+void warn_if_open_to_others(const EarthdataOptions& options, const fs::path& path) {
   struct stat state{};
-  return ::stat(path.c_str(), &state) == 0 && (state.st_mode & (S_IRGRP | S_IROTH)) != 0;
+  const bool open = ::stat(path.c_str(), &state) == 0 && S_ISREG(state.st_mode) &&
+                    (state.st_mode & (S_IRGRP | S_IROTH)) != 0;
+  if (open && options.warn)
+    options.warn(path.string() + " can be read by others on this machine; chmod 600 " +
+                 path.string());
 }
 
 Result<> add_netrc(const EarthdataOptions& options, const std::string& host,
@@ -119,9 +138,7 @@ Result<> add_netrc(const EarthdataOptions& options, const std::string& host,
     return fail(Code::kBadConfiguration,
                 path.string() + ": the entry of " + (entry->machine.empty() ? "default" : host) +
                     " has no " + (entry->login.empty() ? "login" : "password"));
-  if (is_open_to_others(path) && options.warn)
-    options.warn(path.string() + " can be read by others on this machine; chmod 600 " +
-                 path.string());
+  warn_if_open_to_others(options, path);
   out.user = entry->login;
   out.password = entry->password;
   out.password_source = path.string() + (entry->machine.empty() ? " (default)" : "");
@@ -162,6 +179,7 @@ Result<EarthdataIdentity> find_earthdata_identity(const EarthdataOptions& option
     out.token_source = "the token command";
   } else if (!options.token_file.empty()) {
     UPWELL_TRY(out.token, read_token_file(options.token_file));
+    warn_if_open_to_others(options, options.token_file);
     out.token_source = options.token_file;
   }
   UPWELL_CHECK(add_environment(options.environment, out));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "access/secrets.hpp"
 #include "access/token.hpp"
 #include "io/session.hpp"
 #include "io/url.hpp"
@@ -16,6 +17,11 @@ constexpr size_t kMaxShown = 300;
 
 std::string basic(const EarthdataIdentity& who) {
   return "Basic " + refs::base64_encode(as_bytes(who.user + ":" + who.password));
+}
+
+/// What the login host is told of `who`.
+std::vector<std::string> secrets_of(const EarthdataIdentity& who) {
+  return {who.password, refs::base64_encode(as_bytes(who.user + ":" + who.password))};
 }
 
 std::string text_at(const nlohmann::json& object, const char* name) {
@@ -51,11 +57,11 @@ Error must_be_approved(const std::string& what, const std::string& link) {
 }
 
 /// Nothing: the answer names nothing that could be approved.
-std::optional<Error> approval_wanted(ByteSpan body) {
+std::optional<Error> approval_wanted(ByteSpan body, const std::vector<std::string>& secrets) {
   const auto json = nlohmann::json::parse(body.begin(), body.end(), nullptr, false);
-  const std::string what = text_at(json, "error_description");
-  const std::string link =
-      json.is_object() ? text_at(json, "resolution_url") : approval_link(as_text(body));
+  const std::string what = without_secrets(text_at(json, "error_description"), secrets);
+  const std::string link = without_secrets(
+      json.is_object() ? text_at(json, "resolution_url") : approval_link(as_text(body)), secrets);
   if (link.empty()) return {};
   return must_be_approved(what.empty() ? "an agreement or application is not approved yet" : what,
                           link);
@@ -87,7 +93,7 @@ Result<EarthdataToken> request_token(io::HttpStore& http, const std::string& log
   const auto json = nlohmann::json::parse(answer.body.begin(), answer.body.end(), nullptr, false);
   if (answer.head.status == 401) return fail(wrong_password(login_origin, who));
   if (answer.error) {
-    const std::string reason = text_at(json, "error_description");
+    const std::string reason = without_secrets(text_at(json, "error_description"), secrets_of(who));
     Error error = *answer.error;
     if (!reason.empty()) error.message += ": " + shown_text(reason);
     return fail(std::move(error).with("asking for an Earthdata token"));
@@ -101,9 +107,9 @@ Result<EarthdataToken> request_token(io::HttpStore& http, const std::string& log
 }
 
 std::optional<Error> earthdata_refusal(const std::string& url, const io::ResponseHead& head,
-                                       ByteSpan body) {
+                                       ByteSpan body, const std::vector<std::string>& secrets) {
   if (head.status == 401 || head.status == 403) {
-    if (auto wanted = approval_wanted(body)) return wanted;
+    if (auto wanted = approval_wanted(body, secrets)) return wanted;
     if (head.status == 403) return {};
     return Error{Code::kUnauthenticated, "the server does not accept the login", {}, {}};
   }
@@ -129,13 +135,15 @@ Result<std::string> LoginWalk::step(const std::string& url) {
   cookies.take(origin, answer.head.cookies);
   const int status = answer.head.status;
   if (at_login && (status == 401 || status == 403)) {
-    if (auto wanted = approval_wanted(answer.body)) return fail(std::move(*wanted));
+    if (auto wanted = approval_wanted(answer.body, secrets_of(who)))
+      return fail(std::move(*wanted));
     return fail(wrong_password(login_origin, who));
   }
   if (at_login && answer.redirect.empty() && !answer.error)
     return fail(wrong_password(login_origin, who));  // a login page
   if (status == 401 || status == 403) {
-    if (auto wanted = approval_wanted(answer.body)) return fail(std::move(*wanted));
+    if (auto wanted = approval_wanted(answer.body, secrets_of(who)))
+      return fail(std::move(*wanted));
   }
   if (answer.error && status == 0) return fail(*answer.error);
   return answer.redirect;

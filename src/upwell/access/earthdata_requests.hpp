@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "access/cookies.hpp"
 #include "access/earthdata_identity.hpp"
@@ -27,9 +28,9 @@ Result<EarthdataToken> request_token(io::HttpStore& http, const std::string& log
 
 /// What lies between a user and the data, as far as the answer tells: a EULA or an application that
 /// is to be approved (kPermissionDenied, with where to do that), or a login page in place of data
-/// (kUnauthenticated).
+/// (kUnauthenticated). `secrets`: what the server was told and must not be repeated.
 std::optional<Error> earthdata_refusal(const std::string& url, const io::ResponseHead& head,
-                                       ByteSpan body);
+                                       ByteSpan body, const std::vector<std::string>& secrets);
 
 /// The way of browsers, for hosts that do not take tokens: from the object to the login host, where
 /// alone the name and password go, and back. `may_follow`: whether a step may lead to this URL.

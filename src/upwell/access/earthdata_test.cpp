@@ -335,6 +335,12 @@ TEST(EarthdataHosts, AreNamedAsHostsOrAsUrls) {
       EarthdataHosts("urs.y.org", {"https://data.x.org"}, false).covers("https://x.org/a"));
 }
 
+TEST(EarthdataHosts, OfALoginLieBelowItsDomainAndNotBelowATopLevelOne) {
+  EXPECT_TRUE(EarthdataHosts("urs.y.org", {}, false).covers("https://data.y.org/a.nc"));
+  for (const char* login : {"urs.org", "urs.org.", "uat.urs.org", "urs."})
+    EXPECT_FALSE(EarthdataHosts(login, {}, false).covers("https://data.org/a.nc")) << login;
+}
+
 TEST(Earthdata, ARedirectToADataHostFindsTheToken) {
   World world;
   world.environment["EARTHDATA_TOKEN"] = world.current();
@@ -395,6 +401,27 @@ TEST(Earthdata, AgreementsAreShownWithTheirAddress) {
                              "<html>accept <a href=\"https://urs/accept_eula?x=1\">here</a>");
   Reader other(page);
   other.expect_error(Code::kPermissionDenied, "open https://urs/accept_eula?x=1 in a browser");
+}
+
+TEST(Earthdata, WhatAServerRepeatsOfItsSecretsIsNotShown) {
+  World world;
+  world.environment["EARTHDATA_TOKEN"] = world.current();
+  world.refusal = http_answer(403, "Content-Type: application/json\r\n",
+                              R"({"error_description":"no to )" + world.current() +
+                                  R"(","resolution_url":"https://urs/approve_app?t=)" +
+                                  world.current() + R"("})");
+  Reader reader(world);
+  reader.expect_error(Code::kPermissionDenied, "no to ***: open https://urs/approve_app?t=*** in");
+  RawServer login([&](const SeenRequest&, size_t) {
+    return kept_open(403, "", R"({"error_description":"no to word, or )" + world.basic() + R"("})");
+  });
+  world.environment.erase("EARTHDATA_TOKEN");
+  world.by_password();
+  EarthdataOptions options = world.options();
+  options.host = login.url().substr(7);
+  const auto token = EarthdataLogin(options).token();
+  ASSERT_FALSE(token);
+  EXPECT_TRUE(token.error().message.ends_with(": no to ***, or ***")) << token.error().message;
 }
 
 TEST(Earthdata, ALoginPageIsNoData) {
@@ -496,6 +523,11 @@ TEST(EarthdataIdentity, ComesFromTheFirstOfItsPlaces) {
   EXPECT_EQ(f.find().token, "t1");
   f.options.token_file = f.write("token", "t2\n");
   EXPECT_EQ(f.find().token, "t2");
+  EXPECT_EQ(f.world.warnings.size(), 1u);
+  f.write("token", "t2\n", 0640);
+  EXPECT_EQ(f.find().token, "t2");
+  ASSERT_EQ(f.world.warnings.size(), 2u);
+  EXPECT_NE(f.world.warnings[1].find("token can be read by others"), std::string::npos);
   f.options.token_command = "echo ' t3 '";
   EXPECT_EQ(f.find().token, "t3");
 }
@@ -514,12 +546,21 @@ TEST(EarthdataIdentity, WhatIsHalfOrBrokenIsAnError) {
   EXPECT_NE(message(f).find("has no password"), std::string::npos);
   f.write(".netrc", "machine");
   EXPECT_NE(message(f).find(".netrc, line 1"), std::string::npos);
+  const std::string home = f.home.path().string();
+  f.world.environment["NETRC"] = home;
+  EXPECT_NE(message(f).find(home + " is a directory; NETRC"), std::string::npos);
+  EXPECT_FALSE(persist_in_netrc(home, "h", "me", "word"));
+  f.world.environment.erase("NETRC");
   f.options.token_file = "/nowhere/token";
   EXPECT_NE(message(f).find("/nowhere/token"), std::string::npos);
   f.options.token_file = f.write("token", "<html> no </html>");
   EXPECT_NE(message(f).find("not a token"), std::string::npos);
   f.options.token_command = "exit 3";
   EXPECT_NE(message(f).find("status 3"), std::string::npos);
+  f.options.token_command = "false --password=SECRET";
+  EXPECT_EQ(message(f), "the token command (false ...) ended with status 1");
+  f.options.token_command = "WORD='a SECRET' false";
+  EXPECT_EQ(message(f), "the token command ended with status 1");
 }
 
 TEST(EarthdataIdentity, IsKeptInANetrcOfTheUsersAlone) {

@@ -5,6 +5,14 @@
 namespace upwell::access {
 namespace {
 
+/// Names of hosts, which have no case.
+std::string in_small_letters(std::string_view name) {
+  std::string out(name);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  return out;
+}
+
 bool is_netrc_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 struct NetrcWord {
@@ -74,7 +82,7 @@ Result<> NetrcParser::take(const std::string& keyword) {
   if (keyword == "machine") {
     UPWELL_TRY(NetrcWord name, value_of(keyword));
     entries.emplace_back();
-    entries.back().machine = std::move(name.text);
+    entries.back().machine = in_small_letters(name.text);
     entries.back().name_at = name.at;
     return {};
   }
@@ -134,7 +142,7 @@ Result<std::vector<NetrcEntry>> parse_netrc(std::string_view text) {
 
 std::optional<NetrcEntry> find_netrc(const std::vector<NetrcEntry>& entries,
                                      std::string_view machine) {
-  for (const std::string_view name : {machine, std::string_view()}) {
+  for (const std::string& name : {in_small_letters(machine), std::string()}) {
     const auto found = std::find_if(entries.begin(), entries.end(),
                                     [&](const NetrcEntry& e) { return e.machine == name; });
     if (found != entries.end()) return *found;
@@ -147,7 +155,7 @@ Result<std::string> with_netrc_entry(std::string_view text, const std::string& m
   UPWELL_TRY(const std::vector<NetrcEntry> entries, parse_netrc(text));
   std::string out(text);
   const auto entry = find_netrc(entries, machine);
-  if (!entry || entry->machine != machine) {
+  if (!entry || entry->machine.empty()) {
     // In front: behind "default" it would not be found, and behind a macro be a part of it.
     return "machine " + machine + " login " + netrc_word(login) + " password " +
            netrc_word(password) + "\n" + out;

@@ -13,7 +13,7 @@
 namespace upwell::access {
 
 struct NetrcEntry {
-  std::string machine;  ///< empty: "default", which stands for every machine
+  std::string machine;  ///< in small letters; empty: "default", which stands for every machine
   std::string login, password;
   /// Where the words stand in the text, from their first byte to behind their last; 0, 0: nowhere.
   struct Span {
@@ -27,7 +27,7 @@ struct NetrcEntry {
 /// kBadConfiguration with the line, never with a word of it.
 Result<std::vector<NetrcEntry>> parse_netrc(std::string_view text);
 
-/// The first entry of the machine, else "default"; nothing when there is neither.
+/// The first entry of the machine, in whatever case, else "default"; nothing when there is neither.
 std::optional<NetrcEntry> find_netrc(const std::vector<NetrcEntry>& entries,
                                      std::string_view machine);
 

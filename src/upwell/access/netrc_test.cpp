@@ -21,6 +21,7 @@ TEST(Netrc, FindsTheMachineInAnyLayout) {
            "machine a login b password c\r\nmachine urs.earthdata.nasa.gov\r\nlogin me password "
            "word\r\n",
            "machine urs.earthdata.nasa.gov password word account x login me",
+           "default login no password no machine URS.EarthData.NASA.gov login me password word",
            "# machine urs.earthdata.nasa.gov login no password no\nmachine urs.earthdata.nasa.gov "
            "login me "
            "password word # mine",
@@ -98,6 +99,9 @@ TEST(Netrc, ChangesOneEntryAndKeepsTheRest) {
   const auto close =
       with_netrc_entry("machine \"h\"login \"a\"password \"b\"default", "h", "me", "word");
   EXPECT_EQ(close.value_or(""), "machine \"h\"login me password word default");
+  const auto capitals =
+      with_netrc_entry("machine URS.Earthdata.nasa.gov login a password b", kHost, "me", "word");
+  EXPECT_EQ(capitals.value_or(""), "machine URS.Earthdata.nasa.gov login me password word");
   EXPECT_FALSE(with_netrc_entry("what is this", kHost, "me", "word"));
 }
 

@@ -29,6 +29,19 @@ class CatalogueDialect : public io::HttpDialect {
   Result<> prepare(io::HttpRequest& /*request*/) override { return {}; }
   std::optional<io::HttpMeaning> explain(const io::HttpRequest& /*sent*/,
                                          const io::ResponseHead& head, ByteSpan body) override;
+  /// The catalogue is told this, and may repeat it.
+  void keep_secret(const std::string& token) {
+    std::lock_guard lock(mutex_);
+    secrets_ = {token};
+  }
+
+ private:
+  std::vector<std::string> secrets() {
+    std::lock_guard lock(mutex_);
+    return secrets_;
+  }
+  std::mutex mutex_;
+  std::vector<std::string> secrets_;
 };
 
 std::optional<io::HttpMeaning> CatalogueDialect::explain(const io::HttpRequest& /*sent*/,
@@ -52,7 +65,7 @@ std::optional<io::HttpMeaning> CatalogueDialect::explain(const io::HttpRequest& 
                            io::status_text(status) +
                                ": it redirects, which searches do not follow; is this the host "
                                "of a catalogue?"};
-  std::string said = error_text(as_text(body));
+  std::string said = error_text(as_text(body), secrets());
   if (said.empty() && io::is_page(head, body)) said = kPage;
   const bool of_parameters = status == 400 || status == 413 || status == 414 || status == 422;
   return io::HttpMeaning{Next::kFail,
@@ -71,6 +84,7 @@ bool may_carry_token(const std::string& origin) {
 
 struct SearchClient::Impl {
   SearchClientOptions options;
+  std::shared_ptr<CatalogueDialect> dialect = std::make_shared<CatalogueDialect>();
   std::shared_ptr<io::HttpStore> http;
   std::mutex mutex;  // of what follows
   bool token_asked = false;
@@ -87,6 +101,7 @@ std::string SearchClient::Impl::token_for(const std::string& url) {
   if (!token_asked) {
     token_asked = true;
     token = options.token();
+    dialect->keep_secret(token);
     if (!token.empty() && !may_carry_token(options.token_origin)) {
       token.clear();
       if (options.warn)
@@ -111,7 +126,7 @@ SearchClient::SearchClient(SearchClientOptions options) : impl_(std::make_unique
   http.stall_timeout_s = impl_->options.stall_timeout_s;
   http.ca_file = impl_->options.ca_file;
   http.say = impl_->options.say;
-  http.dialect = std::make_shared<CatalogueDialect>();
+  http.dialect = impl_->dialect;
   impl_->http = std::make_shared<io::HttpStore>(std::move(http));
 }
 SearchClient::~SearchClient() = default;

@@ -7,14 +7,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <unordered_map>
 
 #include "access/umm_records.hpp"
 #include "base/files.hpp"
 #include "base/parallel.hpp"
 #include "io/digest.hpp"
+#include "io/url.hpp"
 
 namespace upwell::access {
 namespace {
@@ -29,16 +33,37 @@ tl::unexpected<Error> cannot_store(const files::path& path) {
   return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(errno));
 }
 
-std::optional<io::DigestKind> digest_kind(const std::string& algorithm) {
-  if (algorithm == "MD5") return io::DigestKind::kMd5;
-  if (algorithm == "SHA-1" || algorithm == "SHA1") return io::DigestKind::kSha1;
-  if (algorithm == "SHA-256" || algorithm == "SHA256") return io::DigestKind::kSha256;
+char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+
+struct NamedDigest {
+  std::string_view name;  // in lower case, without hyphens
+  size_t digits;
+  io::DigestKind kind;
+};
+/// SHA-2 is a family, of which the number of digits tells the member.
+constexpr std::array<NamedDigest, 8> kDigests{{{"md5", 32, io::DigestKind::kMd5},
+                                               {"sha1", 40, io::DigestKind::kSha1},
+                                               {"sha256", 64, io::DigestKind::kSha256},
+                                               {"sha384", 96, io::DigestKind::kSha384},
+                                               {"sha512", 128, io::DigestKind::kSha512},
+                                               {"sha2", 64, io::DigestKind::kSha256},
+                                               {"sha2", 96, io::DigestKind::kSha384},
+                                               {"sha2", 128, io::DigestKind::kSha512}}};
+
+/// Nothing: there is no checksum, or of a kind that is not known here.
+std::optional<io::DigestKind> digest_kind(const DownloadItem& item) {
+  std::string name = item.checksum_algorithm;
+  std::transform(name.begin(), name.end(), name.begin(), lower);
+  std::erase_if(name, [](char c) { return c == '-' || c == '_'; });
+  for (const NamedDigest& digest : kDigests) {
+    const bool same = digest.name == name;
+    if (same && (name != "sha2" || digest.digits == item.checksum.size()) && !item.checksum.empty())
+      return digest.kind;
+  }
   return {};
 }
 
-bool has_checksum(const DownloadItem& item) {
-  return !item.checksum.empty() && digest_kind(item.checksum_algorithm);
-}
+bool has_checksum(const DownloadItem& item) { return digest_kind(item).has_value(); }
 
 /// The digest of a whole file, through the page cache.
 Result<std::string> file_digest(const files::path& path, io::DigestKind kind) {
@@ -58,7 +83,7 @@ Result<std::string> file_digest(const files::path& path, io::DigestKind kind) {
 }
 
 Result<> check_digest(const files::path& path, const DownloadItem& item) {
-  UPWELL_TRY(const std::string digest, file_digest(path, *digest_kind(item.checksum_algorithm)));
+  UPWELL_TRY(const std::string digest, file_digest(path, *digest_kind(item)));
   if (digest == item.checksum) return {};
   return fail(Code::kInvalidData, item.name + ": its " + item.checksum_algorithm + " is " + digest +
                                       ", not " + item.checksum +
@@ -152,8 +177,22 @@ Result<> PartFile::append(ByteSpan bytes) {
 
 Result<> PartFile::become(const files::path& target) {
   if (::fsync(fd_) != 0) return cannot_store(path_);
-  if (::rename(path_.c_str(), target.c_str()) != 0) return cannot_store(target);
+  UPWELL_CHECK(move_into_place(path_, target));
   ::unlink(state_path_.c_str());
+  return {};
+}
+
+/// What another mention of the same URL records.
+Result<> add_record(DownloadItem& item, const DownloadItem& other) {
+  const bool same_kind = digest_kind(item) == digest_kind(other);
+  if ((item.size && other.size && *item.size != *other.size) ||
+      (has_checksum(item) && same_kind && item.checksum != other.checksum))
+    return fail(Code::kInvalidArgument,
+                io::shown_url(item.url) + ": is listed twice, with different sizes or checksums");
+  if (!item.size) item.size = other.size;
+  if (has_checksum(item) || other.checksum.empty()) return {};
+  item.checksum_algorithm = other.checksum_algorithm;
+  item.checksum = other.checksum;
   return {};
 }
 
@@ -166,7 +205,10 @@ struct Download {
 
   Result<> run();
   Result<bool> is_present();
-  Result<> fetch(io::ByteStore& store, PartFile& part, uint64_t from, uint64_t size);
+  /// All from `from` on, which is 0 afterwards if there was no going on.
+  Result<> fetch(io::ByteStore& store, PartFile& part, uint64_t& from, uint64_t size);
+  Result<> fetch_pieces(io::ByteStore& store, PartFile& part, uint64_t from, uint64_t size);
+  Result<> fetch_whole(io::ByteStore& store, PartFile& part);
 };
 
 Result<bool> Download::is_present() {
@@ -183,7 +225,27 @@ Result<bool> Download::is_present() {
   return info.size == size;
 }
 
-Result<> Download::fetch(io::ByteStore& store, PartFile& part, uint64_t from, uint64_t size) {
+Result<> Download::fetch(io::ByteStore& store, PartFile& part, uint64_t& from, uint64_t size) {
+  auto done = fetch_pieces(store, part, from, size);
+  if (done || done.error().code != Code::kUnsupported) return done;
+  from = 0;  // the server ignores ranges: it gives all or nothing
+  return fetch_whole(store, part);
+}
+
+/// In memory: of one file at a time.
+Result<> Download::fetch_whole(io::ByteStore& store, PartFile& part) {
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  UPWELL_CHECK(part.restart());
+  const io::ReadRequest all{item.url, {0, io::kToEnd}};
+  auto answers = store.read({&all, 1});
+  if (!answers[0]) return fail(std::move(answers[0]).error());
+  result.bytes += answers[0]->size();
+  return part.append(answers[0]->span());
+}
+
+Result<> Download::fetch_pieces(io::ByteStore& store, PartFile& part, uint64_t from,
+                                uint64_t size) {
   while (from < size) {
     std::vector<io::ReadRequest> requests;
     uint64_t to = from;
@@ -211,21 +273,23 @@ Result<> Download::run() {
   UPWELL_TRY(const auto store, session.store(item.url));
   UPWELL_TRY(const io::ObjectInfo info, store->stat(item.url));
   if (item.size && *item.size != info.size)
-    return fail(Code::kInvalidData, item.url + ": has " + std::to_string(info.size) +
+    return fail(Code::kInvalidData, io::shown_url(item.url) + ": has " + std::to_string(info.size) +
                                         " bytes, not " + std::to_string(*item.size) +
                                         " as recorded");
   std::string state;
   if (!info.etag.empty() || info.mtime_ns)
     state = std::to_string(info.size) + " " + info.etag + " " +
             std::to_string(info.mtime_ns.value_or(0)) + "\n";
-  PartFile part(result.path, std::move(state));
-  UPWELL_TRY(const uint64_t from, part.open(has_checksum(item), info.size));
+  UPWELL_TRY(const files::path place, followed_links(result.path));
+  PartFile part(place, std::move(state));
+  UPWELL_TRY(uint64_t from, part.open(has_checksum(item), info.size));
   UPWELL_CHECK(fetch(*store, part, from, info.size));
   if (has_checksum(item)) {
     auto right = check_digest(part.path(), item);
     if (!right && from > 0) {  // what was there before may be of another state
       UPWELL_CHECK(part.restart());
-      UPWELL_CHECK(fetch(*store, part, 0, info.size));
+      from = 0;
+      UPWELL_CHECK(fetch(*store, part, from, info.size));
       right = check_digest(part.path(), item);
     }
     if (!right) {
@@ -234,7 +298,7 @@ Result<> Download::run() {
     }
     result.verified = true;
   }
-  UPWELL_CHECK(part.become(result.path));
+  UPWELL_CHECK(part.become(place));
   result.how = from > 0 ? DownloadResult::How::kResumed : DownloadResult::How::kFetched;
   return {};
 }
@@ -245,9 +309,11 @@ Result<DownloadItem> download_item(const std::string& url) {
   DownloadItem item{.url = url, .name = url_basename(url)};
   const std::string scheme = io::scheme_of(url);
   if (scheme != "https" && scheme != "http" && scheme != "s3")
-    return fail(Code::kInvalidArgument, url + ": only https and s3 URLs are downloaded");
+    return fail(Code::kInvalidArgument,
+                io::shown_url(url) + ": only https and s3 URLs are downloaded");
   if (item.name.empty() || item.name == "." || item.name == "..")
-    return fail(Code::kInvalidArgument, url + ": does not end in the name of a file");
+    return fail(Code::kInvalidArgument,
+                io::shown_url(url) + ": does not end in the name of a file");
   return item;
 }
 
@@ -257,20 +323,38 @@ Result<DownloadItem> download_item(const GranuleFile& file, bool prefer_s3) {
   if (file.size_is_exact) item.size = file.size;
   item.checksum_algorithm = file.checksum_algorithm;
   item.checksum = file.checksum;
+  std::transform(item.checksum.begin(), item.checksum.end(), item.checksum.begin(), lower);
   return item;
+}
+
+Result<std::vector<DownloadItem>> each_once(std::vector<DownloadItem> items) {
+  std::vector<DownloadItem> once;
+  std::unordered_map<std::string, size_t> names;
+  for (DownloadItem& item : items) {
+    const auto [known, is_new] = names.try_emplace(item.name, once.size());
+    if (is_new) {
+      once.push_back(std::move(item));
+      continue;
+    }
+    DownloadItem& first = once[known->second];
+    if (first.url != item.url)
+      return fail(Code::kInvalidArgument, "two files would have the name " + item.name + ": " +
+                                              io::shown_url(first.url) + " and " +
+                                              io::shown_url(item.url));
+    UPWELL_CHECK(add_record(first, item));
+  }
+  return once;
+}
+
+std::string unknown_checksum(const DownloadItem& item) {
+  if (item.checksum.empty() || has_checksum(item)) return {};
+  return item.checksum_algorithm.empty() ? "no name" : item.checksum_algorithm;
 }
 
 Result<std::vector<DownloadResult>> download(io::Session& session,
                                              const std::vector<DownloadItem>& items,
                                              const DownloadOptions& options,
                                              const std::function<void(size_t)>& done) {
-  std::unordered_map<std::string, const DownloadItem*> names;
-  for (const DownloadItem& item : items) {
-    const auto [known, is_new] = names.try_emplace(item.name, &item);
-    if (!is_new)
-      return fail(Code::kInvalidArgument, "two files would have the name " + item.name + ": " +
-                                              known->second->url + " and " + item.url);
-  }
   std::error_code error;
   files::create_directories(options.directory, error);
   if (error) return fail(Code::kCannotWrite, options.directory.string() + ": " + error.message());

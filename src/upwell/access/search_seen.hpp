@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
+
 namespace upwell::access {
 
 /// A set of 64-bit hashes, 12 to 24 bytes for each: a million granules take about 20 MB. Two of a
@@ -44,6 +46,25 @@ class SeenIds {
 
   std::vector<uint64_t> slots_;  // a power of two
   uint64_t count_ = 0;
+};
+
+/// Whether the pages of a search still bring anything. One that only repeats is no fault:
+/// catalogues change meanwhile.
+class PageProgress {
+ public:
+  /// After a page that leads to another, with the number of results that have come so far.
+  /// kInvalidData: two in a row brought nothing new, so that there would be no end of them.
+  Result<> check(uint64_t seen) {
+    repeats_ = seen == seen_ ? repeats_ + 1 : 0;
+    seen_ = seen;
+    if (repeats_ < 2) return {};
+    return fail(Code::kInvalidData,
+                "the pages of the search do not move on: two in a row brought nothing new");
+  }
+
+ private:
+  uint64_t seen_ = 0;
+  int repeats_ = 0;
 };
 
 }  // namespace upwell::access

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -34,20 +35,28 @@ struct HashPrefix {
   std::string_view algorithm, prefix;
   size_t digits;
 };
-constexpr std::array<HashPrefix, 4> kHashes{{{"MD5", "d50110", 32},
+constexpr std::array<HashPrefix, 5> kHashes{{{"MD5", "d50110", 32},
                                              {"SHA-1", "1114", 40},
                                              {"SHA-256", "1220", 64},
+                                             {"SHA-384", "2030", 96},
                                              {"SHA-512", "1340", 128}}};
+/// Of one that is none of these, with its prefix.
+constexpr std::string_view kOtherHash = "multihash";
 
 std::string multihash_of(const GranuleFile& file) {
   for (const HashPrefix& hash : kHashes) {
     if (file.checksum_algorithm == hash.algorithm && file.checksum.size() == hash.digits)
       return std::string(hash.prefix) + file.checksum;
   }
-  return {};
+  return file.checksum_algorithm == kOtherHash ? file.checksum : "";
 }
 
-void take_multihash(const std::string& text, GranuleFile& file) {
+void take_multihash(std::string text, GranuleFile& file) {
+  if (text.empty()) return;
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  file.checksum_algorithm = kOtherHash;
+  file.checksum = text;
   for (const HashPrefix& hash : kHashes) {
     if (text.starts_with(hash.prefix) && text.size() == hash.prefix.size() + hash.digits) {
       file.checksum_algorithm = hash.algorithm;

@@ -96,6 +96,7 @@ Result<SearchOutcome> search_stac(SearchClient& client, const StacQuery& query,
   if (options.limit > 0) limit = std::min(limit, options.limit);
   SearchOutcome outcome;
   SeenIds seen;
+  PageProgress progress;
   std::optional<uint64_t> hits;
   const auto full = [&] { return options.limit > 0 && outcome.visited >= options.limit; };
   SearchRequest request = post(root, body_of(query, limit));
@@ -121,6 +122,7 @@ Result<SearchOutcome> search_stac(SearchClient& client, const StacQuery& query,
     if (!page) return fail(std::move(page).error().with(io::shown_url(request.url)));
     if (page->summary.hits) hits = page->summary.hits;
     if (full() || page->next_url.empty() || page->summary.items == 0) break;
+    UPWELL_CHECK(progress.check(seen.size()));
     UPWELL_TRY(SearchRequest next, next_of(*page, request));
     if (next.url == request.url && next.body == request.body)
       return fail(Code::kInvalidData, "the pages of the search do not move on");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "access/secrets.hpp"
 #include "access/stac_records.hpp"
 #include "access/umm_records.hpp"
 
@@ -159,13 +160,13 @@ Result<std::string> one_line(std::string_view json) {
   return out;
 }
 
-std::string error_text(std::string_view body) {
+std::string error_text(std::string_view body, const std::vector<std::string>& secrets) {
   constexpr size_t kMost = 2000;
   std::string all;
-  const auto add = [&all](std::string_view text) {
+  const auto add = [&](std::string_view text) {
     if (all.size() > kMost || text.empty()) return;
     if (!all.empty()) all += "; ";
-    all += text.substr(0, kMost);
+    all += without_secrets(std::string(text), secrets).substr(0, kMost);
   };
   simdjson::dom::parser parser;
   simdjson::dom::element root;

@@ -3,7 +3,9 @@
 // https://cmr.earthdata.nasa.gov/search/site/docs/search/api.html#umm-json
 
 #include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "access/umm.hpp"
 #include "base/bytes.hpp"
@@ -34,7 +36,7 @@ Result<StacPage> read_stac_page(Bytes page, const GranuleVisitor& visit);
 Result<std::string> one_line(std::string_view json);
 
 /// What an error answer says: {"errors": [...]}, <errors><error>...</error></errors>, a STAC API's
-/// {"description": ...}; else nothing.
-std::string error_text(std::string_view body);
+/// {"description": ...}; else nothing. `secrets`: what it must not repeat (secrets.hpp).
+std::string error_text(std::string_view body, const std::vector<std::string>& secrets = {});
 
 }  // namespace upwell::access

@@ -98,6 +98,10 @@ TEST(UmmPage, ErrorsAsTheCatalogueSaysThem) {
       error_text("<?xml version=\"1.0\"?><errors><error>no</error><error>way</error></errors>"),
       "no; way");
   EXPECT_EQ(error_text(R"({"code":"X","description":"bad bbox"})"), "bad bbox");
+  EXPECT_EQ(error_text(R"({"errors":["Token [eyJ\/x] of [me:pw]"]})", {"me:pw", "pw", "eyJ/x"}),
+            "Token [***] of [***]");
+  const std::string far(1999, '.');  // where the text is cut
+  EXPECT_EQ(error_text(R"({"message":")" + far + R"(eyJ"})", {"eyJ"}).find('e'), far.npos);
   EXPECT_EQ(error_text("<html>"), "");
   EXPECT_EQ(error_text("<error>never closed"), "");
 }
@@ -364,6 +368,28 @@ TEST(Recorded, EveryPageIsReadItemByItem) {
   EXPECT_GT(pages, 30u);
   EXPECT_GT(granules, 300u);
   EXPECT_EQ(without_data, 0u);
+}
+
+TEST(Stac, ChecksumsOfEveryKindAreKept) {
+  const std::string sha384 = std::string(96, 'a'), blake3 = "1e20" + std::string(64, 'b');
+  const auto asset = [](const std::string& name, const std::string& checksum) {
+    return R"(")" + name + R"(":{"href":"https://h/)" + name + R"(","file:checksum":")" + checksum +
+           R"("})";
+  };
+  const std::string page = R"({"features":[{"id":"i","properties":{},"assets":{)" +
+                           asset("x.nc", "2030" + std::string(96, 'A')) + "," +
+                           asset("y.nc", blake3) + "}}]}";
+  Granule g;
+  auto read = read_stac_page(to_bytes(page), [&](Granule granule, std::string_view) -> Result<> {
+    g = std::move(granule);
+    return {};
+  });
+  ASSERT_TRUE(read);
+  ASSERT_EQ(g.files.size(), 2u);
+  EXPECT_EQ(g.files[0].checksum_algorithm, "SHA-384");
+  EXPECT_EQ(g.files[0].checksum, sha384);
+  EXPECT_EQ(g.files[1].checksum_algorithm, "multihash");
+  EXPECT_EQ(g.files[1].checksum, blake3);
 }
 
 TEST(Recorded, TellusGranulesAreTheirNetcdfFiles) {

@@ -12,6 +12,7 @@
 #include "base/files.hpp"
 #include "base/parallel.hpp"
 #include "base/result.hpp"
+#include "base/url_secrets.hpp"
 
 namespace upwell {
 namespace {
@@ -164,6 +165,20 @@ TEST(Parallel, StopsAtTheFirstError) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message, "three");
   EXPECT_LT(calls, 100000U);
+}
+
+TEST(UrlSecrets, AreTakenOutOfUrlsInTexts) {
+  const auto shown = [](const char* text) { return without_url_secrets(text); };
+  EXPECT_EQ(shown("granule https://me:pw@h:1/a?X-Amz-Signature=s: HTTP 403"),
+            "granule https://h:1/a?...: HTTP 403");
+  EXPECT_EQ(shown("http://a@h and 's3://u:p@b/k?sig=1&sv=2', 2 of them"),
+            "http://h and 's3://b/k?...', 2 of them");
+  EXPECT_EQ(shown("https://me:p@w@h?token=x"), "https://h?...");
+  EXPECT_EQ(shown("(https://h/a?Signature=x)"), "(https://h/a?...)");
+  for (const char* plain : {"", "https://", "https://h/approve_app?client_id=x&state=y", "me@h: no",
+                            "https://h/a@b?version=2", "https://h: write to me@h", "a?token=1"})
+    EXPECT_EQ(shown(plain), plain);
+  EXPECT_EQ((Error{Code::kNotFound, "no", {"https://u:p@h/a"}, {}}.to_string()), "https://h/a: no");
 }
 
 TEST(Parallel, WhatIsThrownIsAnError) {

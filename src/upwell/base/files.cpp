@@ -12,6 +12,8 @@
 #include <cstring>
 #include <vector>
 
+#include "base/leftovers.hpp"
+
 namespace upwell {
 namespace {
 
@@ -58,20 +60,6 @@ fs::path temporary_name(const fs::path& target) {
   return directory / (prefix + std::to_string(::getpid()) + "-" + std::to_string(counter++));
 }
 
-/// Where the links lead, as far as `path` is one: a rename would replace the link, not its target.
-Result<fs::path> followed(const fs::path& path) {
-  constexpr int kMostLinks = 40;  // as Linux
-  std::error_code error;
-  fs::path at = path;
-  for (int n = 0; fs::is_symlink(at, error); ++n) {
-    if (n == kMostLinks) return cannot_write(path, ELOOP);
-    const fs::path to = fs::read_symlink(at, error);
-    if (error) return cannot_write(path, error.value());
-    at = at.parent_path() / to;  // which is `to` alone where that is absolute
-  }
-  return at;
-}
-
 fs::path without_trailing_slash(const fs::path& path) {
   return path.has_filename() ? path : path.parent_path();
 }
@@ -91,7 +79,32 @@ Result<> sync_parent(const fs::path& path, Sync sync) {
   return sync_path(path.has_parent_path() ? path.parent_path() : fs::path("."));
 }
 
+Result<> rename_to(const fs::path& file, const fs::path& target, unsigned flags) {
+  if (::syscall(SYS_renameat2, AT_FDCWD, file.c_str(), AT_FDCWD, target.c_str(), flags) == 0)
+    return {};
+  if (errno == EEXIST) return fail(Code::kAlreadyExists, target.string() + ": is there already");
+  return cannot_write(target, errno);
+}
+
 }  // namespace
+
+Result<fs::path> followed_links(const fs::path& path) {
+  constexpr int kMostLinks = 40;  // as Linux
+  std::error_code error;
+  fs::path at = path;
+  for (int n = 0; fs::is_symlink(at, error); ++n) {
+    if (n == kMostLinks) return cannot_write(path, ELOOP);
+    const fs::path to = fs::read_symlink(at, error);
+    if (error) return cannot_write(path, error.value());
+    at = at.parent_path() / to;  // which is `to` alone where that is absolute
+  }
+  return at;
+}
+
+Result<> move_into_place(const fs::path& file, const fs::path& target) {
+  UPWELL_CHECK(rename_to(file, target, 0));
+  return sync_parent(target, Sync::kYes);
+}
 
 AtomicFile::AtomicFile(fs::path target, fs::path temporary, int fd)
     : target_(std::move(target)), temporary_(std::move(temporary)), fd_(fd) {}
@@ -105,13 +118,19 @@ AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
   ::close(fd_);
   ::unlink(temporary_.c_str());
+  forget_leftover(temporary_);
 }
 
 Result<AtomicFile> AtomicFile::create(const fs::path& target) {
-  UPWELL_TRY(fs::path place, followed(target));
+  UPWELL_TRY(fs::path place, followed_links(target));
   fs::path temporary = temporary_name(place);
+  note_leftover(temporary);  // before it is there: a signal may come at any time
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return cannot_write(target, errno);
+  if (fd < 0) {
+    const int error = errno;
+    forget_leftover(temporary);
+    return cannot_write(target, error);
+  }
   return AtomicFile(std::move(place), std::move(temporary), fd);
 }
 
@@ -130,11 +149,8 @@ Result<> AtomicFile::commit_new() { return place(RENAME_NOREPLACE, Sync::kYes); 
 
 Result<> AtomicFile::place(unsigned rename_flags, Sync sync) {
   if (sync == Sync::kYes && ::fsync(fd_) != 0) return cannot_write(target_, errno);
-  if (::syscall(SYS_renameat2, AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(),
-                rename_flags) != 0) {
-    if (errno == EEXIST) return fail(Code::kAlreadyExists, target_.string() + ": is there already");
-    return cannot_write(target_, errno);
-  }
+  UPWELL_CHECK(rename_to(temporary_, target_, rename_flags));
+  forget_leftover(temporary_);
   ::close(std::exchange(fd_, -1));
   return sync_parent(target_, sync);
 }

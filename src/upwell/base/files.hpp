@@ -12,6 +12,12 @@ namespace upwell {
 /// a power cut may then leave an empty or a partial file under the new name.
 enum class Sync { kYes, kNo };
 
+/// Where a file of this name belongs: where the links lead, as far as it is a symbolic link. A
+/// rename would replace the link.
+Result<std::filesystem::path> followed_links(const std::filesystem::path& path);
+/// Renames a file that is on the disk already over `target`, and syncs the directory.
+Result<> move_into_place(const std::filesystem::path& file, const std::filesystem::path& target);
+
 /// A file under a temporary name beside its target (where that is a symbolic link: beside what it
 /// leads to, which is replaced in place of the link); `commit` syncs and renames it. Destroyed
 /// without commit: nothing is left. Of a process that was killed `.NAME.tmp-…` stays; whoever

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "base/url_secrets.hpp"
+
 namespace upwell {
 namespace {
 
@@ -48,7 +50,7 @@ std::string Error::to_string() const {
     text += *it;
     text += ": ";
   }
-  return text + message;
+  return without_url_secrets(text + message);
 }
 
 std::string_view to_string(Code code) { return row(code).name; }

@@ -42,7 +42,8 @@ struct Error {
   std::optional<double>
       retry_after_s;  ///< set with kUnavailable when the server said when to come back
 
-  /// "granule a.nc: chunk 0.1 of /sst: checksum mismatch"
+  /// "granule a.nc: chunk 0.1 of /sst: checksum mismatch", without what is secret in URLs
+  /// (url_secrets.hpp).
   std::string to_string() const;
   /// Adds what was being done when the error came up; returns *this to chain.
   Error&& with(std::string what) && {

@@ -10,7 +10,6 @@
 #include "base/machine.hpp"
 #include "cli/aggregate_sources.hpp"
 #include "cli/bounding_box.hpp"
-#include "cli/command.hpp"
 #include "cli/granule_search.hpp"
 #include "cli/reduced_output.hpp"
 #include "cli/refinement.hpp"

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "cli/combine_options.hpp"
 #include "cli/variables.hpp"
 #include "io/url.hpp"
 
@@ -15,11 +16,10 @@ void print_report(const refs::CombineReport& report) {
   for (const std::string& warning : report.warnings) fmt::print(stderr, "warning: {}\n", warning);
   for (const refs::SourceReport& source : report.sources)
     for (const refs::Reason& reason : source.reasons)
-      fmt::print(stderr, "{} {}: {}{}{}\n", source.used ? "note:" : "does not fit:", source.url,
-                 reason.path, reason.path.empty() ? "" : ": ", reason.message);
-  for (const refs::DriftReport& kept : report.kept)
-    fmt::print(stderr, "kept: {}: {} differs in {} granule{}: {} has {}\n", kept.path, kept.kind,
-               kept.granules, kept.granules == 1 ? "" : "s", kept.granule, kept.message);
+      fmt::print(stderr, "{} {}: {}{}{}\n",
+                 source.used ? "note:" : "does not fit:", io::shown_url(source.url), reason.path,
+                 reason.path.empty() ? "" : ": ", reason.message);
+  print_kept(report);
 }
 
 bool holds_flags(const Array& array) {

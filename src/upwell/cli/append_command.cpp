@@ -6,6 +6,7 @@
 
 #include "cli/combine_options.hpp"
 #include "cli/granule_search.hpp"
+#include "io/url.hpp"
 #include "refs/append.hpp"
 
 namespace upwell::cli {
@@ -42,9 +43,9 @@ void print_append(const refs::AppendReport& report) {
   if (!report.virtualize.error.empty()) return;
   for (const refs::SourceReport& source : combine.sources) {
     if (!source.reasons.empty())
-      fmt::print(stderr, "skipped {}: {}\n", source.url, source.reasons[0].message);
+      fmt::print(stderr, "skipped {}: {}\n", io::shown_url(source.url), source.reasons[0].message);
     else if (source.left_out())
-      fmt::print(stderr, "{} {}\n", source.fate, source.url);
+      fmt::print(stderr, "{} {}\n", source.fate, io::shown_url(source.url));
   }
   if (!report.written) {
     const size_t there = report.unchanged.size();

@@ -16,6 +16,9 @@
 namespace upwell::cli {
 namespace {
 
+/// Degrees between one longitude and itself.
+constexpr double kSame = 1e-6;
+
 bool is_single(const DataType& type) { return type == DataType::floating(4); }
 
 /// Degrees that differ by rounding are one: 265.07 is -94.93, and 9.85 is the float32 next to it.
@@ -50,7 +53,13 @@ std::string neighbours_of(const Values& values, double place) {
   return fmt::format(", with {} and {} on either side", below, above);
 }
 
-/// The run of elements that `inside` takes, as "first:end".
+/// Whether the last of these longitudes is the first once more.
+bool comes_again(const Values& longitudes) {
+  const uint64_t n = longitudes.count();
+  return n > 1 && std::abs(std::abs(longitudes.number(n - 1) - longitudes.number(0)) - 360) < kSame;
+}
+
+/// The run of elements that `inside` takes, as "first:end". No longitude is in a box twice.
 Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
                                const std::string& dimension, const Array& coordinate,
                                const std::string& range, double middle,
@@ -78,6 +87,7 @@ Result<AxisRequest> choose_run(io::Session& session, const Dataset& dataset,
     return fail(Code::kInvalidArgument,
                 fmt::format("--bbox: nothing lies in {} {}: it runs from {} to {}{}",
                             coordinate.name, range, low, high, neighbours_of(values, middle)));
+  if (count == values.count() && cf::is_longitude(coordinate) && comes_again(values)) --count;
   return AxisRequest{dimension, fmt::format("{}:{}", first, first + count), false};
 }
 
@@ -109,9 +119,8 @@ std::optional<Wrap> wrap_of(const Values& longitudes, const BoundingBox& box) {
     longest = std::max(longest, step);
   }
   const double across = 360 - std::abs(at(n - 1) - at(0));
-  constexpr double kSame = 1e-6;
   if (across < -kSame || across > 1.5 * longest) return {};
-  wrap.skip = across < kSame ? 1 : 0;
+  wrap.skip = comes_again(longitudes) ? 1 : 0;
   return wrap;
 }
 

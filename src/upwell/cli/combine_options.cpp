@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/files.hpp"
+#include "io/url.hpp"
 
 namespace upwell::cli {
 
@@ -59,6 +60,13 @@ Result<> apply_combine_options(const CombineArguments& args, const Context& cont
   options.sidecar = context.open_options().sidecar;
   options.mds = context.options().mds;
   return {};
+}
+
+void print_kept(const refs::CombineReport& report) {
+  for (const refs::DriftReport& kept : report.kept)
+    fmt::print(stderr, "kept: {}: {} differs in {} granule{}: {} has {}\n", kept.path, kept.kind,
+               kept.granules, kept.granules == 1 ? "" : "s", io::shown_url(kept.granule),
+               kept.message);
 }
 
 Result<> with_report(const CombineArguments& args, const std::function<std::string()>& json,

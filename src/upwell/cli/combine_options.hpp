@@ -32,4 +32,7 @@ Result<> apply_combine_options(const CombineArguments& args, const Context& cont
 Result<> with_report(const CombineArguments& args, const std::function<std::string()>& json,
                      Result<> outcome);
 
+/// How granules differ that were joined all the same.
+void print_kept(const refs::CombineReport& report);
+
 }  // namespace upwell::cli

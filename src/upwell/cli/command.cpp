@@ -18,6 +18,7 @@
 
 #include "access/s3_keys.hpp"
 #include "base/machine.hpp"
+#include "io/url.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -224,7 +225,8 @@ refs::OpenOptions Context::open_options(std::vector<std::string> drop) const {
 
 void Context::print_notes(const std::string& source, const Dataset& dataset) const {
   if (options_.quiet) return;
-  for (const std::string& note : dataset.notes) fmt::print(stderr, "{}: {}\n", source, note);
+  for (const std::string& note : dataset.notes)
+    fmt::print(stderr, "{}: {}\n", io::shown_url(source), note);
 }
 
 namespace {
@@ -544,7 +546,7 @@ int Program::run(int argc, char** argv) {
     if (const auto words = (*known)->remaining();
         !words.empty() && dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
       fmt::print(stderr, "upwell {0}: '{1}' is not expected; `upwell {0} --help` shows what is\n",
-                 command_words(*known), words.front());
+                 command_words(*known), io::shown_url(words.front()));
       return exit_status(Code::kInvalidArgument);
     }
     return impl_->app.exit(error) == 0 ? 0 : exit_status(Code::kInvalidArgument);

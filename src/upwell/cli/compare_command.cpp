@@ -8,6 +8,7 @@
 
 #include "cli/command.hpp"
 #include "cli/print_some.hpp"
+#include "io/url.hpp"
 #include "refs/compare/compare.hpp"
 
 namespace upwell::cli {
@@ -117,7 +118,7 @@ void print_trees(const refs::CompareReport& report) {
 }
 
 void print_compared(const refs::CompareReport& report) {
-  fmt::print("{} and {} {}\n", report.first, report.second,
+  fmt::print("{} and {} {}\n", io::shown_url(report.first), io::shown_url(report.second),
              report.same() ? "are the same" : "differ");
   if (report.trees) {
     print_trees(report);

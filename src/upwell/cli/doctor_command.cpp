@@ -5,6 +5,7 @@
 
 #include "cli/command.hpp"
 #include "cli/print_some.hpp"
+#include "io/url.hpp"
 #include "refs/doctor.hpp"
 
 namespace upwell::cli {
@@ -77,7 +78,7 @@ Result<> run_doctor(Context& context, const std::string& source, bool as_json) {
   if (as_json) {
     fmt::print("{}", report.to_json());
   } else {
-    fmt::print("{}: {}{}\n", report.source, report.format,
+    fmt::print("{}: {}{}\n", io::shown_url(report.source), report.format,
                report.size > 0 ? ", " + size_text(report.size) : "");
     print_metadata(report);
     print_variables(report);

@@ -1,4 +1,4 @@
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -6,9 +6,11 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "access/search_download.hpp"
 #include "base/progress.hpp"
+#include "base/url_secrets.hpp"
 #include "cli/granule_search.hpp"
 
 namespace upwell::cli {
@@ -144,7 +146,7 @@ void print_results(const std::vector<access::DownloadItem>& items,
                    const std::vector<access::DownloadResult>& results) {
   for (size_t i = 0; i < items.size(); ++i) {
     const access::DownloadResult& r = results[i];
-    nlohmann::ordered_json line{{"url", items[i].url},
+    nlohmann::ordered_json line{{"url", without_url_secrets(items[i].url)},
                                 {"path", r.path.string()},
                                 {"status", word_of(r.how)},
                                 {"bytes", r.bytes},
@@ -213,10 +215,29 @@ Result<> check_budget(const DownloadArguments& args, Context& context,
   return budget->check(bytes, fmt::format("downloading {} files", items.size()));
 }
 
+/// Bytes that are taken for right though the archive knows better.
+void warn_of_unknown_checksums(const std::vector<access::DownloadItem>& items) {
+  std::set<std::string> kinds;
+  size_t files = 0;
+  for (const access::DownloadItem& item : items) {
+    const std::string kind = access::unknown_checksum(item);
+    if (kind.empty()) continue;
+    kinds.insert(kind);
+    ++files;
+  }
+  if (files == 0) return;
+  fmt::print(stderr,
+             "warning: checksums of {} of {} files are of a kind that cannot be compared here "
+             "({}); these files are not verified\n",
+             files, items.size(), fmt::join(kinds, ", "));
+}
+
 Result<> run_download(DownloadArguments& args, Context& context) {
-  UPWELL_TRY(std::vector<access::DownloadItem> items, items_of(args, context));
+  UPWELL_TRY(std::vector<access::DownloadItem> listed, items_of(args, context));
+  UPWELL_TRY(std::vector<access::DownloadItem> items, access::each_once(std::move(listed)));
   UPWELL_CHECK(name_the_file(args, items));
   UPWELL_CHECK(check_budget(args, context, items));
+  warn_of_unknown_checksums(items);
   std::vector<access::DownloadResult> results;
   {
     Progress progress("downloading", "files", items.size(), context.progress_style());

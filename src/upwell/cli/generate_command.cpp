@@ -13,6 +13,7 @@
 #include "generate/generate.hpp"
 #include "generate/names.hpp"
 #include "io/parameter_store.hpp"
+#include "io/url.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -129,14 +130,14 @@ void print_granules(const refs::CombineReport& combine, bool created) {
   for (const std::string& warning : combine.warnings) fmt::print(stderr, "warning: {}\n", warning);
   for (const refs::SourceReport& source : combine.sources) {
     if (!source.reasons.empty())
-      fmt::print(stderr, "skipped {}: {}\n", source.url, source.reasons[0].message);
+      fmt::print(stderr, "skipped {}: {}\n", io::shown_url(source.url), source.reasons[0].message);
     else if (source.left_out())
-      fmt::print(stderr, "{} {}\n", source.fate, source.url);
+      fmt::print(stderr, "{} {}\n", source.fate, io::shown_url(source.url));
   }
   if (!created) return;
   for (const refs::GapReport& gap : combine.gaps)
     fmt::print(stderr, "gap: {} to {} ({:.1f} steps), after {}\n", gap.from, gap.to, gap.steps,
-               gap.after);
+               io::shown_url(gap.after));
 }
 
 /// Of a run that has come to its end.

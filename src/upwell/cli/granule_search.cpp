@@ -11,6 +11,7 @@
 #include "access/s3_keys.hpp"
 #include "cli/bounding_box.hpp"
 #include "io/session.hpp"
+#include "io/url.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -98,7 +99,7 @@ Result<> drop_missing(Context& context, std::vector<std::string>& urls) {
   for (size_t i = 0; i < urls.size(); ++i) {
     if (!states[i] && states[i].error().code == Code::kNotFound) {
       fmt::print(stderr, "warning: left out, the catalogue has it and the archive does not: {}\n",
-                 urls[i]);
+                 io::shown_url(urls[i]));
     } else {
       there.push_back(urls[i]);
     }

@@ -5,9 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/url_secrets.hpp"
 #include "cli/command.hpp"
 #include "cli/csv.hpp"
 #include "cli/granule_search.hpp"
+#include "io/url.hpp"
 #include "refs/open.hpp"
 #include "refs/zarr_metadata.hpp"
 #include "refs/zarr_values.hpp"
@@ -255,7 +257,7 @@ Result<> run_info(Context& context, const GranuleSearch& search, const std::stri
     for (const Problem& p : dataset.problems)
       problems.push_back({{"path", p.path}, {"error", p.error.to_string()}});
     const auto granules = granule_count(dataset);
-    Json json{{"source", source},
+    Json json{{"source", without_url_secrets(source)},
               {"format", dataset.format},
               {"granules", granules ? Json(*granules) : Json()},
               {"root", std::move(root)},
@@ -264,7 +266,7 @@ Result<> run_info(Context& context, const GranuleSearch& search, const std::stri
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
     const auto granules = granule_count(dataset);
-    fmt::print("{}  {}{}\n", source, dataset.format,
+    fmt::print("{}  {}{}\n", io::shown_url(source), dataset.format,
                !granules        ? ""
                : *granules == 1 ? "  1 granule"
                                 : fmt::format("  {} granules", *granules));

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
+#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <iostream>
@@ -11,6 +13,7 @@
 #include <string>
 
 #include "cli/command.hpp"
+#include "io/url.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -37,19 +40,57 @@ struct LoginChoices {
   std::string url;
 };
 
+/// The terminal does not show what is typed while this lives. A signal that ends the process does
+/// not leave it so.
+class SilentTerminal {
+ public:
+  SilentTerminal() {
+    if (::tcgetattr(STDIN_FILENO, &usual_) != 0) return;
+    struct sigaction restore{};
+    restore.sa_handler = &end_by;
+    for (size_t i = 0; i < kEnds.size(); ++i) ::sigaction(kEnds[i], &restore, &before_[i]);
+    termios silent = usual_;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    works_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0;
+    if (!works_) put_back_handlers();
+  }
+  ~SilentTerminal() {
+    if (!works_) return;
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual_);
+    put_back_handlers();
+  }
+  SilentTerminal(const SilentTerminal&) = delete;
+  SilentTerminal& operator=(const SilentTerminal&) = delete;
+  bool works() const { return works_; }
+
+ private:
+  static constexpr std::array kEnds{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+  static void end_by(int signal) {
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &usual_);
+    std::signal(signal, SIG_DFL);
+    ::raise(signal);
+  }
+  void put_back_handlers() {
+    for (size_t i = 0; i < kEnds.size(); ++i) ::sigaction(kEnds[i], &before_[i], nullptr);
+  }
+
+  static inline termios usual_{};  // where a handler finds it
+  std::array<struct sigaction, kEnds.size()> before_{};
+  bool works_ = false;
+};
+
 /// Without showing it where it is typed.
 std::optional<std::string> ask_secret(const std::string& question) {
-  termios usual{};
-  if (::tcgetattr(STDIN_FILENO, &usual) != 0) return {};
-  termios silent = usual;
-  silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-  if (::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) != 0) return {};
-  fmt::print(stderr, "{}", question);  // only now: what was typed before is thrown away
   std::string answer;
-  const bool read = static_cast<bool>(std::getline(std::cin, answer));
-  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
+  {
+    const SilentTerminal terminal;
+    if (!terminal.works()) return {};
+    fmt::print(stderr, "{}", question);  // only now: what was typed before is thrown away
+    if (!std::getline(std::cin, answer)) answer.clear();
+  }
   fmt::print(stderr, "\n");
-  return read && !answer.empty() ? std::optional(answer) : std::nullopt;
+  return answer.empty() ? std::nullopt : std::optional(answer);
 }
 
 Result<> ask_user(const std::string& host, access::EarthdataOptions& options) {
@@ -115,7 +156,7 @@ Result<> run_login(Context& context, const LoginChoices& choices) {
   if (choices.persist) UPWELL_CHECK(persist(options, host));
   if (choices.url.empty()) return {};
   UPWELL_CHECK(context.session().read_one(choices.url, {0, 1}));
-  fmt::print("{}: can be read\n", choices.url);
+  fmt::print("{}: can be read\n", io::shown_url(choices.url));
   return {};
 }
 

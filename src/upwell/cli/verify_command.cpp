@@ -6,6 +6,7 @@
 #include "cli/command.hpp"
 #include "cli/print_some.hpp"
 #include "cli/read_output.hpp"
+#include "io/url.hpp"
 #include "refs/verify.hpp"
 
 namespace upwell::cli {
@@ -50,8 +51,8 @@ void print_granules(const refs::VerifyReport& report) {
         fmt::print("          ... (--json names them all)\n");
         break;
       }
-      fmt::print("          {}{}{}\n", granule.url, granule.detail.empty() ? "" : ": ",
-                 granule.detail);
+      fmt::print("          {}{}{}\n", io::shown_url(granule.url),
+                 granule.detail.empty() ? "" : ": ", granule.detail);
     }
   }
 }
@@ -62,8 +63,8 @@ void print_verified(const refs::VerifyReport& report, bool all) {
     compared += v.compared;
     bytes += v.bytes;
   }
-  fmt::print("{}: {}, {} granules{}{}\n", report.source, report.format, report.granules.size(),
-             report.concat.empty() ? "" : " along ", report.concat);
+  fmt::print("{}: {}, {} granules{}{}\n", io::shown_url(report.source), report.format,
+             report.granules.size(), report.concat.empty() ? "" : " along ", report.concat);
   print_granules(report);
   fmt::print("compared: {}, {} {} of {:.1f} MB\n", all ? "everything" : "a sample", compared,
              all ? "runs of chunks" : "chunks", static_cast<double>(bytes) / 1e6);
@@ -74,8 +75,8 @@ void print_verified(const refs::VerifyReport& report, bool all) {
   fmt::print("differences:\n");
   print_some(report.findings, kShownLines, [](const refs::Finding& f) {
     fmt::print("  {}{}{} ({})\n      {}{}\n", f.path.empty() ? "" : f.path.substr(1),
-               f.path.empty() || f.granule.empty() ? "" : " of ", f.granule, f.kind, f.message,
-               f.places > 1 ? fmt::format("; and at {} more places", f.places - 1) : "");
+               f.path.empty() || f.granule.empty() ? "" : " of ", io::shown_url(f.granule), f.kind,
+               f.message, f.places > 1 ? fmt::format("; and at {} more places", f.places - 1) : "");
   });
 }
 

@@ -5,6 +5,8 @@
 
 #include "cli/combine_options.hpp"
 #include "cli/granule_search.hpp"
+#include "io/url.hpp"
+#include "refs/published_urls.hpp"
 #include "refs/virtualize.hpp"
 
 namespace upwell::cli {
@@ -48,6 +50,8 @@ Result<> split_locations(VirtualizeArguments& args) {
     const size_t equal = pair.find('=');
     if (equal == std::string::npos)
       return fail(Code::kInvalidArgument, "--also-at wants URL=URL, not '" + pair + "'");
+    for (const std::string& url : {pair.substr(0, equal), pair.substr(equal + 1)})
+      UPWELL_CHECK(refs::check_published(url));
     args.options.output.locations.emplace_back(pair.substr(0, equal), pair.substr(equal + 1));
   }
   // What could not be read back is not written.
@@ -62,16 +66,14 @@ void print_outcome(const refs::VirtualizeReport& report) {
   for (const std::string& warning : combine.warnings) fmt::print(stderr, "warning: {}\n", warning);
   for (const refs::SourceReport& source : combine.sources)
     if (!source.reasons.empty() && report.error.empty())
-      fmt::print(stderr, "skipped {}: {}{}{}\n", source.url, source.reasons[0].path,
+      fmt::print(stderr, "skipped {}: {}{}{}\n", io::shown_url(source.url), source.reasons[0].path,
                  source.reasons[0].path.empty() ? "" : ": ", source.reasons[0].message);
   if (const std::string notes = refs::notes_line(combine); !notes.empty())
     fmt::print(stderr, "{}\n", notes);
-  for (const refs::DriftReport& kept : combine.kept)
-    fmt::print(stderr, "kept: {}: {} differs in {} granule{}: {} has {}\n", kept.path, kept.kind,
-               kept.granules, kept.granules == 1 ? "" : "s", kept.granule, kept.message);
+  print_kept(combine);
   for (const refs::GapReport& gap : combine.gaps)
     fmt::print(stderr, "gap: {} to {} ({:.1f} steps), after {}\n", gap.from, gap.to, gap.steps,
-               gap.after);
+               io::shown_url(gap.after));
   if (!report.error.empty()) return;
   const auto counted = [](uint64_t count, const char* what) {
     return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");

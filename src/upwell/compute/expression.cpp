@@ -236,7 +236,9 @@ class ConditionBinder {
                     to,
                     from == "C"   ? "; C is coulomb: write degC"
                     : from == "F" ? "; F is farad: write degF"
-                                  : ""));
+                    : to == "C" || to == "F"
+                        ? "; where it means a temperature, write the number without a unit"
+                        : ""));
   }
 
   Condition& c_;

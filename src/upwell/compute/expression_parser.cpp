@@ -296,6 +296,8 @@ class ConditionParser {
     } else if (text_[place_] == '%') {
       ++place_;
       unit = "%";
+    } else if (static_cast<unsigned char>(text_[place_]) >= 0x80) {
+      return fail(here("units with other characters than letters stand in quotes: 5 '°C'"));
     } else if (begins_name(text_[place_])) {
       const size_t before = place_;
       unit = word();
@@ -310,9 +312,11 @@ class ConditionParser {
     c_.steps_[step].unit = unit;
     return step;
   }
-  /// "-1" or "^2" of "s-1" and "m^2"
+  /// "-1", "^2" or "**2" of "s-1", "m^2" and "m**2"
   bool is_power(size_t at) const {
-    return (text_[at] == '-' || text_[at] == '^') && at + 1 < text_.size() &&
+    const bool stars = text_.compare(at, 2, "**") == 0 || text_.compare(at - 1, 2, "**") == 0;
+    if (text_.compare(at, 2, "**") == 0) ++at;
+    return (text_[at] == '-' || text_[at] == '^' || stars) && at + 1 < text_.size() &&
            (std::isdigit(static_cast<unsigned char>(text_[at + 1])) != 0 || text_[at + 1] == '-');
   }
   /// What is likely to be meant as the unit of a number: "cm/day" and "m s-1" from "cm" and "m" on.

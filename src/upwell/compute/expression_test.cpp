@@ -129,6 +129,8 @@ TEST(Condition, UnitsAreConverted) {
   EXPECT_EQ(outcome("a < 11 'km h-1'", {3, 0, 0, DataType::floating(8), "m s-1"}), "yes");
   EXPECT_EQ(outcome("a < 15 %", {0.1, 0, 0, DataType::floating(8), "1"}), "yes");
   EXPECT_THAT(outcome("a > 5 m", kelvin), testing::HasSubstr("cannot be converted to 'kelvin'"));
+  EXPECT_THAT(outcome("a > 5 degC", {1, 0, 0, DataType::floating(8), "C"}),
+              testing::HasSubstr("write the number without a unit"));
   EXPECT_THAT(outcome("a - 273.15 > 5 degC", kelvin), testing::HasSubstr("different zeros"));
   EXPECT_THAT(outcome("a > 5 degC", {1, 0, 0, DataType::floating(8), ""}),
               testing::HasSubstr("no units"));
@@ -139,9 +141,12 @@ TEST(Condition, UnitsOfSeveralPartsStandInQuotes) {
   for (const auto& [text, unit] : {std::pair{"a < 5 m s-1", "'m s-1'"},
                                    {"a < 5 m/s", "'m/s'"},
                                    {"0 m s^-1 < a", "'m s^-1'"},
+                                   {"a < 5 m s**-1 and a > 1", "'m s**-1'"},
                                    {"a < 5 m / s and a > 2", "'m / s'"}})
     EXPECT_THAT(outcome(text, speed), testing::HasSubstr(std::string("in quotes: ") + unit));
   EXPECT_EQ(outcome("a < 5 'm/s'", speed), "yes");
+  EXPECT_EQ(outcome("a > 259199999 'mm/day' and a < 259200001 \"mm day⁻¹\"", speed), "yes");
+  EXPECT_THAT(outcome("a > 5 µm", speed), testing::HasSubstr("stand in quotes: 5 '°C'"));
   const Given length{3, 2, 0, DataType::floating(8), "m"};
   for (const char* text : {"a < 5 m and b < 3 m", "a < 5 m or b > 1", "a in (3 m, 4 m)",
                            "a < 6 m-b", "a < 6 m - b", "not a > 5 m"})

@@ -144,6 +144,25 @@ Result<double> parse_label(const AxisRequest& request, const std::string& text,
   return type == DataType::floating(4) ? static_cast<float>(value) : value;
 }
 
+/// Longitudes that are counted in another way than here, or are written from east to west, would
+/// take a part of what was meant, or the rest of the globe.
+Result<> check_longitudes(const AxisRequest& request, const std::vector<double>& values, double low,
+                          double high) {
+  const std::string instead =
+      ": take what lies on either side by itself, or write --bbox WEST,SOUTH,EAST,NORTH, which "
+      "goes across";
+  if (low > high && values.front() < values.back())
+    return bad_axis(request, "the first longitude lies east of the last" + instead);
+  if (low > high) std::swap(low, high);
+  if (std::isinf(low) || std::isinf(high)) return {};
+  for (const double v : values)
+    for (const double turned : {v - 360, v + 360})
+      if ((v < low || v > high) && turned > low && turned < high)
+        return bad_axis(request, fmt::format("{}, and {} is {} there{}",
+                                             extent_text(values, nullptr), turned, v, instead));
+  return {};
+}
+
 Result<AxisChoice> choose_by_number(const AxisRequest& request, const std::vector<double>& values,
                                     bool nearest, const Array& coordinate) {
   std::vector<std::string> parts = split(request.text, ':');
@@ -159,6 +178,8 @@ Result<AxisChoice> choose_by_number(const AxisRequest& request, const std::vecto
   if (!parts[1].empty()) {
     UPWELL_TRY(high, parse_label(request, parts[1], coordinate));
   }
+  if (!values.empty() && cf::is_longitude(coordinate))
+    UPWELL_CHECK(check_longitudes(request, values, low, high));
   if (low > high) std::swap(low, high);  // a descending coordinate may be written the way it runs
   UPWELL_TRY(AxisChoice choice, choose_between(request, values, low, high));
   if (choice.count == 0)

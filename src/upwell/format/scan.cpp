@@ -10,6 +10,7 @@
 
 #include "format/format.hpp"
 #include "format/hdf5/hdf5.hpp"
+#include "io/url.hpp"
 
 namespace upwell::format {
 namespace {
@@ -170,7 +171,7 @@ Result<std::optional<Dataset>> scan_by_name(io::Session& session, const Granule&
   if (!info) return fail(std::move(info).error());
   auto dataset =
       scan_described(session, *format, granule, {url, *info, granule.reach}, options, depth);
-  if (!dataset) return fail(std::move(dataset).error().with(url));
+  if (!dataset) return fail(std::move(dataset).error().with(io::shown_url(url)));
   return std::move(*dataset);
 }
 
@@ -200,7 +201,7 @@ Result<Dataset> scan_granule(io::Session& session, const Granule& granule,
   ScanSource source(session, granule, window);
   UPWELL_TRY(const Format* found, scan_recognise(source, window));
   if (found == nullptr && !lacking.empty())
-    return fail(Code::kInvalidData, "what describes it is not there: " + lacking);
+    return fail(Code::kInvalidData, "what describes it is not there: " + io::shown_url(lacking));
   if (found == nullptr) {
     UPWELL_TRY(const ByteSpan head, window.get(0, std::min(scan_head_bytes(), size)));
     return scan_unknown(head);
@@ -230,7 +231,7 @@ Result<Dataset> scan(io::Session& session, const std::string& url, const ScanOpt
                      int depth) {
   Granule granule{io::normal_url(url), {}};
   auto front = session.front(granule.url, scan_head_bytes());
-  if (!front) return fail(std::move(front).error().with("granule " + granule.url));
+  if (!front) return fail(std::move(front).error().with("granule " + io::shown_url(granule.url)));
   granule.info = front->info;
   return scan_known(session, granule, options, depth);
 }
@@ -238,7 +239,8 @@ Result<Dataset> scan(io::Session& session, const std::string& url, const ScanOpt
 Result<Dataset> scan_known(io::Session& session, const Granule& granule, const ScanOptions& options,
                            int depth) {
   auto dataset = scan_granule(session, granule, options, depth);
-  if (!dataset) return fail(std::move(dataset).error().with("granule " + granule.url));
+  if (!dataset)
+    return fail(std::move(dataset).error().with("granule " + io::shown_url(granule.url)));
   return dataset;
 }
 

@@ -36,11 +36,14 @@ class Generation {
       : context_(context), options_(options), report_(report) {}
 
   Result<> run() {
-    const int64_t now = std::time(nullptr);
+    const int64_t begin = std::time(nullptr);
     UPWELL_TRY(const std::string stem,
                output_stem(options_.collection, options_.start, options_.end));
     report_.output = options_.output + stem + "s3.json";
     UPWELL_CHECK(find_collection());
+    // Changes bear the catalogue's times, and the clock of this machine may be wrong: with one that
+    // is ahead, what changes next would be taken for known.
+    const int64_t now = context_.cmr.first_answer_unix_s().value_or(begin);
     UPWELL_CHECK(read_set());
     UPWELL_CHECK(list(now));
     UPWELL_CHECK(choose_places());

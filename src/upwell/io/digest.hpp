@@ -7,9 +7,9 @@
 
 namespace upwell::io {
 
-enum class DigestKind { kMd5, kSha1, kSha256 };
+enum class DigestKind { kMd5, kSha1, kSha256, kSha384, kSha512 };
 
-/// 16, 20 or 32 bytes.
+/// 16, 20, 32, 48 or 64 bytes.
 Bytes digest_of(DigestKind kind, ByteSpan bytes);
 /// The same in lower-case hex.
 std::string hex_digest(DigestKind kind, ByteSpan bytes);

@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -34,11 +35,12 @@ struct HttpEngine::Impl {
   };
 
   EngineOptions options;
-  CURLM* multi = nullptr;
-  std::mutex mutex;  // guards incoming, pauses, stopping
+  CURLM* multi = nullptr;  // null where there is no libcurl: then nothing is ever active
+  std::mutex mutex;        // guards incoming, pauses, stopping
   std::vector<std::unique_ptr<Exchange>> incoming;
   std::vector<std::pair<std::string, Clock::time_point>> pauses;
   bool stopping = false;
+  std::condition_variable woken;  // without libcurl
 
   // Of the engine's thread alone:
   std::map<std::string, Host> hosts;
@@ -52,12 +54,15 @@ struct HttpEngine::Impl {
   bool take_incoming();
   void start_waiting();
   void start(std::unique_ptr<Exchange> exchange, const std::string& host);
+  void give_up(Exchange& exchange, const std::string& host);
   void open_spares();
   void complete_finished();
   void complete_stalled();
   void complete(CURL* easy, Response::End end, std::string detail);
   void cancel_all();
   int poll_timeout_ms() const;
+  void wait();
+  void wake();
 };
 
 HttpEngine::HttpEngine(EngineOptions options) : impl_(std::make_unique<Impl>()) {
@@ -77,7 +82,7 @@ HttpEngine::~HttpEngine() {
     std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
   }
-  curl_multi_wakeup(impl_->multi);
+  impl_->wake();
   impl_->thread.join();
   for (CURL* easy : impl_->spare) curl_easy_cleanup(easy);
   curl_multi_cleanup(impl_->multi);
@@ -88,7 +93,7 @@ void HttpEngine::submit(std::vector<std::unique_ptr<Exchange>> exchanges) {
     std::lock_guard lock(impl_->mutex);
     for (auto& e : exchanges) impl_->incoming.push_back(std::move(e));
   }
-  curl_multi_wakeup(impl_->multi);
+  impl_->wake();
 }
 
 void HttpEngine::pause_host(const std::string& url, Clock::time_point until) {
@@ -104,9 +109,27 @@ void HttpEngine::Impl::run() {
     open_spares();
     complete_finished();
     complete_stalled();
-    curl_multi_poll(multi, nullptr, 0, poll_timeout_ms(), nullptr);
+    wait();
   }
   cancel_all();
+}
+
+void HttpEngine::Impl::wait() {
+  const int timeout_ms = poll_timeout_ms();
+  if (multi != nullptr) {
+    curl_multi_poll(multi, nullptr, 0, timeout_ms, nullptr);
+    return;
+  }
+  std::unique_lock lock(mutex);
+  woken.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                 [this] { return stopping || !incoming.empty(); });
+}
+
+void HttpEngine::Impl::wake() {
+  if (multi != nullptr)
+    curl_multi_wakeup(multi);
+  else
+    woken.notify_all();
 }
 
 bool HttpEngine::Impl::take_incoming() {
@@ -163,12 +186,7 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
   t->at = &addresses.hosts[host];
   if (spare.empty()) {
     t->easy = curl_easy_init();
-    if (t->easy == nullptr) {
-      Response response;
-      response.detail = "libcurl could not be loaded";
-      if (t->exchange->done) t->exchange->done(std::move(response));
-      return;
-    }
+    if (t->easy == nullptr) return give_up(*t->exchange, host);
   } else {
     t->easy = spare.back();
     spare.pop_back();
@@ -179,6 +197,18 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
   CURL* easy = t->easy;
   active.emplace(easy, std::move(t));
   curl_multi_add_handle(multi, easy);
+}
+
+/// There is nothing to ask with.
+void HttpEngine::Impl::give_up(Exchange& exchange, const std::string& host) {
+  if (!exchange.handshake) --hosts[host].active;
+  Response response;
+  response.detail = "no memory for a request";
+  if (multi == nullptr) {
+    response.end = Response::End::kNoLibrary;
+    response.detail = UPWELL_LIBCURL " could not be loaded; install libcurl";
+  }
+  if (exchange.done) exchange.done(std::move(response));
 }
 
 /// Connections for what will be wanted next, beside those that are there or about to be. What waits

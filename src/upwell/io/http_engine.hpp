@@ -37,6 +37,7 @@ struct Response {
     kRefused,    ///< the address lies beyond the reach; nothing was sent
     kUntrusted,  ///< the certificate does not hold
     kMalformed,  ///< the URL cannot be asked for
+    kNoLibrary,  ///< there is no libcurl to ask with
     kFailed,     ///< anything else
     kCancelled,  ///< the engine is being destroyed
   };

@@ -67,6 +67,8 @@ Verdict Judge::decide() {
       return done_with(job, Code::kPermissionDenied, "the server is not trusted: " + r.detail);
     case End::kRefused:
       return done_with(job, Code::kPermissionDenied, r.detail);
+    case End::kNoLibrary:
+      return done_with(job, Code::kBadConfiguration, r.detail);
     case End::kTimedOut:
       return retry_with(job, Code::kDeadlineExceeded, "timed out: " + r.detail);
     case End::kTransient:

@@ -97,7 +97,9 @@ std::optional<double> redirect_life(const ResponseHead& head, const std::string&
 }
 
 bool is_signed_url(const std::string& url) {
-  return query_value(url, "X-Amz-Signature") || query_value(url, "Signature");
+  return query_value(url, "X-Amz-Signature") || query_value(url, "Signature") ||
+         query_value(url, "X-Goog-Signature") ||
+         (query_value(url, "sig") && query_value(url, "sv"));  // Azure's
 }
 
 KeptRedirects::Turn KeptRedirects::turn(HttpJob& job, bool redirects, std::string& target) {

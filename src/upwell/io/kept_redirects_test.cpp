@@ -63,6 +63,14 @@ RawAnswer range_of(const SeenRequest& request) {
           0, true};
 }
 
+TEST(SignedUrls, AreKnownByTheirSignature) {
+  for (const char* query : {"X-Amz-Date=1&X-Amz-Signature=2", "Expires=1&Signature=2&Key-Pair-Id=3",
+                            "X-Goog-Signature=1", "sv=2020&se=2030&sig=a%3D"})
+    EXPECT_TRUE(is_signed_url("https://h/a?" + std::string(query))) << query;
+  for (const char* query : {"", "sig=1", "sv=2", "a=Signature=1", "version=2"})
+    EXPECT_FALSE(is_signed_url("https://h/Signature=1?" + std::string(query))) << query;
+}
+
 /// A gateway that sends to signed URLs of another server, which may refuse some.
 struct Gateway {
   std::string life = "Cache-Control: private, max-age=600\r\n";

@@ -70,6 +70,14 @@ const EVP_MD* EVP_sha1(void) {
   UPWELL_LATE_CRYPTO(EVP_sha1);
   return real();
 }
+const EVP_MD* EVP_sha384(void) {
+  UPWELL_LATE_CRYPTO(EVP_sha384);
+  return real();
+}
+const EVP_MD* EVP_sha512(void) {
+  UPWELL_LATE_CRYPTO(EVP_sha512);
+  return real();
+}
 int EVP_EncodeBlock(unsigned char* to, const unsigned char* from, int size) {
   UPWELL_LATE_CRYPTO(EVP_EncodeBlock);
   return real(to, from, size);

@@ -90,6 +90,13 @@ std::string normal_url(const std::string& source) {
   return error ? source : absolute.lexically_normal().string();
 }
 
+bool has_user(const std::string& url) {
+  const size_t scheme = scheme_length(url);
+  if (scheme == 0 || url.compare(scheme, 3, "://") != 0) return false;
+  const size_t end = std::min(url.find_first_of("/?#", scheme + 3), url.size());
+  return url.find('@', scheme + 3) < end;
+}
+
 std::string shown_url(const std::string& url) {
   size_t scheme = scheme_length(url);
   if (scheme == 0 || url.compare(scheme, 3, "://") != 0) return url;

@@ -7,6 +7,8 @@ namespace upwell::io {
 
 /// The URL as messages and logs show it: without user, password and query, which may be secrets.
 std::string shown_url(const std::string& url);
+/// Whether it holds a user, perhaps with a password: "https://user:word@host/x".
+bool has_user(const std::string& url);
 /// "https://host:8443" of "https://user@Host:8443/x?y", lower case.
 std::string origin_of(const std::string& url);
 /// "host" of "https://user@host:8443/x"; an IPv6 address without its brackets.

@@ -9,9 +9,11 @@
 
 #include "base/files.hpp"
 #include "base/parallel.hpp"
+#include "io/url.hpp"
 #include "refs/kerchunk_json_reader.hpp"
 #include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
+#include "refs/published_urls.hpp"
 #include "refs/source_list.hpp"
 #include "refs/store/store.hpp"
 #include "refs/store_lock.hpp"
@@ -295,6 +297,7 @@ class Append {
     if (itself != wanted.end())
       return fail(Code::kInvalidArgument, *itself + " is the set itself, and one of the sources");
     for (const std::string& url : wanted) {
+      UPWELL_CHECK(check_published(output_url(options_.virtualize.output, url)));
       const auto known = there.find(output_url(options_.virtualize.output, url));
       if (known != there.end() && !to_remove_.contains(known->second)) {
         auto info = session_.stat(url);
@@ -414,7 +417,8 @@ class Append {
         combiner.leave_out(i);
         return {};
       }
-      if (is_about_access(added.error().code)) return fail(std::move(added).error().with(urls_[i]));
+      if (is_about_access(added.error().code))
+        return fail(std::move(added).error().with(io::shown_url(urls_[i])));
       combiner.reject(i, {"unreadable", "", added.error().to_string()});
       return {};
     });
@@ -430,6 +434,7 @@ class Append {
   }
 
   Result<> write_own(const Dataset& cube) {
+    UPWELL_CHECK(check_published(*cube.granules, options_.virtualize.output));
     const StoreRecord record = new_record();
     StoreManifest next = plan_store(cube, record, report_.virtualize.combine.decoded, {});
     next.locations = manifest_.locations;
@@ -499,6 +504,7 @@ class Append {
     // --url-prefix is for the new granules: those of the store have their URLs.
     if (!options_.virtualize.output.url_prefix.empty())
       UPWELL_CHECK(rename_granules(cube, options_.virtualize.output, store_.granules.get()));
+    UPWELL_CHECK(check_published(*cube.granules, form));
     form.locations = locations_;
     form.record = record_json(new_record());
     return form;

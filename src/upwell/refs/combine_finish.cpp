@@ -2,6 +2,7 @@
 #include <numeric>
 #include <set>
 
+#include "io/url.hpp"
 #include "refs/combine.hpp"
 
 namespace upwell::refs {
@@ -399,7 +400,8 @@ void Combiner::align_sources() {
       const std::string lengths = std::to_string(piece.length) + " along " + options_.concat;
       // What is in the store ends inside a chunk by right: then it is the next new one's fault.
       const size_t at = blamed(k);
-      const std::string who = at == i ? "" : "the store's granule " + sources_[i] + " has ";
+      const std::string who =
+          at == i ? "" : "the store's granule " + io::shown_url(sources_[i]) + " has ";
       auto refuse = [&](const char* kind, std::string message) {
         bad[at] = true;
         report_.sources[at].reasons.push_back({kind, plan.facts.path, who + std::move(message)});
@@ -423,17 +425,17 @@ Result<> Combiner::settle() {
   align_sources();
   for (size_t i = 0; i < existing_; ++i)
     if (const auto& reasons = report_.sources[i].reasons; !reasons.empty())
-      return fail(Code::kInvalidData,
-                  "granules that are in the store do not fit any more: " + sources_[i] + ": " +
-                      reasons[0].path + ": " + reasons[0].message);
+      return fail(Code::kInvalidData, "granules that are in the store do not fit any more: " +
+                                          io::shown_url(sources_[i]) + ": " + reasons[0].path +
+                                          ": " + reasons[0].message);
   size_t offenders = 0;
   for (const SourceReport& source : report_.sources) offenders += !source.reasons.empty();
   for (const SourceReport& source : report_.sources)
     for (const Reason& reason : source.reasons)
       if (reason.kind == "unreadable variable")
-        return fail(Code::kInvalidData, "a variable cannot be scanned: " + source.url + ": " +
-                                            reason.path + ": " + reason.message +
-                                            "; leave it out with --drop");
+        return fail(Code::kInvalidData,
+                    "a variable cannot be scanned: " + io::shown_url(source.url) + ": " +
+                        reason.path + ": " + reason.message + "; leave it out with --drop");
   if (offenders == 0) return {};
   const size_t added = sources_.size() - existing_;
   std::string text = std::to_string(offenders) + " of " + std::to_string(added) +
@@ -454,7 +456,7 @@ Result<> Combiner::settle() {
     const auto said = [](const Reason& reason) {
       return (reason.path.empty() ? "" : reason.path + ": ") + reason.message;
     };
-    text += "\n  " + source.url + ": " + said(source.reasons[0]);
+    text += "\n  " + io::shown_url(source.url) + ": " + said(source.reasons[0]);
     if (source.reasons.size() == 2) text += "; " + said(source.reasons[1]);
     if (source.reasons.size() > 2)
       text += " (and " + std::to_string(source.reasons.size() - 1) + " more)";

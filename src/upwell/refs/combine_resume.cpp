@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cube/read.hpp"
+#include "io/url.hpp"
 #include "refs/combine.hpp"
 #include "refs/zarr_metadata.hpp"
 
@@ -258,8 +259,9 @@ void Combiner::resolve_overlaps(std::vector<Extent>& extents) {
           {same ? "duplicate" : "overlap", report_.coordinate,
            anew ? "it changed since it came into the store; --on-overlap replace takes it as it is "
                   "now"
-           : same ? "same values as in " + other + ", which is in the store (--on-overlap)"
-                  : "values overlap those of " + other + ", which is in the store" +
+           : same ? "same values as in " + io::shown_url(other) +
+                        ", which is in the store (--on-overlap)"
+                  : "values overlap those of " + io::shown_url(other) + ", which is in the store" +
                         (options_.on_overlap == Overlap::kReplace ? ", but leave some of them out"
                                                                   : " (--on-overlap)")});
     }

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "base/url_secrets.hpp"
 #include "cube/cf.hpp"
 #include "cube/chunk_decoder.hpp"
 #include "cube/plan.hpp"
@@ -304,7 +305,7 @@ Result<> try_compression(io::Session& session, const Dataset& dataset, const Arr
 Result<DoctorReport> examine(io::Session& session, const std::string& source) {
   const std::string url = io::normal_url(source);
   DoctorReport out;
-  out.source = source;
+  out.source = without_url_secrets(source);
   UPWELL_TRY(const io::StoreTraits line, session.traits("https://host/"));
   out.latency_s = line.latency_s;
   out.bytes_per_s = line.bytes_per_s;

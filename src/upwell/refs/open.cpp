@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "io/url.hpp"
 #include "refs/dmrpp.hpp"
 #include "refs/granule_record.hpp"
 #include "refs/kerchunk_json_reader.hpp"
@@ -225,13 +226,14 @@ Result<Dataset> open_source_with(io::Session& session, const std::string& source
   const std::string url = io::normal_url(source);
   auto dataset = open_url(session, url, options);
   if (!dataset) {
+    const std::string shown = io::shown_url(source);
     // Errors of scan name the granule already.
     const auto& context = dataset.error().context;
     const bool named = std::any_of(context.begin(), context.end(), [&](const std::string& what) {
-      return what.find(source) != std::string::npos;
+      return what.find(shown) != std::string::npos;
     });
-    if (named || dataset.error().message.find(source) != std::string::npos) return dataset;
-    return fail(std::move(dataset).error().with(source));
+    if (named || dataset.error().message.find(shown) != std::string::npos) return dataset;
+    return fail(std::move(dataset).error().with(shown));
   }
   return dataset;
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/url_secrets.hpp"
 #include "refs/verify.hpp"
 
 namespace upwell::refs {
@@ -38,7 +39,7 @@ bool VerifyReport::good() const {
 }
 
 std::string VerifyReport::to_json() const {
-  VerifyJson out{{"source", source}, {"format", format}, {"good", good()}};
+  VerifyJson out{{"source", without_url_secrets(source)}, {"format", format}, {"good", good()}};
   out["concat"] = concat;
   out["recorded"] = recorded;
   out["seed"] = seed;
@@ -56,14 +57,14 @@ std::string VerifyReport::to_json() const {
                                 {"bytes", v.bytes}});
   out["findings"] = VerifyJson::array();
   for (const Finding& f : findings)
-    out["findings"].push_back({{"granule", f.granule},
+    out["findings"].push_back({{"granule", without_url_secrets(f.granule)},
                                {"path", f.path},
                                {"kind", f.kind},
                                {"message", f.message},
                                {"places", f.places}});
   out["granules"] = VerifyJson::array();
   for (const GranuleVerdict& g : granules) {
-    VerifyJson one{{"url", g.url}, {"state", state_name(g.state)}};
+    VerifyJson one{{"url", without_url_secrets(g.url)}, {"state", state_name(g.state)}};
     if (!g.detail.empty()) one["detail"] = g.detail;
     one["compared"] = g.compared;
     one["bytes"] = g.bytes;

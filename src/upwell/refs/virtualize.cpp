@@ -6,11 +6,13 @@
 
 #include "base/files.hpp"
 #include "base/parallel.hpp"
+#include "io/url.hpp"
 #include "refs/granule_record.hpp"
 #include "refs/kerchunk_json_writer.hpp"
 #include "refs/kerchunk_parquet_writer.hpp"
 #include "refs/open.hpp"
 #include "refs/output_check.hpp"
+#include "refs/published_urls.hpp"
 #include "refs/source_list.hpp"
 #include "refs/store/store.hpp"
 
@@ -249,10 +251,11 @@ Result<Dataset> open_first(io::Session& session, const OpenOptions& open,
       std::rotate(urls.begin(), urls.begin() + static_cast<ptrdiff_t>(i), urls.end());
       return first;
     }
-    if (!error) error = Error(first.error()).with(urls[i]);
+    if (!error) error = Error(first.error()).with(io::shown_url(urls[i]));
     if (is_withdrawn(options, first.error())) continue;
     if (!options.combine.skip_offenders || is_about_access(first.error().code))
-      return fail(with_prefix_hint(session, urls[i], std::move(first).error()).with(urls[i]));
+      return fail(with_prefix_hint(session, urls[i], std::move(first).error())
+                      .with(io::shown_url(urls[i])));
   }
   return fail(std::move(*error));
 }
@@ -289,7 +292,7 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
   std::unique_ptr<Combiner> combiner;
   {
     auto made = Combiner::make(session, urls, *first, options.combine, report.refused);
-    if (!made) return fail(std::move(made).error().with(urls[0]));
+    if (!made) return fail(std::move(made).error().with(io::shown_url(urls[0])));
     combiner = std::move(*made);
   }
   combiner->report().sources[0].info = report.sources[0].info;
@@ -311,13 +314,13 @@ Result<Dataset> combine_sources(io::Session& session, const std::vector<std::str
       auto added = combiner->add(i, *dataset);
       if (!added) {
         if (is_about_access(added.error().code))
-          return fail(std::move(added).error().with(urls[i]));
+          return fail(std::move(added).error().with(io::shown_url(urls[i])));
         combiner->reject(i, {"unreadable", "", added.error().to_string()});
       }
     } else if (is_withdrawn(options, dataset.error())) {
       combiner->leave_out(i);
     } else if (is_about_access(dataset.error().code)) {
-      return fail(std::move(dataset).error().with(urls[i]));
+      return fail(std::move(dataset).error().with(io::shown_url(urls[i])));
     } else {
       combiner->reject(i, {"unreadable", "", dataset.error().to_string()});
     }
@@ -457,6 +460,7 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
       report.combine.warnings.push_back(std::move(told));
     if (urls.empty())
       return fail(Code::kInvalidArgument, "no sources but " + report.output + ", the output");
+    for (const std::string& url : urls) UPWELL_CHECK(check_published(output_url(form, url)));
     UPWELL_CHECK(check_output(session, report.output, urls));
     if (options.combine.keep_drift && !own)
       return fail(Code::kInvalidArgument, report.output +
@@ -470,6 +474,7 @@ Result<> virtualize(io::Session& session, const std::vector<std::string>& source
     plan.combine.keep_segments = own;
     UPWELL_TRY(Dataset cube, combine_sources(session, urls, plan, report.combine));
     UPWELL_CHECK(check_prefixes(options.output, *cube.granules));
+    UPWELL_CHECK(check_published(*cube.granules, form));
     warn_of_local_granules(options.output, *cube.granules, report);
     const StoreRecord record = record_of(report.combine, options.output, options.mds);
     if (!options.copies.empty()) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "io/url.hpp"
 #include "refs/virtualize.hpp"
 
 namespace upwell::refs {
@@ -61,7 +62,7 @@ std::string notes_line(const CombineReport& report) {
   const auto first = std::find_if(sources.begin(), sources.end(), noted);
   if (first == sources.end()) return "";
   const auto others = std::count_if(first + 1, sources.end(), noted);
-  return first->url + ": " + first->notes[0] +
+  return io::shown_url(first->url) + ": " + first->notes[0] +
          (others == 0 ? "" : "; so " + std::to_string(others) + " more (--report)");
 }
 

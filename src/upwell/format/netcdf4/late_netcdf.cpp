@@ -1,5 +1,6 @@
 // netCDF-C's functions as the writer calls them, each handed on to the library, which is loaded at
 // the first call: only commands that write netCDF pay for it and for all that it brings along.
+#include <hdf5.h>
 #include <netcdf.h>
 
 #include "base/late_library.hpp"
@@ -13,6 +14,27 @@ Function late_netcdf(const char* name) {
   return library.function<Function>(name);
 }
 
+/// A function of the HDF5 that netCDF-C has loaded; null where it is not there.
+template <typename Function>
+Function hdf5_function(const char* name) {
+  static LateLibrary library(UPWELL_LIBHDF5);
+  return library.function<Function>(name);
+}
+
+/// HDF5 closes at exit what is still open. After a write that failed (no space) that is a file
+/// whose close failed too, and HDF5 1.10 crashes over it. All that is whole has been closed by
+/// nc_close, so that nothing is left to do at exit. Before the first call that starts HDF5.
+bool end_without_hdf5() {
+  const auto dont_atexit = hdf5_function<decltype(&::H5dont_atexit)>("H5dont_atexit");
+  return dont_atexit && dont_atexit() >= 0;
+}
+
+/// HDF5 prints its errors, which netCDF-C forbids in the thread alone that was its first.
+bool print_no_errors() {
+  const auto set_auto = hdf5_function<decltype(&::H5Eset_auto2)>("H5Eset_auto2");
+  return set_auto && set_auto(H5E_DEFAULT, nullptr, nullptr) >= 0;
+}
+
 }  // namespace
 }  // namespace upwell::format::netcdf4
 
@@ -22,7 +44,13 @@ Function late_netcdf(const char* name) {
 
 extern "C" {
 
-int nc_create(const char* path, int mode, int* id) { UPWELL_LATE(nc_create, path, mode, id); }
+int nc_create(const char* path, int mode, int* id) {
+  static const auto real =
+      upwell::format::netcdf4::late_netcdf<decltype(&::nc_create)>("nc_create");
+  if (!real) return NC_ENOTBUILT;
+  [[maybe_unused]] static const bool told = upwell::format::netcdf4::end_without_hdf5();
+  return real(path, mode, id);
+}
 int nc_close(int id) { UPWELL_LATE(nc_close, id); }
 int nc_enddef(int id) { UPWELL_LATE(nc_enddef, id); }
 int nc_set_fill(int id, int mode, int* old) { UPWELL_LATE(nc_set_fill, id, mode, old); }
@@ -57,6 +85,7 @@ int nc_put_var(int id, int variable, const void* values) {
 }
 int nc_put_vara(int id, int variable, const size_t* start, const size_t* count,
                 const void* values) {
+  [[maybe_unused]] thread_local const bool told = upwell::format::netcdf4::print_no_errors();
   UPWELL_LATE(nc_put_vara, id, variable, start, count, values);
 }
 int nc_put_var_string(int id, int variable, const char** values) {

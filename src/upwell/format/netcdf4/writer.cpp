@@ -186,6 +186,12 @@ class Writer {
   std::map<std::string, std::pair<int, uint64_t>> dimensions_;
 };
 
+/// `done`, with the file that its error is of.
+Result<> of_file(const std::filesystem::path& path, Result<> done) {
+  if (done) return done;
+  return fail(std::move(done).error().with(path.string()));
+}
+
 Result<> write_header(int id, const File& file, Writer& writer) {
   for (const Attribute& attribute : file.attributes) {
     if (attribute.null_space || attribute.value.count() == 0) continue;
@@ -195,6 +201,13 @@ Result<> write_header(int id, const File& file, Writer& writer) {
   UPWELL_CHECK(check(nc_enddef(id), "header"));
   for (size_t i = 0; i < file.variables.size(); ++i)
     UPWELL_CHECK(writer.set_cache(i, file.variables[i]));
+  return {};
+}
+
+/// All that is not `later`.
+Result<> write_all(int id, const File& file, Writer& writer) {
+  UPWELL_CHECK(write_header(id, file, writer));
+  for (size_t i = 0; i < file.variables.size(); ++i) UPWELL_CHECK(writer.put(i, file.variables[i]));
   return {};
 }
 
@@ -238,18 +251,14 @@ Result<Output> Output::create(const std::filesystem::path& target, const File& f
   UPWELL_CHECK(impl->open());
   {
     std::lock_guard lock(library_lock());
-    UPWELL_CHECK(write_header(impl->id, file, *impl->writer));
-    for (size_t i = 0; i < file.variables.size(); ++i)
-      UPWELL_CHECK(impl->writer->put(i, file.variables[i]));
+    UPWELL_CHECK(of_file(target, write_all(impl->id, file, *impl->writer)));
   }
   return Output(std::move(impl));
 }
 
 Result<> Output::put(size_t variable, const Shape& origin, const Shape& shape, ByteSpan elements) {
   std::lock_guard lock(library_lock());
-  auto done = impl_->writer->put_box(variable, origin, shape, elements);
-  if (!done) return fail(std::move(done).error().with(impl_->target));
-  return {};
+  return of_file(impl_->target, impl_->writer->put_box(variable, origin, shape, elements));
 }
 
 Result<> Output::commit(Sync sync) {
@@ -268,9 +277,7 @@ Result<> write_in_place(const std::filesystem::path& path, const File& file) {
   UPWELL_CHECK(check(nc_create(path.c_str(), NC_NETCDF4 | NC_CLOBBER, &id), path.string()));
   // Not without fill: the value is in the file for those who look for it there, and never used.
   Writer writer(id);
-  Result<> written = write_header(id, file, writer);
-  for (size_t i = 0; written && i < file.variables.size(); ++i)
-    written = writer.put(i, file.variables[i]);
+  Result<> written = of_file(path, write_all(id, file, writer));
   Result<> closed = check(nc_close(id), path.string());
   UPWELL_CHECK(std::move(written));
   UPWELL_CHECK(std::move(closed));

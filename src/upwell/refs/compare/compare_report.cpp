@@ -1,6 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/url_secrets.hpp"
 #include "refs/compare/compare.hpp"
 
 namespace upwell::refs {
@@ -42,7 +43,10 @@ CompareJson difference_json(const Difference& difference) {
 }  // namespace
 
 std::string CompareReport::to_json() const {
-  CompareJson out{{"first", first}, {"second", second}, {"same", same()}, {"trees", trees}};
+  CompareJson out{{"first", without_url_secrets(first)},
+                  {"second", without_url_secrets(second)},
+                  {"same", same()},
+                  {"trees", trees}};
   if (trees) {
     out["only_in_first"] = only_in_first;
     out["only_in_second"] = only_in_second;
@@ -50,8 +54,8 @@ std::string CompareReport::to_json() const {
   out["pairs"] = CompareJson::array();
   for (const PairReport& pair : pairs) {
     CompareJson one{{"name", pair.name},
-                    {"first", pair.first},
-                    {"second", pair.second},
+                    {"first", without_url_secrets(pair.first)},
+                    {"second", without_url_secrets(pair.second)},
                     {"variables", pair.variables},
                     {"bytes", pair.bytes},
                     {"as_bytes", pair.as_bytes},
