@@ -131,6 +131,7 @@ def test_wrong_bytes_are_thrown_away(tmp_path):
     with serving_objects({"x.nc": data}) as server:
         run = download("@-", "-d", tmp_path, text=granule_line(server, "x.nc", data, "0" * 32), status=65)
         assert "its MD5 is " + hashlib.md5(data).hexdigest() in run.stderr
+        assert "thrown away: run this again" in run.stderr
         assert (tmp_path / "x.nc").read_bytes() == b"before" and [p.name for p in tmp_path.iterdir()] == ["x.nc"]
         run = download("@-", "-d", tmp_path, text=granule_line(server, "x.nc", data + b"more"), status=65)
         assert "as recorded" in run.stderr
@@ -236,3 +237,18 @@ def test_two_processes_do_not_write_one_file(tmp_path):
         ends = sorted((run.wait(timeout=60), run.stderr.read()) for run in runs)
     assert [status for status, _ in ends] == [0, 75] and "another process is fetching it" in ends[1][1]
     assert (tmp_path / "x.nc").read_bytes() == data
+
+
+def test_a_name_of_a_file_is_one(tmp_path):
+    data = os.urandom(1000)
+    with serving_objects({"x.nc": data, "y.nc": data}) as server:
+        download(f"{server.url}/x.nc", "-o", tmp_path / "mine.NC")
+        assert (tmp_path / "mine.NC").read_bytes() == data and [p.name for p in tmp_path.iterdir()] == ["mine.NC"]
+        assert "1 there already" in download(f"{server.url}/x.nc", "-o", tmp_path / "mine.NC").stderr
+        run = download(f"{server.url}/x.nc", f"{server.url}/y.nc", "-o", tmp_path / "two.nc", status=64)
+        assert "two.nc is the name of a file, and 2 files come: name a directory" in run.stderr and not (tmp_path / "two.nc").exists()
+        (tmp_path / "two.nc").mkdir()
+        download(f"{server.url}/x.nc", f"{server.url}/y.nc", "-o", tmp_path / "two.nc")
+        assert sorted(p.name for p in (tmp_path / "two.nc").iterdir()) == ["x.nc", "y.nc"]
+        download(f"{server.url}/x.nc", "-o", tmp_path / "v1.2")
+        assert (tmp_path / "v1.2" / "x.nc").read_bytes() == data

@@ -58,7 +58,7 @@ def test_a_download_beyond_the_budget_fetches_nothing(earthdata, tmp_path):
     found = (*DAYS, "-d", tmp_path)
     since = earthdata.log()[-1]["number"] if earthdata.log() else 0
     done = upwell(earthdata, "download", *found, "--budget", "100kB", status=64)
-    assert "over budget: downloading " in done.stderr and "the budget is 0.10 MB" in done.stderr
+    assert "over budget: downloading " in done.stderr and "the budget is 100.0 kB" in done.stderr
     assert not [e for e in earthdata.log(since) if e["role"] in ("podaac", "s3")] and not list(tmp_path.iterdir())
     upwell(earthdata, "download", *found, "--budget", "400kB")
     upwell(earthdata, "download", *found, "--budget", "100kB")  # they are there
@@ -85,7 +85,15 @@ def test_no_more_arrives_than_the_budget(earthdata, tmp_path, budget):
     done = upwell(earthdata, "virtualize", *DAYS, "-o", cube, "--budget", budget, status=64)
     assert "over budget" in done.stderr and "20020" in done.stderr and not cube.exists()
     arrived = sum(e["bytes"] for e in earthdata.log() if e["role"] in ("podaac", "s3") and e["status"] < 300)
-    assert arrived <= budget + 70_000, "but for what was in flight when we hung up"
+    assert arrived <= budget
+
+
+@pytest.mark.parametrize("budget", [20, 1000, 12_000])
+def test_a_first_read_beyond_the_budget_is_not_sent(earthdata, budget):
+    done = upwell(earthdata, "info", earthdata.url("podaac", day(5)), "--budget", budget, "--index-cache", "none", "--stats", status=64)
+    assert "over budget" in done.stderr and "reading its first bytes takes 12.3 kB" in done.stderr and "raise --budget" in done.stderr
+    assert "of which 0 B are spent" in done.stderr and stats(done)["bytes_fetched"] < 2000, "but for the login's token"
+    assert not [e for e in earthdata.log() if e["role"] in ("podaac", "s3")]
 
 
 def direct(fake):

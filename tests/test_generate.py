@@ -137,8 +137,13 @@ def test_parameters_that_cannot_be_had(earthdata, moto):
     done = generate(earthdata, status=64, **run, SSM_EDL_USERNAME="one")
     assert "belong together" in done.stderr
     moto.client("ssm").put_parameter(Name="wrong", Value="wrong", Type="SecureString", Overwrite=True)
-    done = generate(earthdata, *SHORT, status=77, **run, SSM_EDL_USERNAME="wrong", SSM_EDL_PASSWORD="wrong")
-    assert "does not accept this user name and password" in done.stderr
+    moto.client("ssm").put_parameter(Name="/edl/user", Value=earthdata.user, Type="SecureString", Overwrite=True)
+    before = len(earthdata.log())
+    done = generate(earthdata, *SHORT, status=77, login=False, **run, SSM_EDL_USERNAME="/edl/user", SSM_EDL_PASSWORD="wrong")
+    assert done.stderr.startswith("upwell generate: not logged in: ") and done.stderr.count("\n") == 1, "the reason, and once"
+    assert (f"does not accept this user name and password ({earthdata.user}, from the parameters /edl/user and wrong of the Parameter Store)"
+            in done.stderr)
+    assert len(earthdata.log()) == before + 1, "a wrong password is not tried again"
     done = generate(earthdata, status=78, **{**run, "AWS_REGION": ""}, SSM_EDL_USERNAME="x", SSM_EDL_PASSWORD="x")
     assert "AWS_REGION" in done.stderr
 

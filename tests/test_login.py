@@ -344,3 +344,51 @@ def test_nothing_goes_to_hosts_that_are_not_nasas(earthdata, tmp_path):
     assert not earthdata.strayed()
     log = json.dumps(earthdata.log())
     assert "bearer" not in log
+
+
+def test_a_token_that_ends_in_the_middle_has_expired(earthdata, tmp_path):
+    """The server notices first. What it says is that the token has expired, of each file from then on."""
+    earthdata.set(session_seconds=1, signed_seconds=1)
+    earthdata.fault("stall", host="podaac", seconds=1.3, skip=2, times=8)
+    done = upwell(earthdata, "download", *[earthdata.url("podaac", day(n)) for n in range(2, 10)], "-d", tmp_path, "-q", "--files-at-once", 1,
+                  login=False, EARTHDATA_TOKEN=earthdata.token(4), status=77)
+    failed = [line for line in done.stderr.splitlines() if line.startswith("  ")]
+    assert failed and all("the token of EARTHDATA_TOKEN expired on 2" in line and "Generate Token" in line for line in failed), done.stderr
+
+
+def test_a_token_whose_end_another_clock_sees_first(earthdata):
+    token = earthdata.token(60)
+    earthdata.fault("status", host="podaac", status=401)
+    done = upwell(earthdata, "info", earthdata.url("podaac", day(5)), login=False, EARTHDATA_TOKEN=token, status=77)
+    assert "the token of EARTHDATA_TOKEN expired on 2" in done.stderr and "revoked" not in done.stderr
+    earthdata.fault("status", host="urs", status=401)
+    done = upwell(earthdata, "login", "--check", login=False, EARTHDATA_TOKEN=token, status=77)
+    assert "the token of EARTHDATA_TOKEN expired on 2" in done.stderr and "revoked" not in done.stderr
+    done = upwell(earthdata, "info", earthdata.url("podaac", day(5)), login=False, EARTHDATA_TOKEN=earthdata.token(3000), status=77)
+    assert "is not accepted: it was revoked" in done.stderr and "(it says that it is valid until 2" in done.stderr
+
+
+@pytest.mark.parametrize("login", [True, False])
+def test_a_login_that_is_not_asked_is_named(earthdata, login):
+    """The gateway leads to a login host, and EARTHDATA_HOST names another."""
+    done = upwell(earthdata, "info", earthdata.url("podaac", day(5)), login=login, EARTHDATA_HOST="UAT", status=77)
+    assert "the server leads to the login of urs.earthdata.localhost:" in done.stderr
+    assert "(the login is taken to be uat.urs.earthdata.nasa.gov); if it is yours: --earthdata-host urs.earthdata.localhost:" in done.stderr
+    assert {e["authorization"] for e in earthdata.log()} == {"none"}
+
+
+@pytest.mark.parametrize("login", [True, False])
+def test_a_refusal_of_a_host_that_is_not_of_the_login_says_what_to_do(earthdata, login):
+    earthdata.fault("status", host="s3", status=401)
+    done = upwell(earthdata, "info", earthdata.url("s3", day(5)), login=login, status=77)
+    assert "HTTP 401 Unauthorized: the server asks for a login, but is not known to belong to NASA" in done.stderr
+    assert "if you trust it: --earthdata-data-host s3.us-west-2.localhost" in done.stderr
+    assert len(earthdata.log()) == 1 and earthdata.log()[0]["authorization"] == "none"
+
+
+def test_who_waits_for_the_login_host_is_told(earthdata):
+    earthdata.fault("stall", host="urs", seconds=20)
+    waits = ("login", "--check", "--retries", 1, "--timeout", 1)
+    done = upwell(earthdata, *waits, status=75)
+    assert "note: urs.earthdata.localhost does not answer within 1 s; it is asked again, 2 of 2" in done.stderr
+    assert "note:" not in upwell(earthdata, *waits, "-q", status=75).stderr

@@ -1,6 +1,7 @@
 """A search in place of SOURCE: search, open and compute in one command. Against the fake Earthdata."""
 
 import json
+import time
 import warnings
 
 import netCDF4
@@ -160,3 +161,52 @@ def test_a_token_that_ends_in_the_middle_is_renewed(earthdata, tmp_path):
     upwell(earthdata, "virtualize", *FIRST_DAYS, "-o", cube, EARTHDATA_TOKEN=earthdata.token())
     assert "3 granules" in upwell(earthdata, "info", cube).stdout
     assert not earthdata.strayed()
+
+
+def test_the_catalogue_is_waited_for_as_long_as_the_options_say(earthdata):
+    earthdata.fault("stall", host="cmr", seconds=40)
+    search = ("search", "--short-name", MUR, "--limit", 1)
+    start = time.time()
+    done = upwell(earthdata, *search, "--timeout", 1, "--retries", 1, status=75)
+    assert time.time() - start < 10 and "timed out" in done.stderr and "after 2 attempts" in done.stderr
+    assert "note: cmr.earthdata.localhost does not answer within 1 s; it is asked again, 2 of 2" in done.stderr
+    done = upwell(earthdata, *search, "--timeout", 1, "--retries", 1, "-q", status=75)
+    assert "note:" not in done.stderr
+
+
+def test_who_waits_for_the_catalogue_is_told(earthdata):
+    earthdata.fault("stall", host="cmr", seconds=11, times=1)
+    done = upwell(earthdata, "search", "--short-name", MUR, "--limit", 1)
+    assert "note: waiting for cmr.earthdata.localhost, which has not answered for 10 s" in done.stderr
+
+
+@pytest.mark.parametrize("where", [(), ("--stac", "/stac/POCLOUD")])
+def test_a_web_page_is_no_answer_of_a_catalogue(earthdata, where):
+    earthdata.fault("html", host="cmr")
+    place = ("--stac", earthdata.url("cmr", where[1])) if where else ("--short-name", MUR)
+    done = upwell(earthdata, "search", *place, "--limit", 1, status=65)
+    assert "a web page came instead of an answer of a catalogue" in done.stderr and "check the address" in done.stderr
+    assert "cmr.earthdata.localhost" in done.stderr and "JSON element" not in done.stderr
+
+
+def test_items_of_a_stac_api_in_place_of_source(earthdata, tmp_path):
+    where = ("--stac", earthdata.url("cmr", "/stac/POCLOUD"), "--stac-collection", f"{MUR}_4.1", "--temporal",
+             "2002-06-01T12:00:00Z,2002-06-03T12:00:00Z")
+    out = tmp_path / "mean.nc"
+    done = upwell(earthdata, "aggregate", *where, "--variables", "analysed_sst", "--reduce", "time:mean", "-o", out)
+    assert "found 3 files" in done.stderr
+    with netCDF4.Dataset(out) as result:
+        np.testing.assert_allclose(np.ma.filled(result["analysed_sst"][:], np.nan), mean_of_days(earthdata, tmp_path, (1, 2, 3)), rtol=1e-12)
+    upwell(earthdata, "download", *where, "-d", tmp_path / "files")
+    assert len(list((tmp_path / "files").iterdir())) == 3
+    assert "analysed_sst" in upwell(earthdata, "info", *where, "--limit", 1).stdout
+    assert "no item is found" in upwell(earthdata, "info", *where[:4], "--temporal", "1990", status=66).stderr
+    assert "want --stac URL" in upwell(earthdata, "info", *where[2:], status=64).stderr
+    assert "not of STAC APIs" in upwell(earthdata, "info", *where, "--cloud-cover", "0,20", status=64).stderr
+
+
+def test_published_stores_are_told_of_by_the_search_alone(earthdata, tmp_path):
+    said = "note: a store of the collection is published"
+    assert upwell(earthdata, "search", *FIRST_DAYS).stderr.count(said) == 1
+    assert said not in upwell(earthdata, "search", *FIRST_DAYS, "-q").stderr
+    assert said not in upwell(earthdata, "download", *FIRST_DAYS, "-d", tmp_path).stderr

@@ -13,6 +13,7 @@
 #include "access/earthdata_requests.hpp"
 #include "access/token.hpp"
 #include "io/http_store.hpp"
+#include "io/kept_redirects.hpp"
 #include "io/sigv4.hpp"
 #include "io/url.hpp"
 
@@ -25,6 +26,8 @@ constexpr int64_t kTokenMargin = 300;
 constexpr int64_t kLastMargin = 5;
 /// After the login host could not be reached.
 constexpr int64_t kPatience = 15;
+/// Clocks differ by so much. To a server that refuses it a token has ended that would end so soon.
+constexpr int64_t kClocks = 120;
 /// Two refusals of tokens by one server within so long are about tokens as such.
 constexpr int64_t kSoon = 60;
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
@@ -65,6 +68,7 @@ struct EarthdataLogin::Impl {
   std::optional<Error> problem;         // why there is no token
   std::set<std::string> without_token;  // origins that do not take tokens
   std::set<std::string> walked;         // origins, to cookies by a name and password
+  std::set<std::string> strangers;      // origins that are not covered and answered 401
   CookieJar cookies;
 
   Impl(EarthdataOptions o, std::string login_host)
@@ -92,6 +96,7 @@ io::HttpStore& EarthdataLogin::Impl::requests() {
     o.attempts = options.attempts;
     o.stall_timeout_s = options.stall_timeout_s;
     o.ca_file = options.ca_file;
+    o.say = options.say;
     auto made = std::make_shared<io::HttpStore>(std::move(o));
     std::lock_guard lock(mutex);
     http = std::move(made);
@@ -144,11 +149,13 @@ Result<EarthdataToken> EarthdataLogin::Impl::find_token() {
   if (!who.token.empty()) {
     const auto claims = token_claims(who.token);
     const auto expires = claims ? claims->expires_unix_s : std::nullopt;
-    if (refused.contains(who.token)) {
-      why = "the token of " + who.token_source +
-            " is not accepted: it was revoked, or is of another system than " + host;
-    } else if (expires && *expires <= now()) {
+    const bool no_good = refused.contains(who.token);
+    if (expires && *expires <= now() + (no_good ? kClocks : 0)) {
       why = "the token of " + who.token_source + " expired on " + shown_time(*expires);
+    } else if (no_good) {
+      why = "the token of " + who.token_source +
+            " is not accepted: it was revoked, or is of another system than " + host +
+            (expires ? " (it says that it is valid until " + shown_time(*expires) + ")" : "");
     } else {
       return EarthdataToken{who.token, claims ? claims->user : "", who.token_source, expires};
     }
@@ -268,11 +275,16 @@ Result<> EarthdataLogin::Impl::confirm(const EarthdataToken& shown) {
   const io::HttpAnswer answer = std::move(requests().call({request}).front());
   const int status = answer.head.status;
   if (status >= 200 && status < 300 && !answer.error) return {};
-  if (status == 401 || status == 403)
-    return fail(Code::kUnauthenticated,
-                host + " does not accept the token of " + shown.source +
-                    ", though it has not expired: it was revoked, or is of another system; " +
-                    token_advice(hosts.login_origin()));
+  if (status == 401 || status == 403) {
+    const bool ended = shown.expires_unix_s.value_or(kNever) - kClocks <= now();
+    return fail(
+        Code::kUnauthenticated,
+        (ended ? "the token of " + shown.source + " expired on " + shown_time(*shown.expires_unix_s)
+               : host + " does not accept the token of " + shown.source +
+                     ", though it has not expired: it was revoked, or is of another "
+                     "system") +
+            "; " + token_advice(hosts.login_origin()));
+  }
   if (answer.error && (status < 300 || io::is_transient_status(status)))
     return fail(Error(*answer.error).with("asking whether the token is valid"));
   return fail(Code::kUnauthenticated, host + " does not confirm the token of " + shown.source +
@@ -308,13 +320,20 @@ std::vector<std::string> EarthdataLogin::headers(const std::string& url) {
 
 std::optional<Error> EarthdataLogin::take(const std::string& url, const io::ResponseHead& head,
                                           const std::string& redirect, ByteSpan body) {
-  if (!redirect.empty() && impl_->hosts.is_login(redirect))
-    return Error{Code::kUnauthenticated, "the server asks for an Earthdata login", {}, {}};
   const std::string origin = io::origin_of(url);
+  if (!redirect.empty() && impl_->hosts.is_login(redirect)) {
+    std::lock_guard lock(impl_->mutex);
+    impl_->strangers.erase(origin);
+    return Error{Code::kUnauthenticated, "the server asks for an Earthdata login", {}, {}};
+  }
   const bool covered = covers(url);
   std::lock_guard lock(impl_->mutex);
+  if (!covered && !impl_->walked.contains(origin)) {
+    if (head.status != 401 || io::is_signed_url(url)) return {};
+    impl_->strangers.insert(origin);
+    return impl_->hosts.wants_another_login(url);
+  }
   auto refusal = earthdata_refusal(url, head, body, impl_->used);
-  if (!covered && !impl_->walked.contains(origin)) return {};
   // Who is refused is given no credential with it: that cookie is of a load balancer, or the like.
   if (!refusal && impl_->hosts.may_carry_credentials(url))
     impl_->cookies.take(origin, head.cookies);
@@ -322,6 +341,11 @@ std::optional<Error> EarthdataLogin::take(const std::string& url, const io::Resp
 }
 
 Result<> EarthdataLogin::renew(const std::string& url, const std::vector<std::string>& sent) {
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->strangers.contains(io::origin_of(url)))
+      return fail(impl_->hosts.wants_another_login(url));
+  }
   std::lock_guard lock(impl_->asking);
   if (covers(url) && !impl_->known_token())  // a redirect has led here
     UPWELL_CHECK(impl_->adopt(impl_->find_token()));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "io/http_message.hpp"
 #include "io/kept_redirects.hpp"
 #include "io/reach.hpp"
 #include "io/session.hpp"
@@ -81,6 +82,23 @@ bool EarthdataHosts::covers(const std::string& url) const {
   if (!std::all_of(authority.begin(), authority.end(), plain)) return false;
   return std::any_of(names_.begin(), names_.end(),
                      [&](const std::string& name) { return names_host(name, authority); });
+}
+
+Error EarthdataHosts::wants_another_login(const std::string& url) const {
+  const std::string origin = io::origin_of(url);
+  const std::string authority = origin.substr(origin.find("://") + 3);
+  const std::string ours = " (the login is taken to be " + io::host_of(login_origin_) + ")";
+  std::string what = io::status_text(401) + ": the server ";
+  if (io::scheme_of(url) == "http") {
+    what += "asks for a login over http, which is not encrypted, and was sent none: use https";
+  } else if (url.starts_with(origin + "/oauth/")) {
+    what += "leads to the login of " + authority + ", which is not asked" + ours +
+            "; if it is yours: --earthdata-host " + authority + ", or EARTHDATA_HOST";
+  } else {
+    what += "asks for a login, but is not known to belong to NASA" + ours +
+            ", so it was sent no token; if you trust it: --earthdata-data-host " + io::host_of(url);
+  }
+  return {Code::kUnauthenticated, std::move(what), {}, {}};
 }
 
 }  // namespace upwell::access

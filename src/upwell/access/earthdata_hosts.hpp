@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/result.hpp"
+
 namespace upwell::access {
 
 /// Hosts that NASA's data centres serve data from, and those that the user added.
@@ -20,6 +22,8 @@ class EarthdataHosts {
   bool may_carry_credentials(const std::string& url) const;
   /// A server of data; not the login host.
   bool covers(const std::string& url) const;
+  /// What to do about a server that is not covered, and asks for a login. kUnauthenticated.
+  Error wants_another_login(const std::string& url) const;
 
  private:
   std::string login_origin_;

@@ -171,7 +171,7 @@ Result<EarthdataIdentity> find_earthdata_identity(const EarthdataOptions& option
   if (!options.user.empty()) {
     out.user = options.user;
     out.password = options.password;
-    out.password_source = "what was typed";
+    out.password_source = options.password_source;
     return out;
   }
   if (!options.token_command.empty()) {

@@ -19,12 +19,14 @@ struct EarthdataOptions {
   std::vector<std::string> data_hosts = {};
   std::string token_file = {};           ///< holds a token, and nothing else
   std::string token_command = {};        ///< prints one
-  std::string user = {}, password = {};  ///< as the user has just typed them
-  int attempts = 4;                      ///< of one question to the login host
-  double stall_timeout_s = 30;           ///< no byte for so long: the attempt failed
-  std::string ca_file = {};              ///< of trusted certificates; empty: the system's
+  std::string user = {}, password = {};  ///< as the user has just typed them, or:
+  std::string password_source = "what was typed";
+  int attempts = 4;             ///< of one question to the login host
+  double stall_timeout_s = 30;  ///< no byte for so long: the attempt failed
+  std::string ca_file = {};     ///< of trusted certificates; empty: the system's
   io::Environment environment = io::process_environment();
   std::function<void(const std::string&)> warn = {};  ///< absent: nobody hears it
+  std::function<void(const std::string&)> say = {};   ///< likewise, that the login host is awaited
   std::function<int64_t()> now = {};                  ///< seconds since 1970; absent: the clock
   bool plain_loopback = false;  ///< http on this machine may see credentials: for tests
 };

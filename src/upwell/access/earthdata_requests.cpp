@@ -67,14 +67,6 @@ std::optional<Error> approval_wanted(ByteSpan body, const std::vector<std::strin
                           link);
 }
 
-bool looks_like_page(ByteSpan body) {
-  std::string start(as_text(body.first(std::min<size_t>(body.size(), 64))));
-  for (char& c : start)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  start.erase(0, std::min(start.find_first_not_of(" \t\r\n"), start.size()));
-  return start.starts_with("<!doctype html") || start.starts_with("<html");
-}
-
 bool names_page(const std::string& url) {
   const std::string path = url.substr(0, url.find_first_of("?#"));
   return path.ends_with(".html") || path.ends_with(".htm");
@@ -121,8 +113,7 @@ std::optional<Error> earthdata_refusal(const std::string& url, const io::Respons
     if (head.status == 403) return {};
     return Error{Code::kUnauthenticated, "the server does not accept the login", {}, {}};
   }
-  const bool page = head.content_type.starts_with("text/html") || looks_like_page(body);
-  if ((head.status == 200 || head.status == 206) && page && !names_page(url))
+  if ((head.status == 200 || head.status == 206) && io::is_page(head, body) && !names_page(url))
     return Error{Code::kUnauthenticated,
                  "the server sent an HTML page, such as that of a login, instead of data",
                  {},

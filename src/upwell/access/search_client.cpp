@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::string_view kOutOfTime = "the catalogue ran out of time";
 
+constexpr std::string_view kPage =
+    "a web page came instead of an answer of a catalogue: that of a proxy, of a network that wants "
+    "a login in the browser, or of another server; check the address (--cmr-host, --stac), "
+    "https_proxy, and what a browser shows there";
+
 bool says_out_of_time(const io::ResponseHead& head) {
   return std::any_of(head.cmr.begin(), head.cmr.end(), [](const auto& field) {
     return (field.first == "cmr-time-out" || field.first == "cmr-timed-out") &&
@@ -45,6 +50,8 @@ std::optional<io::HttpMeaning> CatalogueDialect::explain(const io::HttpRequest& 
   using Next = io::HttpMeaning::Next;
   const int status = head.status;
   if (status >= 200 && status < 300) {
+    if (io::is_page(head, body))
+      return io::HttpMeaning{Next::kFail, Code::kInvalidData, std::string(kPage)};
     if (!says_out_of_time(head)) return {};
     return io::HttpMeaning{Next::kFail, Code::kDeadlineExceeded,
                            std::string(kOutOfTime) + " and answered in part"};
@@ -58,7 +65,8 @@ std::optional<io::HttpMeaning> CatalogueDialect::explain(const io::HttpRequest& 
                            io::status_text(status) +
                                ": it redirects, which searches do not follow; is this the host "
                                "of a catalogue?"};
-  const std::string said = error_text(as_text(body), secrets());
+  std::string said = error_text(as_text(body), secrets());
+  if (said.empty() && io::is_page(head, body)) said = kPage;
   const bool of_parameters = status == 400 || status == 413 || status == 414 || status == 422;
   return io::HttpMeaning{Next::kFail,
                          of_parameters ? Code::kInvalidArgument : io::code_of_status(status),
@@ -117,6 +125,7 @@ SearchClient::SearchClient(SearchClientOptions options) : impl_(std::make_unique
   http.attempts = impl_->options.attempts;
   http.stall_timeout_s = impl_->options.stall_timeout_s;
   http.ca_file = impl_->options.ca_file;
+  http.say = impl_->options.say;
   http.dialect = impl_->dialect;
   impl_->http = std::make_shared<io::HttpStore>(std::move(http));
 }

@@ -20,6 +20,8 @@ struct SearchClientOptions {
   std::string token_origin;
   /// What the user should know though the search goes on; null: nobody listens.
   std::function<void(const std::string&)> warn;
+  /// That the catalogue does not answer, and is waited for; null: nobody listens.
+  std::function<void(const std::string&)> say = {};
   int attempts = 5;
   /// No byte for so long: failed. The Common Metadata Repository thinks for up to 180 s.
   double stall_timeout_s = 190;

@@ -86,7 +86,11 @@ Result<> check_digest(const files::path& path, const DownloadItem& item) {
   UPWELL_TRY(const std::string digest, file_digest(path, *digest_kind(item)));
   if (digest == item.checksum) return {};
   return fail(Code::kInvalidData, item.name + ": its " + item.checksum_algorithm + " is " + digest +
-                                      ", not " + item.checksum + " as recorded");
+                                      ", not " + item.checksum +
+                                      " as recorded, so it was thrown away: run this again; if it "
+                                      "comes the same, the archive's copy or the catalogue's "
+                                      "record is wrong, which the archive should hear of (the URL "
+                                      "by itself is downloaded without a comparison)");
 }
 
 /// A file that grows where it broke off, beside the one that it becomes.

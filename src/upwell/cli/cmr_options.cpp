@@ -122,7 +122,8 @@ std::unique_ptr<access::SearchClient> catalogue_client(
   const CommonOptions& common = context.options();
   access::SearchClientOptions options;
   options.attempts = common.retries + 1;
-  options.stall_timeout_s = std::max(options.stall_timeout_s, common.timeout_s);
+  if (common.timeout_given) options.stall_timeout_s = common.timeout_s;
+  options.say = context.note_printer();
   // An Earthdata token is for Earthdata.
   options.token_origin = origin.empty() ? kCmrHost : origin;
   options.ca_file = trusted_certificates();

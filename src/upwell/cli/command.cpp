@@ -113,11 +113,17 @@ std::string trusted_certificates() {
 
 namespace {
 
+std::function<void(const std::string&)> note_printer_of(const CommonOptions& common) {
+  if (common.quiet) return {};
+  return [](const std::string& text) { fmt::print(stderr, "note: {}\n", text); };
+}
+
 std::shared_ptr<access::EarthdataLogin> login_for(access::EarthdataOptions options,
                                                   const CommonOptions& common) {
   options.ca_file = trusted_certificates();
   options.attempts = common.retries + 1;
   options.stall_timeout_s = common.timeout_s;
+  options.say = note_printer_of(common);
   if (!common.quiet)
     options.warn = [said = std::string()](const std::string& text) mutable {
       if (text != std::exchange(said, text)) fmt::print(stderr, "warning: {}\n", text);
@@ -197,6 +203,10 @@ io::Counters Context::counters() const {
   sum.head_bytes += login.head_bytes;
   sum.sent_bytes += login.sent_bytes;
   return sum;
+}
+
+std::function<void(const std::string&)> Context::note_printer() const {
+  return note_printer_of(options_);
 }
 
 Progress::Style Context::progress_style() const {
@@ -284,7 +294,7 @@ Program::Program() : impl_(std::make_unique<Impl>()) {
       "  upwell serve cube.json                              for xarray and the browser\n"
       "\n`upwell COMMAND --help` teaches each command. Exit status: 0 done, 64 usage, 65 bad data, "
       "66 missing,\n"
-      "73 cannot write, 75 try again, 77 not allowed.");
+      "73 cannot write, 75 try again, 77 not allowed, 78 bad configuration.");
 }
 
 Program::~Program() = default;
@@ -338,8 +348,11 @@ CLI::App* Program::add(const std::string& name, const std::string& description,
       ->type_name("SIZE")
       ->group(common_group);
   command
-      ->add_option("--timeout", common.timeout_s,
-                   "Seconds without a byte until a request counts as failed")
+      ->add_option(
+          "--timeout", common.timeout_s,
+          "Seconds without a byte until a request counts as failed; of NASA's catalogue, which may "
+          "think for long, 190 unless this is given")
+      ->each([&common](const std::string&) { common.timeout_given = true; })
       ->capture_default_str()
       ->check(check_positive, "")
       ->type_name("SECONDS")

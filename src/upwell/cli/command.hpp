@@ -27,6 +27,7 @@ struct CommonOptions {
   std::string index_cache;   ///< of what scans read; "none": none; empty: the usual place
   uint64_t budget = 0;       ///< bytes that may be fetched; 0: as many as it takes
   double timeout_s = 30;     ///< stall timeout of one request
+  bool timeout_given = false;
   int retries = 4;
   bool ignore_changes = false;  ///< read granules that changed since their set was made
   io::S3Settings s3;
@@ -70,6 +71,8 @@ class Context {
   const CommonOptions& options() const { return options_; }
   /// How sources are opened; `drop`: arrays to leave out.
   refs::OpenOptions open_options(std::vector<std::string> drop = {}) const;
+  /// Prints a note on stderr; empty when quiet.
+  std::function<void(const std::string&)> note_printer() const;
   /// What was out of the ordinary about how a dataset was read, on stderr.
   void print_notes(const std::string& source, const Dataset& dataset) const;
 

@@ -24,6 +24,7 @@ constexpr const char* kDownloadFooter =
     "  upwell search --short-name MUR-JPL-L4-GLOB-v4.1 --temporal 2013-12 --format json |\n"
     "      upwell download @- -d december/                  the same, looked at in between\n"
     "  upwell download https://host/a.nc https://host/b.nc\n"
+    "  upwell download https://host/a.nc -o mine.nc     one file, under this name\n"
     "  upwell download @urls.txt -d data/ --files-at-once 8\n"
     "\n"
     "Lists have a URL in a line, or a granule as `upwell search --format json` writes it: then "
@@ -177,6 +178,29 @@ Result<> verdict_on(const std::vector<access::DownloadResult>& results) {
   return fail(code, fmt::format("{} of {} files failed:{}", failed, results.size(), list));
 }
 
+/// -o x.nc names the file, where it is one.
+Result<> name_the_file(DownloadArguments& args, std::vector<access::DownloadItem>& items) {
+  constexpr std::string_view kSuffixes[] = {
+      ".nc",    ".nc4", ".cdf",  ".h5",  ".hdf5", ".he5", ".hdf", ".grib", ".grb", ".grb2",
+      ".grib2", ".tif", ".tiff", ".jp2", ".json", ".csv", ".txt", ".zip",  ".gz",  ".tar"};
+  std::filesystem::path& place = args.options.directory;
+  std::string suffix = place.extension().string();
+  for (char& c : suffix)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  std::error_code ignored;
+  if (std::find(std::begin(kSuffixes), std::end(kSuffixes), suffix) == std::end(kSuffixes) ||
+      std::filesystem::is_directory(place, ignored))
+    return {};
+  if (items.size() != 1)
+    return fail(Code::kInvalidArgument,
+                fmt::format("{0} is the name of a file, and {1} files come: name a directory, or "
+                            "make it first if it shall have that name (mkdir {0})",
+                            place.string(), items.size()));
+  items[0].name = place.filename().string();
+  place = place.has_parent_path() ? place.parent_path() : ".";
+  return {};
+}
+
 /// By the sizes that are recorded, of files that are not there in any state.
 Result<> check_budget(const DownloadArguments& args, Context& context,
                       const std::vector<access::DownloadItem>& items) {
@@ -208,9 +232,10 @@ void warn_of_unknown_checksums(const std::vector<access::DownloadItem>& items) {
              files, items.size(), fmt::join(kinds, ", "));
 }
 
-Result<> run_download(const DownloadArguments& args, Context& context) {
+Result<> run_download(DownloadArguments& args, Context& context) {
   UPWELL_TRY(std::vector<access::DownloadItem> listed, items_of(args, context));
-  UPWELL_TRY(const std::vector<access::DownloadItem> items, access::each_once(std::move(listed)));
+  UPWELL_TRY(std::vector<access::DownloadItem> items, access::each_once(std::move(listed)));
+  UPWELL_CHECK(name_the_file(args, items));
   UPWELL_CHECK(check_budget(args, context, items));
   warn_of_unknown_checksums(items);
   std::vector<access::DownloadResult> results;
@@ -242,7 +267,8 @@ void add_download_command(Program& program) {
   app->add_option("SOURCE", args->sources,
                   "URLs, @list.txt, @- for a list on standard input; lines of `upwell search "
                   "--format json` bring sizes and checksums. Or search for them, see below");
-  app->add_option("-d,-o,--directory", args->options.directory, "Where they go")
+  app->add_option("-d,-o,--directory", args->options.directory,
+                  "Where they go; of a single one, NAME.nc and the like name the file itself")
       ->capture_default_str()
       ->type_name("DIR");
   app->add_option("--files-at-once", args->options.files_at_once, "Files that are fetched together")

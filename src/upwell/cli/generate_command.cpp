@@ -54,7 +54,7 @@ constexpr const char* kGenerateFooter =
     "such collection or granules, 73 cannot write, 75 try again, 77 not allowed or logged in, 78\n"
     "bad configuration.";
 
-/// The user whom the Parameter Store names.
+/// The user whom the Parameter Store names. kUnauthenticated when the login host refuses that user.
 Result<std::shared_ptr<access::EarthdataLogin>> login_of(const GenerateArguments& args,
                                                          const Context& context) {
   if (args.ssm_user.empty() != args.ssm_password.empty())
@@ -67,13 +67,20 @@ Result<std::shared_ptr<access::EarthdataLogin>> login_of(const GenerateArguments
   http.ca_file = trusted_certificates();
   http.attempts = common.retries + 1;
   http.stall_timeout_s = common.timeout_s;
+  http.say = context.note_printer();
   const io::Environment env = io::process_environment();
   UPWELL_TRY(who.user, io::get_parameter(args.ssm_user, common.s3, http, env));
   UPWELL_TRY(who.password, io::get_parameter(args.ssm_password, common.s3, http, env));
   // Who stored them from a file stored its end of line, too.
   for (std::string* value : {&who.user, &who.password})
     value->resize(value->find_last_not_of("\r\n") + 1);
-  return context.new_login(std::move(who));
+  who.password_source =
+      "the parameters " + args.ssm_user + " and " + args.ssm_password + " of the Parameter Store";
+  auto login = context.new_login(std::move(who));
+  // Said here, and not as what the catalogue, S3 and https each make of it.
+  if (auto token = login->token(); !token && token.error().code == Code::kUnauthenticated)
+    return fail(std::move(token).error());
+  return login;
 }
 
 Result<> place_outputs(const GenerateArguments& args, generate::GenerateOptions& options) {

@@ -10,6 +10,7 @@
 #include "access/cmr_search.hpp"
 #include "access/s3_keys.hpp"
 #include "cli/bounding_box.hpp"
+#include "io/session.hpp"
 #include "io/url.hpp"
 
 namespace upwell::cli {
@@ -53,8 +54,8 @@ std::string box_of_catalogue(const BoundingBox& box) {
                      around ? 180 : turned(box.east), box.north);
 }
 
-Result<access::CmrQuery> query_of(const GranuleSearch& search, const std::string& bbox) {
-  CmrArguments args = search.cmr;
+/// With the command's box, where the search has none of its own.
+Result<CmrArguments> with_box(CmrArguments args, const std::string& bbox) {
   const auto parameters = access::cmr_parameters();
   for (size_t i = 0; i < parameters.size() && !bbox.empty(); ++i) {
     if (std::string_view(parameters[i].name) != "bounding_box[]" || !args.values[i].empty())
@@ -62,7 +63,7 @@ Result<access::CmrQuery> query_of(const GranuleSearch& search, const std::string
     UPWELL_TRY(const BoundingBox box, parse_bounding_box(bbox));
     args.values[i].push_back(box_of_catalogue(box));
   }
-  return cmr_query(args, false);
+  return args;
 }
 
 void say_what_was_found(const Context& context, const std::vector<FoundFile>& found) {
@@ -81,16 +82,6 @@ void say_what_was_found(const Context& context, const std::vector<FoundFile>& fo
   } else if (!context.options().quiet) {
     fmt::print(stderr, "found {} file{}, {} to {}{}\n", found.size(), found.size() == 1 ? "" : "s",
                found.front().begin, found.back().begin, size);
-  }
-}
-
-/// One open instead of many, where an archive has joined them already.
-void offer_published(const Context& context, const std::vector<access::PublishedStore>& stores) {
-  if (context.options().quiet) return;
-  for (const access::PublishedStore& store : stores) {
-    if (store.url.ends_with(".zip")) continue;  // of many files, which are not read from there
-    fmt::print(stderr, "note: a store of the collection is published, to name as SOURCE: {} ({})\n",
-               store.url, store.description);
   }
 }
 
@@ -152,8 +143,8 @@ Result<> read_from_buckets(Context& context, const FoundGranules& found) {
 
 bool GranuleSearch::given() const {
   const access::FileChoice& choice = cmr.choice;
-  return limit > 0 || allow_partial || !cmr.raw.empty() || !choice.pattern.empty() ||
-         !choice.preference.empty() ||
+  return limit > 0 || allow_partial || stac.given() || !cmr.raw.empty() ||
+         !choice.pattern.empty() || !choice.preference.empty() ||
          std::any_of(cmr.values.begin(), cmr.values.end(),
                      [](const auto& v) { return !v.empty(); });
 }
@@ -174,59 +165,101 @@ void add_granule_search(CLI::App* app, GranuleSearch& search) {
       ->group(kGroup);
   add_file_choice(app, search.cmr, "");
   add_cmr_host(app, search.cmr, "");
+  add_stac_options(app, search.stac, kGroup);
 }
 
-Result<FoundGranules> find_granules(Context& context, const GranuleSearch& search,
-                                    const std::string& bbox) {
-  UPWELL_TRY(const std::string origin, catalogue_origin(search.cmr));
-  UPWELL_TRY(const access::CmrQuery query, query_of(search, bbox));
+namespace {
+
+/// What a search gathers, page by page.
+struct Gathered {
+  const access::FileChoice& choice;
+  std::vector<FoundFile> files = {};
+  std::string collection = {}, s3_credentials = {};
+  uint64_t without_link = 0;
+  std::string first_without = {};
+
+  Result<> add(const access::Granule& granule) {
+    const auto data = access::data_files(granule, choice);
+    for (const access::GranuleFile* file : data)
+      files.push_back({granule.begin, granule.name, *file});
+    if (s3_credentials.empty()) s3_credentials = granule.s3_credentials;
+    collection = granule.collection_id;
+    if (data.empty() && without_link++ == 0) first_without = granule.name;
+    return {};
+  }
+};
+
+/// kNotFound, with what to relax, when nothing is found.
+Result<access::SearchOutcome> gather_from_cmr(Context& context, const GranuleSearch& search,
+                                              const CmrArguments& asked, Gathered& found) {
+  UPWELL_TRY(const std::string origin, catalogue_origin(asked));
+  UPWELL_TRY(const access::CmrQuery query, cmr_query(asked, false));
   const auto client = catalogue_client(context, origin, context.shared_login());
   access::CmrSearch cmr(*client, origin);
   UPWELL_TRY(const access::Pairs pairs, cmr.granule_pairs(query));
   access::SearchOptions options;
   options.limit = search.limit;
-  std::vector<FoundFile> found;
-  FoundGranules out;
-  std::string collection;
-  uint64_t without_link = 0;
-  std::string first_without;
-  UPWELL_TRY(const access::SearchOutcome outcome,
-             cmr.granules(pairs, options,
-                          [&](const access::Granule& granule, std::string_view) -> Result<> {
-                            const auto files = access::data_files(granule, search.cmr.choice);
-                            for (const access::GranuleFile* file : files)
-                              found.push_back({granule.begin, granule.name, *file});
-                            if (out.s3_credentials.empty())
-                              out.s3_credentials = granule.s3_credentials;
-                            collection = granule.collection_id;
-                            if (files.empty() && without_link++ == 0) first_without = granule.name;
-                            return {};
-                          }));
+  UPWELL_TRY(access::SearchOutcome outcome,
+             cmr.granules(pairs, options, [&](const access::Granule& granule, std::string_view) {
+               return found.add(granule);
+             }));
   if (outcome.visited == 0) {
     UPWELL_TRY(const std::string why, cmr.why_none(pairs));
     return fail(Code::kNotFound, why);
   }
-  if (!outcome.difference.empty())
-    UPWELL_CHECK(unless_allowed(search, Code::kUnavailable, outcome.difference + "; search again"));
-  if (without_link > 0)
-    UPWELL_CHECK(unless_allowed(search, Code::kNotFound,
-                                fmt::format("{} of {} granules have no link to data, the first is "
-                                            "{}",
-                                            without_link, outcome.visited, first_without)));
-  if (found.empty()) return fail(Code::kNotFound, "no granule has a link to data");
-  std::sort(found.begin(), found.end(), [](const FoundFile& a, const FoundFile& b) {
-    return std::tie(a.begin, a.granule, a.file.name) < std::tie(b.begin, b.granule, b.file.name);
-  });
-  say_what_was_found(context, found);
-  if (found.size() > 1) offer_published(context, cmr.published());
-  for (FoundFile& f : found) out.files.push_back(std::move(f.file));
-  if (out.s3_credentials.empty() && context.options().prefer == "s3" && !collection.empty()) {
-    UPWELL_CHECK(cmr.collections({{"concept_id[]", collection}}, {},
+  const bool wants_keys = found.s3_credentials.empty() && context.options().prefer == "s3";
+  if (wants_keys && !found.collection.empty())
+    UPWELL_CHECK(cmr.collections({{"concept_id[]", found.collection}}, {},
                                  [&](const access::Collection& c, std::string_view) -> Result<> {
-                                   out.s3_credentials = c.s3_credentials;
+                                   found.s3_credentials = c.s3_credentials;
                                    return {};
                                  }));
-  }
+  return outcome;
+}
+
+Result<access::SearchOutcome> gather_from_stac(Context& context, const GranuleSearch& search,
+                                               const CmrArguments& asked, Gathered& found) {
+  UPWELL_TRY(const access::StacQuery query, stac_query(search.stac, asked));
+  const auto client = catalogue_client(context, {}, context.shared_login());
+  access::SearchOptions options;
+  options.limit = search.limit;
+  options.page_size = kStacPage;
+  UPWELL_TRY(access::SearchOutcome outcome,
+             access::search_stac(*client, query, options,
+                                 [&](const access::Granule& granule, std::string_view) {
+                                   return found.add(granule);
+                                 }));
+  if (outcome.visited == 0)
+    return fail(Code::kNotFound, io::shown_url(query.url) +
+                                     ": no item is found; ask for more by --temporal, "
+                                     "--bounding-box and --stac-collection");
+  return outcome;
+}
+
+}  // namespace
+
+Result<FoundGranules> find_granules(Context& context, const GranuleSearch& search,
+                                    const std::string& bbox) {
+  UPWELL_TRY(const CmrArguments asked, with_box(search.cmr, bbox));
+  Gathered found{.choice = search.cmr.choice};
+  UPWELL_TRY(const access::SearchOutcome outcome,
+             search.stac.given() ? gather_from_stac(context, search, asked, found)
+                                 : gather_from_cmr(context, search, asked, found));
+  if (!outcome.difference.empty())
+    UPWELL_CHECK(unless_allowed(search, Code::kUnavailable, outcome.difference + "; search again"));
+  if (found.without_link > 0)
+    UPWELL_CHECK(
+        unless_allowed(search, Code::kNotFound,
+                       fmt::format("{} of {} granules have no link to data, the first is "
+                                   "{}",
+                                   found.without_link, outcome.visited, found.first_without)));
+  if (found.files.empty()) return fail(Code::kNotFound, "no granule has a link to data");
+  std::sort(found.files.begin(), found.files.end(), [](const FoundFile& a, const FoundFile& b) {
+    return std::tie(a.begin, a.granule, a.file.name) < std::tie(b.begin, b.granule, b.file.name);
+  });
+  say_what_was_found(context, found.files);
+  FoundGranules out{.files = {}, .s3_credentials = found.s3_credentials};
+  for (FoundFile& f : found.files) out.files.push_back(std::move(f.file));
   UPWELL_CHECK(read_from_buckets(context, out));
   return out;
 }

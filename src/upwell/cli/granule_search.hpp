@@ -1,17 +1,20 @@
 #pragma once
-// Granules that a command finds for itself: a search of NASA's catalogue in place of SOURCE.
+// Granules that a command finds for itself: a search of NASA's catalogue, or of a STAC API, in
+// place of SOURCE.
 
 #include <string>
 #include <vector>
 
 #include "access/umm.hpp"
 #include "cli/cmr_options.hpp"
+#include "cli/stac_options.hpp"
 
 namespace upwell::cli {
 
 /// The options of `upwell search` that choose granules, of a command that goes on with these.
 struct GranuleSearch {
   CmrArguments cmr;
+  StacArguments stac;
   uint64_t limit = 0;
   bool allow_partial = false;
 

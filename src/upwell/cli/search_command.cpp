@@ -7,10 +7,9 @@
 #include <string_view>
 
 #include "access/cmr_search.hpp"
-#include "access/stac_search.hpp"
-#include "cli/bounding_box.hpp"
 #include "cli/cmr_options.hpp"
 #include "cli/search_output.hpp"
+#include "cli/stac_options.hpp"
 
 namespace upwell::cli {
 namespace {
@@ -26,8 +25,8 @@ constexpr std::array kForms{
 
 struct SearchArguments {
   bool collections = false, published = false, count = false, allow_partial = false;
-  std::string form = "table", output, stac;
-  std::vector<std::string> stac_collections, stac_ids;
+  std::string form = "table", output;
+  StacArguments stac;
   CmrArguments cmr;
   access::SearchOptions options;
 };
@@ -75,8 +74,8 @@ Result<> SearchRun::finish(const access::SearchOutcome& outcome, const GranuleWr
   if (!outcome.difference.empty()) wrong = outcome.difference + "; search again";
   if (writer && writer->lacking() > 0 && wrong.empty()) {
     code = Code::kNotFound;
-    wrong = fmt::format("{} of {} granules cannot be written so, the first is {}",
-                        writer->lacking(), outcome.visited, writer->first_lacking());
+    wrong = fmt::format("{} of {} granules cannot be written in the form '{}', the first is {}",
+                        writer->lacking(), outcome.visited, args.form, writer->first_lacking());
   }
   if (!wrong.empty() && !args.allow_partial) {
     // What went to standard output is there; a file stays as it was.
@@ -111,6 +110,15 @@ Result<> search_collections(SearchRun& run, access::CmrSearch& cmr, const access
   return {};
 }
 
+/// One open instead of many, where an archive has joined the granules already.
+void offer_published(const SearchRun& run, const std::vector<access::PublishedStore>& stores) {
+  for (const access::PublishedStore& store : stores)
+    if (!store.url.ends_with(".zip"))  // of many files, which are not read from there
+      run.say(
+          fmt::format("note: a store of the collection is published, to name as SOURCE: {} ({})",
+                      store.url, store.description));
+}
+
 Result<> search_cmr(SearchRun& run) {
   const SearchArguments& args = run.args;
   UPWELL_TRY(const std::string origin, catalogue_origin(args.cmr));
@@ -140,55 +148,22 @@ Result<> search_cmr(SearchRun& run) {
       cmr.granules(pairs, args.options, [&](const access::Granule& granule, std::string_view text) {
         return writer.write(granule, text, false);
       }));
+  if (outcome.visited > 0 && run.form == SearchForm::kTable) offer_published(run, cmr.published());
   if (outcome.visited == 0 && outcome.difference.empty()) {
     if (auto why = cmr.why_none(pairs)) run.say(*why);
   }
   return run.finish(outcome, &writer, "granules");
 }
 
-/// The parameters that a STAC API knows too.
-Result<access::StacQuery> stac_query_of(const SearchArguments& args) {
-  UPWELL_TRY(const access::CmrQuery checked, cmr_query(args.cmr, false));
-  access::StacQuery query;
-  query.url = args.stac;
-  query.collections = args.stac_collections;
-  query.ids = args.stac_ids;
-  const auto unknown = [](const std::string& what) {
-    return fail(Code::kInvalidArgument,
-                what +
-                    " is not of STAC APIs; there are --stac-collection, --stac-id, one "
-                    "--temporal FROM,TO and one --bounding-box");
-  };
-  if (!checked.select.empty()) return unknown(checked.select[0].first);
-  if (!checked.collection_ids.empty() || !checked.granule_ids.empty())
-    return unknown("--concept-id");
-  for (const auto& [name, value] : checked.pairs) {
-    if (name == "temporal[]" && query.datetime.empty() && value.find('/') == std::string::npos &&
-        std::count(value.begin(), value.end(), ',') == 1) {
-      query.datetime = access::stac_datetime(value);
-    } else if (name == "bounding_box[]" && !query.box) {
-      UPWELL_TRY(const BoundingBox box, parse_bounding_box(value));
-      query.box = {box.west, box.south, box.east, box.north};
-    } else {
-      return unknown(name);
-    }
-  }
-  return query;
-}
-
 Result<> search_stac_api(SearchRun& run) {
   const SearchArguments& args = run.args;
-  UPWELL_TRY(const access::StacQuery query, stac_query_of(args));
+  UPWELL_TRY(const access::StacQuery query, stac_query(args.stac, args.cmr));
   if (args.collections || args.published || args.count || run.form == SearchForm::kUmm)
     return fail(Code::kInvalidArgument,
                 "--stac finds items: without --collections, --published, --count, --format umm");
-  const std::string scheme = io::scheme_of(query.url);
-  if (scheme != "https" && scheme != "http")
-    return fail(Code::kInvalidArgument, "--stac wants the URL of a STAC API, not " + query.url);
   const auto client = catalogue_client(run.context, {}, run.context.shared_login());
   access::SearchOptions options = args.options;
-  constexpr size_t kUsualPage = 250;  // many APIs refuse more
-  if (options.page_size > kUsualPage) options.page_size = kUsualPage;
+  if (options.page_size > kStacPage) options.page_size = kStacPage;
   GranuleWriter writer(run.output, run.form, args.cmr.choice, {});
   UPWELL_TRY(const access::SearchOutcome outcome,
              access::search_stac(*client, query, options,
@@ -203,24 +178,13 @@ Result<> run_search(const SearchArguments& args, Context& context) {
   const auto form = std::find_if(kForms.begin(), kForms.end(),
                                  [&](const FormName& f) { return f.name == args.form; });
   SearchRun run{args, context, form->form, std::move(output)};
-  return args.stac.empty() ? search_cmr(run) : search_stac_api(run);
+  return args.stac.given() ? search_stac_api(run) : search_cmr(run);
 }
 
 void add_where_options(CLI::App* app, SearchArguments& args) {
   const char* where = "Which catalogue";
   add_cmr_host(app, args.cmr, where);
-  app->add_option("--stac", args.stac, "Search this STAC API instead")
-      ->type_name("URL")
-      ->group(where);
-  app->add_option("--stac-collection", args.stac_collections,
-                  "Collection of the STAC API. May be repeated")
-      ->type_name("ID")
-      ->allow_extra_args(false)
-      ->group(where);
-  app->add_option("--stac-id", args.stac_ids, "Item of the STAC API. May be repeated")
-      ->type_name("ID")
-      ->allow_extra_args(false)
-      ->group(where);
+  add_stac_options(app, args.stac, where);
 }
 
 }  // namespace

@@ -22,8 +22,12 @@ class EgressBudget {
   bool reserve(uint64_t bytes);
   /// The answer has ended, and so many bytes have come.
   void settle(uint64_t reserved, uint64_t arrived);
-  /// "the budget is 500 MB, of which 480 MB are spent"
+  /// "the budget is 500 MB, of which 480 MB are spent"; also how many are on their way.
   std::string state() const;
+  /// The same, and what can be done.
+  std::string refusal() const;
+  /// "reading sst takes 20 MB: the budget is ..."
+  std::string refusal_of(uint64_t planned, const std::string& what) const;
 
  private:
   const uint64_t limit_;

@@ -24,5 +24,15 @@ TEST(EgressBudget, CountsWhatCameAndWhatIsOnItsWay) {
   EXPECT_EQ(exit_status(Code::kOverBudget), 64);
 }
 
+TEST(EgressBudget, SaysWhatIsLeftInUnitsThatShowIt) {
+  EgressBudget budget(120'000);
+  budget.settle(0, 12'800);
+  EXPECT_EQ(budget.state(), "the budget is 120.0 kB, of which 12.8 kB are spent");
+  EXPECT_TRUE(budget.reserve(9'000));
+  EXPECT_EQ(budget.refusal_of(2'500'000, "reading this"),
+            "reading this takes 2.50 MB: the budget is 120.0 kB, of which 12.8 kB are spent and "
+            "9000 B on their way; select less, or raise --budget");
+}
+
 }  // namespace
 }  // namespace upwell::io

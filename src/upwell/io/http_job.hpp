@@ -1,6 +1,7 @@
 #pragma once
 // One request of an HttpStore over all its attempts, and what an answer to it means.
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -24,6 +25,11 @@ class Countdown {
   void wait() {
     std::unique_lock lock(mutex_);
     all_done_.wait(lock, [&] { return left_ == 0; });
+  }
+  /// Not longer than so; whether all are done.
+  bool wait_for(std::chrono::duration<double> most) {
+    std::unique_lock lock(mutex_);
+    return all_done_.wait_for(lock, most, [&] { return left_ == 0; });
   }
 
  private:

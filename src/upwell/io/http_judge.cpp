@@ -163,7 +163,10 @@ std::optional<Error> Judge::refuse() const {
                                                   origin_of(job.current) +
                                                   " instead of data: a login may be needed");
   }
-  return job.failed(Code::kInvalidData, "the server sent an HTML page instead of data");
+  return job.failed(Code::kInvalidData,
+                    "the server sent an HTML page instead of data: open the "
+                    "address in a browser to see what it says (a portal "
+                    "that wants a login, a proxy, a file that was moved)");
 }
 
 Verdict Judge::stat() {

@@ -127,6 +127,14 @@ bool is_stray_page(const ResponseHead& head, const std::string& url) {
   return !path.ends_with(".html") && !path.ends_with(".htm");
 }
 
+bool is_page(const ResponseHead& head, ByteSpan body) {
+  if (head.content_type.starts_with("text/html")) return true;
+  std::string start =
+      lower_case(std::string(as_text(body.first(std::min<size_t>(body.size(), 64)))));
+  start.erase(0, std::min(start.find_first_not_of(" \t\r\n"), start.size()));
+  return start.starts_with("<!doctype html") || start.starts_with("<html");
+}
+
 bool is_transient_status(int status) {
   constexpr std::array kTransient{408, 429, 500, 502, 503, 504};
   return std::find(kTransient.begin(), kTransient.end(), status) != kTransient.end();

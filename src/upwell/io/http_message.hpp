@@ -61,6 +61,9 @@ bool is_gzip(const ResponseHead& head);
 /// An HTML page where the name does not promise one: a login or an error page.
 bool is_stray_page(const ResponseHead& head, const std::string& url);
 
+/// The answer is an HTML page, by its type or its first words.
+bool is_page(const ResponseHead& head, ByteSpan body);
+
 /// 408, 429, 500, 502, 503, 504.
 bool is_transient_status(int status);
 /// 301, 302, 303, 307, 308.

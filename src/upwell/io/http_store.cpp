@@ -1,5 +1,7 @@
 #include "io/http_store.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -9,6 +11,7 @@
 #include <random>
 #include <utility>
 
+#include "io/http_budget.hpp"
 #include "io/http_engine.hpp"
 #include "io/http_job.hpp"
 #include "io/http_message.hpp"
@@ -29,6 +32,8 @@ constexpr int kMaxLogins = 3;
 /// Connections that are opened while the first answers of an object are under way: the next step of
 /// a walk goes to a dozen places, and the chunks of a selection come in parts.
 constexpr size_t kFirstSpares = 23;
+/// So long nobody is told why nothing happens.
+constexpr std::chrono::seconds kPatience{10};
 /// What is shorter is taken for metadata, of which each step leads to more.
 constexpr uint64_t kMetadataBytes = 16 << 10;
 
@@ -63,8 +68,9 @@ struct HttpStore::Impl {
   /// Sends those that can be sent, parks those that wait for a redirect, and ends the others.
   void start(std::span<HttpJob* const> jobs, double delay_s = 0);
   bool has_to_wait(HttpJob& job);
-  /// Null, and job.error, when the dialect cannot make it.
+  /// Null, and job.error, when the dialect cannot make it, or the budget does not hold it.
   std::unique_ptr<Exchange> exchange_for(HttpJob& job, double delay_s);
+  std::unique_ptr<Exchange> make_exchange(HttpJob& job, double delay_s);
   void release_followers(HttpJob& job);
   void end(HttpJob& job);
   bool prepare(HttpJob& job, Exchange& exchange);
@@ -74,8 +80,8 @@ struct HttpStore::Impl {
   bool redirect(HttpJob& job, const Response& response);
   bool keep(HttpJob& job, const Response& response);
   bool no_longer_there(HttpJob& job, int status);
+  void say_again(const HttpJob& job, double retry_after) const;
   bool retry_later(HttpJob& job, std::optional<double> retry_after, double& delay_s);
-  std::optional<uint64_t> limit_of_body(HttpJob& job, const ResponseHead& head);
   void account(HttpJob& job, const Response& response);
 };
 
@@ -136,6 +142,9 @@ void HttpStore::Impl::run_all(std::span<HttpJob* const> jobs) {
   }
   under_way += jobs.size();
   start(jobs);
+  if (options.say && !countdown.wait_for(kPatience))
+    options.say(fmt::format("waiting for {}, which has not answered for {} s",
+                            host_of(jobs[0]->url), kPatience.count()));
   countdown.wait();
   under_way -= jobs.size();
 }
@@ -209,10 +218,14 @@ void HttpStore::Impl::end(HttpJob& job) {
 }
 
 std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double delay_s) {
-  if (options.budget && options.budget->left() == 0) {
-    job.error = job.failed(Code::kOverBudget, options.budget->state());
-    return nullptr;
-  }
+  const uint64_t size = options.budget ? first_seen.find(job.url).value_or(ObjectInfo{}).size : 0;
+  if (!set_aside(job, options.budget.get(), size)) return nullptr;
+  auto exchange = make_exchange(job, delay_s);
+  if (!exchange) give_back(job, options.budget.get());
+  return exchange;
+}
+
+std::unique_ptr<Exchange> HttpStore::Impl::make_exchange(HttpJob& job, double delay_s) {
   ++requests;
   auto e = std::make_unique<Exchange>();
   e->url = job.current;
@@ -230,7 +243,9 @@ std::unique_ptr<Exchange> HttpStore::Impl::exchange_for(HttpJob& job, double del
     e->not_before = EngineClock::now() + std::chrono::duration_cast<EngineClock::duration>(
                                              std::chrono::duration<double>(delay_s));
   }
-  e->body_limit = [this, &job](const ResponseHead& head) { return limit_of_body(job, head); };
+  e->body_limit = [this, &job](const ResponseHead& head) {
+    return limit_of_body(job, head, options);
+  };
   e->done = [this, &job](Response response) { on_response(job, std::move(response)); };
   return e;
 }
@@ -274,28 +289,11 @@ bool HttpStore::Impl::prepare(HttpJob& job, Exchange& exchange) {
   return true;
 }
 
-/// What the budget does not hold is not read.
-std::optional<uint64_t> HttpStore::Impl::limit_of_body(HttpJob& job, const ResponseHead& head) {
-  const auto limit = body_limit(job, head, options);
-  if (!limit || !options.budget) return limit;
-  const uint64_t expected = std::min(*limit, head.content_length.value_or(*limit));
-  // Of an answer that does not tell its length as much is read as there is room for.
-  const uint64_t wanted =
-      head.content_length ? expected : std::min(expected, options.budget->left());
-  job.over_budget = !options.budget->reserve(wanted);
-  if (job.over_budget) return {};
-  job.reserved = wanted;
-  return head.content_length ? *limit : wanted;
-}
-
 void HttpStore::Impl::account(HttpJob& job, const Response& response) {
   bytes += response.body_bytes;
   head_bytes += response.head_bytes;
   sent_bytes += response.sent_bytes;
-  if (!options.budget) return;
-  options.budget->settle(std::exchange(job.reserved, 0), response.body_bytes);
-  if (response.end == Response::End::kTooLong && options.budget->left() == 0)
-    job.over_budget = true;
+  settle(job, response, options.budget.get());
 }
 
 void HttpStore::Impl::on_response(HttpJob& job, Response response) {
@@ -303,7 +301,7 @@ void HttpStore::Impl::on_response(HttpJob& job, Response response) {
   learn(job, response);
   job.error.reset();
   if (job.over_budget) {
-    job.error = job.failed(Code::kOverBudget, options.budget->state());
+    job.error = job.failed(Code::kOverBudget, options.budget->refusal());
     return end(job);
   }
   Verdict verdict = judge(job, response, options, first_seen);
@@ -391,6 +389,17 @@ bool HttpStore::Impl::keep(HttpJob& job, const Response& response) {
   return true;
 }
 
+/// Of what takes long; what is over in a moment needs no word.
+void HttpStore::Impl::say_again(const HttpJob& job, double retry_after) const {
+  const std::string how = fmt::format("asked again, {} of {}", job.attempt, options.attempts);
+  if (job.error->code == Code::kDeadlineExceeded)
+    options.say(fmt::format("{} does not answer within {:g} s; it is {}", host_of(job.current),
+                            options.stall_timeout_s, how));
+  else if (retry_after >= 1)
+    options.say(fmt::format("{} wants {:.0f} s of patience; it is then {}", host_of(job.current),
+                            retry_after, how));
+}
+
 bool HttpStore::Impl::retry_later(HttpJob& job, std::optional<double> retry_after,
                                   double& delay_s) {
   if (job.attempt >= options.attempts) return false;
@@ -408,6 +417,7 @@ bool HttpStore::Impl::retry_later(HttpJob& job, std::optional<double> retry_afte
   }
   ++job.attempt;
   ++retries;
+  if (options.say) say_again(job, retry_after.value_or(0));
   job.current = job.url;
   job.redirects = 0;
   return true;

@@ -1,6 +1,7 @@
 #pragma once
 // Objects behind http and https.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -76,6 +77,9 @@ struct HttpOptions {
   /// Where a redirect may lead that follows a request without a reach; null: anywhere.
   ReachPtr redirects;
   std::shared_ptr<HttpDialect> dialect;  ///< null: plain HTTP
+  /// Told, on any thread, what a server that does not answer is waited for, or asked again; null:
+  /// nobody is told.
+  std::function<void(const std::string&)> say = {};
 };
 
 /// Range requests (RFC 9110 section 14) over HTTP/1.1 and HTTP/2, many at once. Retries what is
