@@ -52,10 +52,11 @@ class World:
                 assert secret not in str(path) and not (path.is_file() and secret.encode() in path.read_bytes()), f"{arguments}: {path}"
         return done
 
-    def set_with(self, name, last="b.nc"):
+    def set_with(self, name, last="b.nc", inline=500):
         """A reference set that another program, or an older Upwell, has made of such URLs."""
         plain = self.inputs / "plain.json"
-        done = subprocess.run([UPWELL, "virtualize", f"{self.base}/a.nc", f"{self.base}/b.nc", "-o", plain], capture_output=True, text=True)
+        done = subprocess.run([UPWELL, "virtualize", f"{self.base}/a.nc", f"{self.base}/b.nc", "-o", plain, "--inline-threshold", str(inline)],
+                              capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         text = plain.read_text().replace(self.base, self.prefix).replace('.nc"', f'.nc{self.query}"').replace("/b.nc", "/" + last)
         (self.inputs / name).write_text(text)
@@ -128,6 +129,11 @@ def test_no_set_is_made_that_holds_secrets(world):
     before = plain.read_bytes()
     done = world.run("append", plain, world.url("c.nc"))
     assert done.returncode == 64 and said in done.stderr and plain.read_bytes() == before
+
+
+def test_granules_of_which_all_is_copied_count_too(world):
+    done = world.run("append", world.set_with("copied.json", inline=20000), "--remove", "*b.nc*", "-o", "less.json", "--allow-host", "127.0.0.1")
+    assert done.returncode == 64 and "a.nc" in done.stderr, done.stderr
 
 
 def test_a_prefix_takes_the_user_out(world):

@@ -436,6 +436,7 @@ class Append {
   Result<> write_own(const Dataset& cube) {
     UPWELL_CHECK(check_published(*cube.granules, options_.virtualize.output));
     const StoreRecord record = new_record();
+    UPWELL_CHECK(check_published(record));
     StoreManifest next = plan_store(cube, record, report_.virtualize.combine.decoded, {});
     next.locations = manifest_.locations;
     PartInput input{{{&cube, 0}}, {}, options_.virtualize.output, 0};
@@ -505,8 +506,10 @@ class Append {
     if (!options_.virtualize.output.url_prefix.empty())
       UPWELL_CHECK(rename_granules(cube, options_.virtualize.output, store_.granules.get()));
     UPWELL_CHECK(check_published(*cube.granules, form));
+    const StoreRecord record = new_record();
+    UPWELL_CHECK(check_published(record));
     form.locations = locations_;
-    form.record = record_json(new_record());
+    form.record = record_json(record);
     return form;
   }
 

@@ -28,4 +28,9 @@ Result<> check_published(const GranuleTable& granules, const ReferenceOutputOpti
   return {};
 }
 
+Result<> check_published(const StoreRecord& record) {
+  for (const GranuleRecord& granule : record.granules) UPWELL_CHECK(check_published(granule.url));
+  return {};
+}
+
 }  // namespace upwell::refs

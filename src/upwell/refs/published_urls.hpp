@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "refs/granule_record.hpp"
 #include "refs/reference_output.hpp"
 
 namespace upwell::refs {
@@ -12,5 +13,7 @@ namespace upwell::refs {
 Result<> check_published(const std::string& url);
 /// Likewise of all granules, as `form` writes them.
 Result<> check_published(const GranuleTable& granules, const ReferenceOutputOptions& form);
+/// Likewise of what the set says of its granules, also of those of which all is copied.
+Result<> check_published(const StoreRecord& record);
 
 }  // namespace upwell::refs
