@@ -1,5 +1,6 @@
 """The faults of the fake Earthdata, its log, and how it starts and ends."""
 
+import email.utils
 import hashlib
 import http.client
 import json
@@ -127,6 +128,15 @@ def test_a_cookie_with_each_refusal(earthdata):
     refused = [ask(earthdata, "podaac", DAY5, Authorization="Bearer unknown") for _ in range(2)]
     assert [r.status for r in refused] == [401, 401] and refused[0].headers["Set-Cookie"] != refused[1].headers["Set-Cookie"]
     assert ask(earthdata, "podaac", DAY5, Authorization=bearer(earthdata)).status == 303
+
+
+def test_a_clock_that_is_off(earthdata):
+    def clock():
+        told = search(earthdata, short_name=MUR).headers["Date"]
+        return email.utils.parsedate_to_datetime(told).timestamp() - time.time()
+
+    earthdata.fault("date", host="cmr", seconds=-7200, times=1)
+    assert abs(clock() + 7200) < 60 and abs(clock()) < 60
 
 
 # --- Of objects -------------------------------------------------------------------------------------------------------
