@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import s3_servers
 from earthdata.fixture import earthdata, earthdata_process  # noqa: F401  (fixtures of every test that names them)
 
 
@@ -15,3 +16,14 @@ def no_cache_of_the_user(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def moto():
+    """S3 and its neighbours, with the buckets of a generator."""
+    pytest.importorskip("moto")
+    server = s3_servers.start_moto()
+    server.client().create_bucket(Bucket="outputs")
+    server.client().create_bucket(Bucket="staging")
+    yield server
+    server.stop()

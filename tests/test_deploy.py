@@ -11,7 +11,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from test_generate import MUR, SHORT, STEM, UPWELL, check_mur, generate  # noqa: E402
+from generating import MUR, SHORT, STEM, UPWELL, check_mur, generate  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
