@@ -3,7 +3,6 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -35,12 +34,11 @@ struct HttpEngine::Impl {
   };
 
   EngineOptions options;
-  CURLM* multi = nullptr;  // null where there is no libcurl: then nothing is ever active
+  CURLM* multi = nullptr;  // null where there is no libcurl: then there is no thread, either
   std::mutex mutex;        // guards incoming, pauses, stopping
   std::vector<std::unique_ptr<Exchange>> incoming;
   std::vector<std::pair<std::string, Clock::time_point>> pauses;
   bool stopping = false;
-  std::condition_variable woken;  // without libcurl
 
   // Of the engine's thread alone:
   std::map<std::string, Host> hosts;
@@ -54,15 +52,12 @@ struct HttpEngine::Impl {
   bool take_incoming();
   void start_waiting();
   void start(std::unique_ptr<Exchange> exchange, const std::string& host);
-  void give_up(Exchange& exchange, const std::string& host);
   void open_spares();
   void complete_finished();
   void complete_stalled();
   void complete(CURL* easy, Response::End end, std::string detail);
   void cancel_all();
   int poll_timeout_ms() const;
-  void wait();
-  void wake();
 };
 
 HttpEngine::HttpEngine(EngineOptions options) : impl_(std::make_unique<Impl>()) {
@@ -70,6 +65,7 @@ HttpEngine::HttpEngine(EngineOptions options) : impl_(std::make_unique<Impl>()) 
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
   impl_->options = std::move(options);
   impl_->multi = curl_multi_init();
+  if (impl_->multi == nullptr) return;
   auto connections = static_cast<long>(impl_->options.parallelism_per_host);
   curl_multi_setopt(impl_->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
   curl_multi_setopt(impl_->multi, CURLMOPT_MAXCONNECTS, std::max(256L, 4 * connections));
@@ -78,22 +74,40 @@ HttpEngine::HttpEngine(EngineOptions options) : impl_(std::make_unique<Impl>()) 
 }
 
 HttpEngine::~HttpEngine() {
+  if (impl_->multi == nullptr) return;
   {
     std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
   }
-  impl_->wake();
+  curl_multi_wakeup(impl_->multi);
   impl_->thread.join();
   for (CURL* easy : impl_->spare) curl_easy_cleanup(easy);
   curl_multi_cleanup(impl_->multi);
 }
 
+namespace {
+
+/// To an exchange that cannot begin.
+void refuse(Exchange& exchange, Response::End end, std::string detail) {
+  Response response;
+  response.end = end;
+  response.detail = std::move(detail);
+  if (exchange.done) exchange.done(std::move(response));
+}
+
+}  // namespace
+
 void HttpEngine::submit(std::vector<std::unique_ptr<Exchange>> exchanges) {
+  if (impl_->multi == nullptr) {
+    for (auto& e : exchanges)
+      refuse(*e, Response::End::kNoLibrary, UPWELL_LIBCURL " could not be loaded; install libcurl");
+    return;
+  }
   {
     std::lock_guard lock(impl_->mutex);
     for (auto& e : exchanges) impl_->incoming.push_back(std::move(e));
   }
-  impl_->wake();
+  curl_multi_wakeup(impl_->multi);
 }
 
 void HttpEngine::pause_host(const std::string& url, Clock::time_point until) {
@@ -109,27 +123,9 @@ void HttpEngine::Impl::run() {
     open_spares();
     complete_finished();
     complete_stalled();
-    wait();
+    curl_multi_poll(multi, nullptr, 0, poll_timeout_ms(), nullptr);
   }
   cancel_all();
-}
-
-void HttpEngine::Impl::wait() {
-  const int timeout_ms = poll_timeout_ms();
-  if (multi != nullptr) {
-    curl_multi_poll(multi, nullptr, 0, timeout_ms, nullptr);
-    return;
-  }
-  std::unique_lock lock(mutex);
-  woken.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                 [this] { return stopping || !incoming.empty(); });
-}
-
-void HttpEngine::Impl::wake() {
-  if (multi != nullptr)
-    curl_multi_wakeup(multi);
-  else
-    woken.notify_all();
 }
 
 bool HttpEngine::Impl::take_incoming() {
@@ -186,7 +182,10 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
   t->at = &addresses.hosts[host];
   if (spare.empty()) {
     t->easy = curl_easy_init();
-    if (t->easy == nullptr) return give_up(*t->exchange, host);
+    if (t->easy == nullptr) {
+      if (!t->exchange->handshake) --hosts[host].active;
+      return refuse(*t->exchange, Response::End::kFailed, "no memory for a request");
+    }
   } else {
     t->easy = spare.back();
     spare.pop_back();
@@ -197,18 +196,6 @@ void HttpEngine::Impl::start(std::unique_ptr<Exchange> exchange, const std::stri
   CURL* easy = t->easy;
   active.emplace(easy, std::move(t));
   curl_multi_add_handle(multi, easy);
-}
-
-/// There is nothing to ask with.
-void HttpEngine::Impl::give_up(Exchange& exchange, const std::string& host) {
-  if (!exchange.handshake) --hosts[host].active;
-  Response response;
-  response.detail = "no memory for a request";
-  if (multi == nullptr) {
-    response.end = Response::End::kNoLibrary;
-    response.detail = UPWELL_LIBCURL " could not be loaded; install libcurl";
-  }
-  if (exchange.done) exchange.done(std::move(response));
 }
 
 /// Connections for what will be wanted next, beside those that are there or about to be. What waits
@@ -231,7 +218,7 @@ void HttpEngine::Impl::open_spares() {
       e->handshake = true;
       const size_t before = at.unassigned;
       start(std::move(e), wish.host);
-      if (at.unassigned == before) break;  // there is no libcurl
+      if (at.unassigned == before) break;  // there is no memory
     }
   }
   addresses.drop_idle_spares(kSpareLife);
