@@ -40,7 +40,7 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
     uint64_t planned = 0;
     for (const ReadRequest& request : merged)
       if (request.range.length != kToEnd) planned += request.range.length;
-    auto enough = options.budget->check(planned, shown_url(merged.front().url));
+    auto enough = options.budget->check(planned, "reading on");
     if (!enough)
       return std::vector<Result<SharedBytes>>(merged.size(), fail(std::move(enough).error()));
   }
