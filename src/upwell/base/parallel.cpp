@@ -18,6 +18,9 @@
 namespace upwell {
 namespace {
 
+/// See CoreLimit.
+std::atomic<size_t> core_limit{std::numeric_limits<size_t>::max()};
+
 /// Keeps the first error and tells the others to stop.
 class FirstError {
  public:
@@ -48,10 +51,6 @@ Result<> guarded(const std::function<Result<>(size_t)>& fn, size_t i) {
   }
 }
 
-}  // namespace
-
-namespace {
-std::atomic<size_t> core_limit{std::numeric_limits<size_t>::max()};
 }  // namespace
 
 struct CoreLimit::Impl {
