@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/text.hpp"
+
 namespace upwell::access {
 namespace {
 
@@ -18,9 +20,7 @@ std::string_view bare(std::string_view text) {
 
 /// Servers delete a cookie by one that has ended.
 bool has_ended(std::string_view attributes) {
-  std::string text(attributes);
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  const std::string text = lower_case(attributes);
   return text.find("max-age=0") != std::string::npos ||
          text.find("max-age=-") != std::string::npos ||
          text.find("01-jan-1970") != std::string::npos ||

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/text.hpp"
 #include "io/http_message.hpp"
 #include "io/kept_redirects.hpp"
 #include "io/reach.hpp"
@@ -19,15 +20,9 @@ constexpr std::string_view kDataHosts[] = {
     "cumulus.asf.alaska.edu",  "datapool.asf.alaska.edu",  "nisar.asf.earthdatacloud.nasa.gov",
     "sentinel1.asf.alaska.edu"};
 
-std::string lower_name(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return text;
-}
-
 /// "host[:port]" of what the user wrote, perhaps as a URL.
 std::string named_host(std::string text) {
-  text = lower_name(std::move(text));
+  text = lower_case(text);
   if (const size_t scheme = text.find("://"); scheme != std::string::npos)
     text.erase(0, scheme + 3);
   text.resize(std::min(text.find('/'), text.size()));
@@ -52,7 +47,7 @@ EarthdataHosts::EarthdataHosts(const std::string& login_host, const std::vector<
       plain_loopback && io::literal_address_class(name) == io::AddressClass::kLoopback;
   login_origin_ = io::origin_of((plain ? "http://" : "https://") + login_host + "/");
   const size_t urs = ("." + name).find(".urs.");
-  const std::string domain = urs == std::string::npos ? "" : lower_name(name.substr(urs + 3));
+  const std::string domain = urs == std::string::npos ? "" : lower_case(name.substr(urs + 3));
   // "x.org", not all of "org".
   if (const size_t dot = domain.find('.', 1); dot != std::string::npos && dot + 1 < domain.size())
     names_.push_back(domain);

@@ -14,6 +14,7 @@
 #include "access/netrc.hpp"
 #include "access/token.hpp"
 #include "base/files.hpp"
+#include "base/text.hpp"
 
 namespace upwell::access {
 namespace {
@@ -160,9 +161,7 @@ Result<std::string> earthdata_host(const EarthdataOptions& options) {
   if (!good)
     return fail(Code::kInvalidArgument,
                 "Earthdata Login's host \"" + host + "\": PROD, UAT or HOST[:PORT] is wanted");
-  for (char& c : host)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return host;
+  return lower_case(host);
 }
 
 Result<EarthdataIdentity> find_earthdata_identity(const EarthdataOptions& options,

@@ -67,11 +67,6 @@ std::optional<Error> approval_wanted(ByteSpan body, const std::vector<std::strin
                           link);
 }
 
-bool names_page(const std::string& url) {
-  const std::string path = url.substr(0, url.find_first_of("?#"));
-  return path.ends_with(".html") || path.ends_with(".htm");
-}
-
 Error wrong_password(const std::string& login_origin, const EarthdataIdentity& who) {
   return {Code::kUnauthenticated,
           io::host_of(login_origin) + " does not accept this user name and password (" + who.user +
@@ -113,7 +108,7 @@ std::optional<Error> earthdata_refusal(const std::string& url, const io::Respons
     if (head.status == 403) return {};
     return Error{Code::kUnauthenticated, "the server does not accept the login", {}, {}};
   }
-  if ((head.status == 200 || head.status == 206) && io::is_page(head, body) && !names_page(url))
+  if ((head.status == 200 || head.status == 206) && io::is_page(head, body) && !io::names_page(url))
     return Error{Code::kUnauthenticated,
                  "the server sent an HTML page, such as that of a login, instead of data",
                  {},

@@ -2,16 +2,10 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
+
 namespace upwell::access {
 namespace {
-
-/// Names of hosts, which have no case.
-std::string in_small_letters(std::string_view name) {
-  std::string out(name);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  return out;
-}
 
 bool is_netrc_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -82,7 +76,7 @@ Result<> NetrcParser::take(const std::string& keyword) {
   if (keyword == "machine") {
     UPWELL_TRY(NetrcWord name, value_of(keyword));
     entries.emplace_back();
-    entries.back().machine = in_small_letters(name.text);
+    entries.back().machine = lower_case(name.text);
     entries.back().name_at = name.at;
     return {};
   }
@@ -142,7 +136,7 @@ Result<std::vector<NetrcEntry>> parse_netrc(std::string_view text) {
 
 std::optional<NetrcEntry> find_netrc(const std::vector<NetrcEntry>& entries,
                                      std::string_view machine) {
-  for (const std::string& name : {in_small_letters(machine), std::string()}) {
+  for (const std::string& name : {lower_case(machine), std::string()}) {
     const auto found = std::find_if(entries.begin(), entries.end(),
                                     [&](const NetrcEntry& e) { return e.machine == name; });
     if (found != entries.end()) return *found;

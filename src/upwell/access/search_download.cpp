@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -17,6 +16,7 @@
 #include "access/umm_records.hpp"
 #include "base/files.hpp"
 #include "base/parallel.hpp"
+#include "base/text.hpp"
 #include "io/digest.hpp"
 #include "io/url.hpp"
 
@@ -32,8 +32,6 @@ constexpr size_t kDownloadPieces = 4;
 tl::unexpected<Error> cannot_store(const files::path& path) {
   return fail(Code::kCannotWrite, path.string() + ": " + std::strerror(errno));
 }
-
-char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
 
 struct NamedDigest {
   std::string_view name;  // in lower case, without hyphens
@@ -52,8 +50,7 @@ constexpr std::array<NamedDigest, 8> kDigests{{{"md5", 32, io::DigestKind::kMd5}
 
 /// Nothing: there is no checksum, or of a kind that is not known here.
 std::optional<io::DigestKind> digest_kind(const DownloadItem& item) {
-  std::string name = item.checksum_algorithm;
-  std::transform(name.begin(), name.end(), name.begin(), lower);
+  std::string name = lower_case(item.checksum_algorithm);
   std::erase_if(name, [](char c) { return c == '-' || c == '_'; });
   for (const NamedDigest& digest : kDigests) {
     const bool same = digest.name == name;
@@ -322,8 +319,7 @@ Result<DownloadItem> download_item(const GranuleFile& file, bool prefer_s3) {
   UPWELL_TRY(DownloadItem item, download_item(s3 ? file.s3 : file.https));
   if (file.size_is_exact) item.size = file.size;
   item.checksum_algorithm = file.checksum_algorithm;
-  item.checksum = file.checksum;
-  std::transform(item.checksum.begin(), item.checksum.end(), item.checksum.begin(), lower);
+  item.checksum = lower_case(file.checksum);
   return item;
 }
 

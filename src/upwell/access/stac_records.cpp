@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -12,6 +11,7 @@
 
 #include "access/stac_geometry.hpp"
 #include "access/umm_records.hpp"
+#include "base/text.hpp"
 
 namespace upwell::access {
 namespace {
@@ -53,8 +53,7 @@ std::string multihash_of(const GranuleFile& file) {
 
 void take_multihash(std::string text, GranuleFile& file) {
   if (text.empty()) return;
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  text = lower_case(text);
   file.checksum_algorithm = kOtherHash;
   file.checksum = text;
   for (const HashPrefix& hash : kHashes) {

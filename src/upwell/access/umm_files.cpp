@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <string_view>
+
+#include "base/text.hpp"
 
 namespace upwell::access {
 namespace {
@@ -23,9 +24,7 @@ constexpr std::array<std::string_view, 6> kChecksums{"md5",    "sha1",  "sha256"
 std::string extension_of(std::string_view name) {
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return {};
-  std::string extension(name.substr(dot + 1));
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
+  return lower_case(name.substr(dot + 1));
 }
 
 template <typename List>

@@ -8,6 +8,8 @@
 #include <limits>
 #include <unordered_map>
 
+#include "base/text.hpp"
+
 namespace upwell::access {
 namespace {
 
@@ -94,8 +96,7 @@ void take_entry(const ArchiveEntry& entry, GranuleFile& file) {
   if (file.media_type.empty()) file.media_type = entry.media_type;
   if (entry.checksum.empty()) return;
   file.checksum_algorithm = entry.algorithm;
-  file.checksum = entry.checksum;
-  for (char& c : file.checksum) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  file.checksum = lower_case(entry.checksum);
 }
 
 /// The files of a granule, from its links and its archive entries.

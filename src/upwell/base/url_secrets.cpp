@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/text.hpp"
+
 namespace upwell {
 namespace {
 
@@ -12,9 +14,7 @@ constexpr std::string_view kAround = " \t\r\n\"'<>|`";
 bool holds_secret(std::string_view query) {
   constexpr std::string_view kNames[] = {"sig=",     "signature", "token",  "key",
                                          "password", "passwd",    "secret", "credential"};
-  std::string lower(query);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  const std::string lower = lower_case(query);
   return std::any_of(std::begin(kNames), std::end(kNames),
                      [&](std::string_view name) { return lower.find(name) != std::string::npos; });
 }

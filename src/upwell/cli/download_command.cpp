@@ -10,6 +10,7 @@
 
 #include "access/search_download.hpp"
 #include "base/progress.hpp"
+#include "base/text.hpp"
 #include "base/url_secrets.hpp"
 #include "cli/granule_search.hpp"
 
@@ -184,9 +185,7 @@ Result<> name_the_file(DownloadArguments& args, std::vector<access::DownloadItem
       ".nc",    ".nc4", ".cdf",  ".h5",  ".hdf5", ".he5", ".hdf", ".grib", ".grb", ".grb2",
       ".grib2", ".tif", ".tiff", ".jp2", ".json", ".csv", ".txt", ".zip",  ".gz",  ".tar"};
   std::filesystem::path& place = args.options.directory;
-  std::string suffix = place.extension().string();
-  for (char& c : suffix)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  const std::string suffix = lower_case(place.extension().string());
   std::error_code ignored;
   if (std::find(std::begin(kSuffixes), std::end(kSuffixes), suffix) == std::end(kSuffixes) ||
       std::filesystem::is_directory(place, ignored))

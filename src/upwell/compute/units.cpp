@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace upwell::compute {
 namespace {
 
@@ -122,12 +124,6 @@ bool is_letter(char c) {
 }
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-std::string in_lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
 std::string in_plain_letters(std::string_view text) {
   std::string out;
   bool raised = false;
@@ -238,7 +234,7 @@ bool is_named(const Unit& unit, const std::string& name) {
 std::optional<Quantity> find_unit(std::string_view word) {
   for (const Unit& unit : kUnits)
     if (lists(unit.symbols, word)) return quantity_of(unit);
-  const std::string name = in_lower_case(word);
+  const std::string name = lower_case(word);
   for (const Unit& unit : kUnits)
     if (is_named(unit, name)) return quantity_of(unit);
   for (const Prefix& prefix : kPrefixes) {
@@ -385,7 +381,7 @@ class UnitParser {
 std::optional<Quantity> parse_unit(std::string_view text) { return UnitParser(text).parse(); }
 
 bool is_practical_salinity(std::string_view text) {
-  const std::string name = in_lower_case(text);
+  const std::string name = lower_case(text);
   return name == "psu" || name == "pss" || name == "pss-78" || name == "pss78" ||
          name == "practical salinity unit" || name == "practical salinity units" ||
          name == "practical_salinity_unit" || name == "practical_salinity_units";

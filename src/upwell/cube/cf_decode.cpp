@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/text.hpp"
 #include "codec/scale.hpp"
 #include "cube/cf.hpp"
 #include "cube/half.hpp"
@@ -278,9 +279,7 @@ namespace {
 
 bool is_direction(const Array& array, const std::string& standard_name, const std::string& end) {
   if (text_attribute(array.attributes, "standard_name") == standard_name) return true;
-  std::string units = text_attribute(array.attributes, "units").value_or("");
-  std::transform(units.begin(), units.end(), units.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+  const std::string units = lower_case(text_attribute(array.attributes, "units").value_or(""));
   for (const char* degree : {"degrees_", "degree_", "degrees", "degree"})
     if (units == degree + end || units == degree + end.substr(0, 1)) return true;
   return false;

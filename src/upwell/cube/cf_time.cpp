@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/text.hpp"
 #include "cube/cf.hpp"
 
 namespace upwell::cf {
@@ -172,12 +173,6 @@ Result<DateTime> from_instant(Calendar calendar, Wide ns) {
   return t;
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 std::string trimmed(const std::string& text) {
   size_t first = text.find_first_not_of(" \t\n");
   if (first == std::string::npos) return "";
@@ -293,7 +288,7 @@ class DateParser {
     spaces();
     ns = 0;
     if (at_ == text_.size()) return true;
-    std::string rest = lower(text_.substr(at_));
+    std::string rest = lower_case(text_.substr(at_));
     if (rest == "z" || rest == "utc" || rest == "gmt") {
       at_ = text_.size();
       return true;
@@ -331,7 +326,7 @@ Result<DateTime> shift(Calendar calendar, const DateTime& t, int64_t ns) {
 }  // namespace
 
 Result<Calendar> parse_calendar(const std::string& name) {
-  std::string n = lower(trimmed(name));
+  std::string n = lower_case(trimmed(name));
   if (n.empty() || n == "standard" || n == "gregorian") return Calendar::kStandard;
   if (n == "proleptic_gregorian") return Calendar::kProlepticGregorian;
   if (n == "julian") return Calendar::kJulian;
@@ -352,7 +347,7 @@ Result<TimeUnits> parse_time_units(const std::string& units, const std::string& 
   TimeUnits parsed;
   parsed.text = units;
   UPWELL_TRY(parsed.calendar, parse_calendar(calendar));
-  std::string low = lower(units);
+  std::string low = lower_case(units);
   size_t since = low.find(" since ");
   if (since == std::string::npos)
     return fail(Code::kInvalidData, fmt::format("'{}' is not a time unit with an epoch", units));

@@ -157,7 +157,7 @@ std::optional<Error> Judge::refuse() const {
                                               head.content_encoding.substr(0, 40) +
                                               ", though identity was asked");
   }
-  if (options.dialect != nullptr || !is_stray_page(head, job.current)) return {};
+  if (options.dialect != nullptr || !is_page(head) || names_page(job.current)) return {};
   if (origin_of(job.current) != origin_of(job.url)) {
     return job.failed(Code::kUnauthenticated, "redirected to an HTML page of " +
                                                   origin_of(job.current) +
@@ -353,7 +353,8 @@ std::optional<uint64_t> body_limit(const HttpJob& job, const ResponseHead& head,
   if (head.status < 200 || head.status >= 300) return kErrorBody;
   if (job.ask == Ask::kHead) return 0;
   if (job.ask == Ask::kCall) return kCallBody;
-  if (is_encoded(head) || (!options.dialect && is_stray_page(head, job.current))) return {};
+  if (is_encoded(head) || (!options.dialect && is_page(head) && !names_page(job.current)))
+    return {};
   if (head.status == 206) {
     auto range = parse_content_range(head.content_range);
     if (!range || !range->first || !job.ranged()) return {};

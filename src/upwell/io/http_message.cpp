@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <ctime>
+
+#include "base/text.hpp"
 
 namespace upwell::io {
 namespace {
@@ -16,12 +17,6 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && space(text.front())) text.remove_prefix(1);
   while (!text.empty() && space(text.back())) text.remove_suffix(1);
   return text;
-}
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
 }
 
 /// A whole non-negative number, nothing else.
@@ -121,16 +116,14 @@ bool is_encoded(const ResponseHead& head) {
          head.content_encoding != "aws-chunked";
 }
 
-bool is_stray_page(const ResponseHead& head, const std::string& url) {
-  if (!head.content_type.starts_with("text/html")) return false;
-  std::string path = lower_case(url.substr(0, url.find_first_of("?#")));
-  return !path.ends_with(".html") && !path.ends_with(".htm");
+bool names_page(const std::string& url) {
+  const std::string path = lower_case(url.substr(0, url.find_first_of("?#")));
+  return path.ends_with(".html") || path.ends_with(".htm");
 }
 
 bool is_page(const ResponseHead& head, ByteSpan body) {
   if (head.content_type.starts_with("text/html")) return true;
-  std::string start =
-      lower_case(std::string(as_text(body.first(std::min<size_t>(body.size(), 64)))));
+  std::string start = lower_case(as_text(body.first(std::min<size_t>(body.size(), 64))));
   start.erase(0, std::min(start.find_first_not_of(" \t\r\n"), start.size()));
   return start.starts_with("<!doctype html") || start.starts_with("<html");
 }

@@ -58,11 +58,11 @@ bool is_encoded(const ResponseHead& head);
 /// RFC 9110, 8.4.1.3.
 bool is_gzip(const ResponseHead& head);
 
-/// An HTML page where the name does not promise one: a login or an error page.
-bool is_stray_page(const ResponseHead& head, const std::string& url);
-
-/// The answer is an HTML page, by its type or its first words.
-bool is_page(const ResponseHead& head, ByteSpan body);
+/// Whether the name of the object promises an HTML page.
+bool names_page(const std::string& url);
+/// The answer is an HTML page, by its type, or by the first words of its body as far as that is
+/// there. Where the name promises none it is a login or an error page.
+bool is_page(const ResponseHead& head, ByteSpan body = {});
 
 /// 408, 429, 500, 502, 503, 504.
 bool is_transient_status(int status);

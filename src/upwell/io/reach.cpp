@@ -9,6 +9,7 @@
 #include <cstring>
 #include <span>
 
+#include "base/text.hpp"
 #include "io/session.hpp"
 #include "io/url.hpp"
 
@@ -71,9 +72,7 @@ AddressClass class_of_6(std::span<const uint8_t, 16> b) {
 
 std::string plain_host(std::string host) {
   while (host.ends_with('.')) host.pop_back();
-  for (char& c : host)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return host;
+  return lower_case(host);
 }
 
 /// Where no granules are kept, but what machines and people must not give away.

@@ -1,13 +1,13 @@
 #include "io/s3_credentials.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <iterator>
 
+#include "base/text.hpp"
 #include "io/container_credentials.hpp"
 
 namespace upwell::io {
@@ -20,14 +20,8 @@ std::string_view stripped(std::string_view text) {
   return text;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
 bool is_true(const std::string& text) {
-  std::string value = lower(text);
+  std::string value = lower_case(text);
   return value == "1" || value == "true" || value == "yes";
 }
 
@@ -162,7 +156,7 @@ Result<AwsProfiles> parse_aws_profiles(std::string_view text, const std::string&
     size_t equal = line.find('=');
     if (section == nullptr) return wrong("a setting before the first [section]");
     if (equal == std::string_view::npos) return wrong("neither [section] nor key = value");
-    std::string key = lower(stripped(line.substr(0, equal)));
+    std::string key = lower_case(stripped(line.substr(0, equal)));
     std::string_view value = stripped(line.substr(equal + 1));
     if (size_t comment = std::min(value.find(" #"), value.find(" ;"));
         comment != std::string_view::npos) {
@@ -226,7 +220,7 @@ Result<S3Configuration> s3_configuration(const S3Settings& settings, const Envir
   }
   out.region =
       first_of({settings.region, env("AWS_REGION"), env("AWS_DEFAULT_REGION"), profile["region"]});
-  out.addressing_style = lower(profile["s3.addressing_style"]);
+  out.addressing_style = lower_case(profile["s3.addressing_style"]);
   if (settings.anonymous || is_true(env("AWS_NO_SIGN_REQUEST"))) {
     out.credentials = [] { return Result<S3Credentials>(S3Credentials{}); };
     return out;

@@ -4,9 +4,10 @@
 #include <openssl/hmac.h>
 
 #include <algorithm>
-#include <cctype>
 #include <ctime>
 #include <map>
+
+#include "base/text.hpp"
 
 namespace upwell::io {
 namespace {
@@ -42,9 +43,7 @@ std::string folded(std::string_view value) {
 std::map<std::string, std::string> canonical_headers(const SigningRequest& request) {
   std::map<std::string, std::string> headers;
   for (const auto& [name, value] : request.headers) {
-    std::string lower = name;
-    for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    auto [it, added] = headers.try_emplace(lower, folded(value));
+    auto [it, added] = headers.try_emplace(lower_case(name), folded(value));
     if (!added) it->second += "," + folded(value);
   }
   return headers;

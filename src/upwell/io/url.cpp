@@ -4,6 +4,7 @@
 #include <cctype>
 #include <filesystem>
 
+#include "base/text.hpp"
 #include "io/session.hpp"
 
 namespace upwell::io {
@@ -51,9 +52,7 @@ std::string remove_dot_segments(std::string_view path) {
 std::string scheme_of(const std::string& url) {
   size_t n = scheme_length(url);
   if (n == 0) return "file";
-  std::string scheme = url.substr(0, n);
-  for (char& c : scheme) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return scheme;
+  return lower_case(url.substr(0, n));
 }
 
 std::string resolve_url(const std::string& base, const std::string& relative) {
@@ -113,8 +112,7 @@ std::string origin_of(const std::string& url) {
   size_t scheme = scheme_length(url);
   std::string shown = shown_url(url);
   std::string origin =
-      shown.substr(0, std::min(shown.find_first_of("/?#", scheme + 3), shown.size()));
-  for (char& c : origin) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      lower_case(shown.substr(0, std::min(shown.find_first_of("/?#", scheme + 3), shown.size())));
   if (origin.starts_with("https://") && origin.ends_with(":443")) origin.resize(origin.size() - 4);
   if (origin.starts_with("http://") && origin.ends_with(":80")) origin.resize(origin.size() - 3);
   return origin;

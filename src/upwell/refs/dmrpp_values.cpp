@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/text.hpp"
 #include "refs/base64.hpp"
 #include "refs/zarr_values.hpp"
 
@@ -38,8 +39,7 @@ std::string_view trim(std::string_view text) {
 
 /// A number as it stands in the document, as JSON.
 std::string number_json_of(std::string_view text) {
-  std::string lower;
-  for (const char c : text) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string lower = lower_case(text);
   if (lower == "nan" || lower == "-nan" || lower == "nanf") return "\"NaN\"";
   if (lower == "inf" || lower == "infinity") return "\"Infinity\"";
   if (lower == "-inf" || lower == "-infinity") return "\"-Infinity\"";

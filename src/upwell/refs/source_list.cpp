@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "base/parallel.hpp"
+#include "base/text.hpp"
 #include "format/mds/mds.hpp"
 #include "refs/open.hpp"
 #include "refs/store/store.hpp"
@@ -83,8 +83,7 @@ struct Found {
 /// Names that nothing but granules and what describes them have: such a file that cannot be read is
 /// broken.
 bool has_granule_name(std::string url) {
-  std::transform(url.begin(), url.end(), url.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+  url = lower_case(url);
   for (const char* end : {".nc", ".nc3", ".nc4", ".cdf", ".netcdf", ".h4", ".h5", ".hdf", ".hdf4",
                           ".hdf5", ".he2", ".he5", ".dmrpp", ".data", ".meta", "/"})
     if (url.ends_with(end)) return true;

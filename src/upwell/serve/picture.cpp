@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/text.hpp"
 #include "cube/cf.hpp"
 #include "cube/read.hpp"
 #include "serve/time_ticks.hpp"
@@ -17,13 +18,6 @@ namespace {
 constexpr uint64_t kMaxCells = 700;              // along an axis: about the pixels of the plot
 constexpr uint64_t kMaxSeries = 1500;            // points of a curve
 constexpr uint64_t kMaxCoordinate = 1ULL << 22;  // elements of a coordinate that is read whole
-
-std::string lower_case(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return text;
-}
 
 bool any_of_names(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
+
 namespace upwell::produce {
 namespace {
 
@@ -154,14 +156,10 @@ void note_what_is_open(const Attributes& attributes, const PodaacOutcome& podaac
 
 /// As Python's str.casefold of ASCII; what is equal then stays in order.
 void sort_by_name(Attributes& attributes) {
-  const auto lower = [](const std::string& name) {
-    std::string low = name;
-    for (char& c : low) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    return low;
-  };
-  std::stable_sort(
-      attributes.begin(), attributes.end(),
-      [&](const Attribute& a, const Attribute& b) { return lower(a.name) < lower(b.name); });
+  std::stable_sort(attributes.begin(), attributes.end(),
+                   [&](const Attribute& a, const Attribute& b) {
+                     return lower_case(a.name) < lower_case(b.name);
+                   });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <span>
 #include <unordered_map>
 
+#include "base/text.hpp"
 #include "produce/config.hpp"
 #include "produce/dates.hpp"
 #include "produce/tasks/job_plan.hpp"
@@ -16,11 +17,6 @@ namespace upwell::produce {
 namespace {
 
 constexpr size_t kMaxListed = 20;  // things that a message names
-
-std::string lower_case(std::string text) {
-  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return text;
-}
 
 /// As os.path.join of parts that are not absolute.
 std::string join(std::string path, std::initializer_list<std::string> parts) {

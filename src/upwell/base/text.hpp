@@ -1,0 +1,16 @@
+#pragma once
+// Letters of ASCII, whatever the locale.
+
+#include <string>
+#include <string_view>
+
+namespace upwell {
+
+inline std::string lower_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+}  // namespace upwell
