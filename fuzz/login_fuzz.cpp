@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   jar.take("https://a", {std::string(text), std::string(text)});
   upwell::io::ResponseHead head;
   head.status = 403;
-  (void)upwell::access::earthdata_refusal("https://a/b.nc", head, {data, size});
+  (void)upwell::access::earthdata_refusal("https://a/b.nc", head, {data, size}, {"secret"});
   head.cache_control = text;
   head.expires = text;
   (void)upwell::io::redirect_life(head, "https://a/b?" + std::string(text), 0);

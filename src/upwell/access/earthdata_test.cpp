@@ -467,13 +467,13 @@ TEST(Earthdata, CheckTellsWhoAndUntilWhen) {
 }
 
 TEST(Earthdata, CheckTakesNothingButAProfileForAYes) {
-  for (const auto& [status, code, said] :
+  for (const auto& [answer, code, said] :
        {std::tuple{404, Code::kUnauthenticated, "does not confirm the token of EARTHDATA_TOKEN"},
         {302, Code::kUnauthenticated, "is this the login host?"},
         {401, Code::kUnauthenticated, "does not accept the token"},
         {503, Code::kUnavailable, "HTTP 503"}}) {
     World world;
-    RawServer login([&, status = status](const SeenRequest&, size_t) {
+    RawServer login([&, status = answer](const SeenRequest&, size_t) {
       return redirect_to(status, world.gateway.url());
     });
     world.environment["EARTHDATA_TOKEN"] = make_token("a/b?c", kNow + 1000);
@@ -481,12 +481,12 @@ TEST(Earthdata, CheckTakesNothingButAProfileForAYes) {
     options.host = login.url().substr(7);
     options.attempts = 2;
     const auto account = EarthdataLogin(options).check();
-    ASSERT_FALSE(account) << status;
+    ASSERT_FALSE(account) << answer;
     EXPECT_EQ(to_string(account.error().code), to_string(code)) << account.error().to_string();
     EXPECT_NE(account.error().to_string().find(said), std::string::npos)
         << account.error().to_string();
     EXPECT_EQ(login.seen().front().target, "/api/users/a%2Fb%3Fc");
-    EXPECT_EQ(login.seen().size(), status == 503 ? 2u : 1u);
+    EXPECT_EQ(login.seen().size(), answer == 503 ? 2u : 1u);
   }
 }
 
