@@ -19,7 +19,8 @@ namespace {
 constexpr int kMaxRounds = 4096;
 constexpr uint64_t kMaxMetadata = 1ULL << 30;
 // libhdf5 allots metadata in blocks of 2 KiB: what belongs to a structure lies up to so much before
-// it, if it was made before, or after it, or in the next block.
+// it, if it was made before, or after it, or in the next block. The global heap that an attribute
+// points to has blocks of 4 KiB, and lies before the block that it was made for.
 constexpr uint64_t kRemoteReadAhead = 4096;
 
 std::string scan_first_line(ByteSpan head) {

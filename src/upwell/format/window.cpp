@@ -3,8 +3,15 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace upwell::format {
+namespace {
+
+/// So many places cost a round trip and nothing else.
+constexpr size_t kFew = 16;
+
+}  // namespace
 
 void Window::add(uint64_t offset, const SharedBytes& bytes) {
   if (offset >= object_size_) return;
@@ -82,7 +89,7 @@ Result<ByteSpan> Window::get(uint64_t offset, uint64_t length, uint64_t guess) {
       return part->second.span().subspan(skip, length);
   }
   if (has(offset, length)) return join(offset, length);
-  ask(offset, std::min(std::max(length, guess), object_size_ - offset));
+  missing_.push_back({offset, std::min(std::max(length, guess), object_size_ - offset)});
   return fail(Code::kNeedBytes, fmt::format("{} bytes at offset {}", length, offset));
 }
 
@@ -106,20 +113,19 @@ ByteSpan Window::join(uint64_t offset, uint64_t length) {
   return part->second.span().subspan(offset - start, length);
 }
 
-void Window::ask(uint64_t offset, uint64_t length) {
-  uint64_t end = offset + length;
-  if (const uint64_t block = ahead_ / 8) {
-    end = std::max(end, std::min(offset + ahead_, object_size_));
-    offset -= std::min(offset, ahead_ / 2);
-    offset -= offset % block;
-    end = std::min(object_size_, end + (block - end % block) % block);
-  }
-  missing_.push_back({offset, end - offset});
+io::Range Window::widened(io::Range asked, uint64_t before) const {
+  const uint64_t block = ahead_ / 8;
+  if (block == 0) return asked;
+  uint64_t end = asked.offset + std::max(asked.length, ahead_);
+  const uint64_t begin = asked.offset - std::min(asked.offset, before);
+  end = std::min(object_size_, end + (block - end % block) % block);
+  return {begin - begin % block, end - (begin - begin % block)};
 }
 
 std::vector<io::Range> Window::take_missing() {
-  std::vector<io::Range> asked = std::move(missing_);
-  missing_.clear();
+  std::vector<io::Range> asked = std::exchange(missing_, {});
+  const uint64_t before = asked.size() <= kFew ? ahead_ + ahead_ / 2 : ahead_ / 2;
+  for (io::Range& range : asked) range = widened(range, before);
   std::sort(asked.begin(), asked.end(),
             [](const io::Range& a, const io::Range& b) { return a.offset < b.offset; });
   std::vector<io::Range> merged;

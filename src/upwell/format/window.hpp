@@ -18,9 +18,9 @@ class Window {
  public:
   explicit Window(uint64_t object_size) : object_size_(object_size) {}
 
-  /// From now on asks for at least `bytes` from each missing place on and half of that before it,
-  /// in whole blocks of an eighth: structures that belong together lie together, and a round trip
-  /// costs more than bytes.
+  /// From now on asks for at least `bytes` from each missing place on and half of that before it
+  /// (three halves where places are few), in whole blocks of an eighth: structures that belong
+  /// together lie together, and a round trip costs more than bytes.
   void read_ahead(uint64_t bytes) { ahead_ = bytes; }
 
   uint64_t object_size() const { return object_size_; }
@@ -46,7 +46,7 @@ class Window {
 
  private:
   ByteSpan join(uint64_t offset, uint64_t length);
-  void ask(uint64_t offset, uint64_t length);
+  io::Range widened(io::Range asked, uint64_t before) const;
 
   uint64_t object_size_;
   uint64_t held_ = 0;

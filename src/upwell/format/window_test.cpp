@@ -26,7 +26,7 @@ TEST(WindowTest, ReadsAheadInBlocksWithinTheObject) {
   EXPECT_FALSE(window.get(2100, 5));
   EXPECT_EQ(window.take_missing(), (std::vector<io::Range>{{0, 6656}}));
   EXPECT_FALSE(window.get(9990, 5));
-  EXPECT_EQ(window.take_missing(), (std::vector<io::Range>{{7680, 10000 - 7680}}));
+  EXPECT_EQ(window.take_missing(), (std::vector<io::Range>{{3584, 10000 - 3584}}));
 }
 
 TEST(WindowTest, MissingLeavesOutWhatIsThere) {

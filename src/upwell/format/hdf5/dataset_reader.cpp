@@ -59,6 +59,23 @@ Shape subchunk_shape(const Shape& shape, uint64_t element_size, uint64_t target)
   return chunk;
 }
 
+std::unique_ptr<ChunkWalk> scout_chunks(const FileFacts& facts, const ObjectHeader& header) {
+  const Message* message = header.find_early(kMsgLayout);
+  if (!message || message->shared) return nullptr;
+  Cursor in(message->body, message->offset, facts);
+  auto layout = read_layout(in);
+  if (!layout || layout->cls != Layout::Class::kChunked ||
+      layout->index != ChunkIndexKind::kBtree1 || layout->element_size > UINT32_MAX)
+    return nullptr;
+  ChunkedLayout chunked;
+  chunked.address = layout->address;
+  // How large the dataset is does not matter to the tree's form.
+  chunked.shape = Shape(layout->chunk.size(), 1);
+  chunked.chunk_shape = layout->chunk;
+  chunked.element_size = static_cast<uint32_t>(layout->element_size);
+  return walk_chunks(facts, chunked).value_or(nullptr);
+}
+
 Result<> DatasetReader::read_types(Window& window, SharedMessages& shared,
                                    const ObjectHeader& header) {
   UPWELL_TRY(const Message* type_message, need_message(header, kMsgDatatype, "datatype"));

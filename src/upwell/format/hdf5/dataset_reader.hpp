@@ -44,6 +44,10 @@ class DatasetReader {
   std::unique_ptr<ChunkWalk> walk_;
 };
 
+/// Where the layout of a dataset is known and the rest of its header is not: a walk that asks for
+/// the nodes of its version 1 B-tree, whose chunks are nobody's. Null: no such tree.
+std::unique_ptr<ChunkWalk> scout_chunks(const FileFacts& facts, const ObjectHeader& header);
+
 /// Cuts a C-order array of contiguous bytes into equal chunks of about `target` bytes along its
 /// leading axes; 0: one chunk. Every extent divides its axis, so that no chunk passes the end.
 Shape subchunk_shape(const Shape& shape, uint64_t element_size, uint64_t target);

@@ -60,6 +60,7 @@ class FileReader : public GranuleReader {
   void reach_links(const Object& group);
   void look_ahead(const Window& window, const Object& group);
   void read_ahead(Window& window);
+  void scout(Window& window, Object& object);
   void run_all(Window& window);
   bool is_found(const std::string& path) const;
   bool follow_scales(const Object& object);
@@ -269,6 +270,14 @@ void FileReader::read_ahead(Window& window) {
   });
 }
 
+/// The first part of a header tells where the chunks' tree lies: it is fetched while the rest is.
+/// What is wrong with it is said when the dataset is read.
+void FileReader::scout(Window& window, Object& object) {
+  if (!object.used) return;
+  if (!object.scout) object.scout = scout_chunks(facts(), object.header);
+  if (object.scout) (void)object.scout->advance(window);
+}
+
 void FileReader::reach_links(const Object& group) {
   for (const Link& link : group.links)
     if (link.kind == Link::Kind::kHard && wanted_.has(group.path, link.name))
@@ -289,7 +298,11 @@ Result<> FileReader::run(Window& window, const Task& task) {
   Object& object = *task.object;
   switch (task.step) {
     case Step::kHeader:
-      UPWELL_CHECK(object.header.read(window, facts()));
+      if (auto read = object.header.read(window, facts()); !read) {
+        if (read.error().code == Code::kNeedBytes) scout(window, object);
+        return read;
+      }
+      object.scout.reset();
       return classify(window, object);
     case Step::kLinks:
       return read_group(window, object);

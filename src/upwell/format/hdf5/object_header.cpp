@@ -18,6 +18,13 @@ const Message* ObjectHeader::find(uint16_t type) const {
   return found == messages_.end() ? nullptr : &*found;
 }
 
+const Message* ObjectHeader::find_early(uint16_t type) const {
+  for (const Block& block : blocks_)
+    for (const Message& message : block.messages)
+      if (message.type == type) return &message;
+  return nullptr;
+}
+
 Result<> ObjectHeader::read(Window& window, const FileFacts& facts) {
   if (done_) return {};
   if (blocks_.empty()) UPWELL_CHECK(start(window, facts));

@@ -58,6 +58,8 @@ class ObjectHeader {
   const std::vector<Message>& messages() const { return messages_; }
   /// The first message of this type; null when there is none.
   const Message* find(uint16_t type) const;
+  /// Of a header that is not done: the same among the blocks that are there.
+  const Message* find_early(uint16_t type) const;
   bool tracks_order() const { return tracks_order_; }
   /// Bytes of all blocks read: for the reader's budget.
   uint64_t size() const { return size_; }

@@ -30,6 +30,7 @@ struct Object {
   std::vector<Link> links;                          ///< of a group
   std::unordered_map<std::string, size_t> by_name;  ///< into links
   std::unique_ptr<DatasetReader> dataset;
+  std::unique_ptr<ChunkWalk> scout;  ///< while the header lacks a part
   bool used = false;  ///< of a dataset: its chunks are wanted, not only what describes it
   std::optional<DataType> type;  ///< of a named type
 };

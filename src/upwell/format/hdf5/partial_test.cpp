@@ -2,12 +2,14 @@
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <hdf5.h>
 #include <netcdf.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "cube/select.hpp"
 #include "format/hdf5/hdf5.hpp"
@@ -212,6 +214,64 @@ TEST_F(PartialScanTest, HoldsTheArrayItsCoordinatesAndTheGroupsOnTheWay) {
   EXPECT_FALSE(part->partial);
   EXPECT_TRUE(part->root.find_array("h/v"));
   EXPECT_EQ(compare_parts(path_), 5);
+}
+
+/// How often bytes have to be fetched to read one variable, without reading ahead.
+int rounds_for(const std::string& path, const std::string& variable) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const ByteSpan bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+  ScanOptions options;
+  options.only = {variable};
+  Granule granule{path, {}};
+  granule.info.size = bytes.size();
+  auto reader = hdf5_format().make(granule, options);
+  Window window(bytes.size());
+  window.add(0, SharedBytes(to_bytes(bytes.first(hdf5_format().head_bytes))));
+  for (int rounds = 0; rounds < 100; ++rounds) {
+    auto done = reader->advance(window);
+    EXPECT_TRUE(done) << done.error().to_string();
+    if (!done || *done) return rounds;
+    for (const io::Range& range : window.take_missing())
+      window.add(range.offset, SharedBytes(to_bytes(bytes.subspan(range.offset, range.length))));
+  }
+  return 100;
+}
+
+/// A dataset of 200 chunks.
+void write_chunks(const std::string& path) {
+  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  const hid_t how = H5Pcreate(H5P_DATASET_CREATE);
+  const hsize_t chunk = 100, shape = 20000;
+  H5Pset_chunk(how, 1, &chunk);
+  const hid_t space = H5Screate_simple(1, &shape, nullptr);
+  const hid_t set = H5Dcreate2(file, "v", H5T_NATIVE_INT32, space, H5P_DEFAULT, how, H5P_DEFAULT);
+  const std::vector<int32_t> values(shape, 7);
+  EXPECT_GE(H5Dwrite(set, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), 0);
+  H5Dclose(set);
+  H5Sclose(space);
+  H5Pclose(how);
+  H5Fclose(file);
+}
+
+/// An attribute for which the header of the dataset has no room: it goes on at the end of the file.
+void add_attribute(const std::string& path) {
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  const hid_t set = H5Dopen2(file, "v", H5P_DEFAULT);
+  const hsize_t shape = 2000;
+  const hid_t space = H5Screate_simple(1, &shape, nullptr);
+  H5Aclose(H5Acreate2(set, "a", H5T_NATIVE_INT32, space, H5P_DEFAULT, H5P_DEFAULT));
+  H5Sclose(space);
+  H5Dclose(set);
+  H5Fclose(file);
+}
+
+TEST_F(PartialScanTest, TreesOfChunksComeWithTheRestOfTheHeader) {
+  write_chunks(path_);
+  const int whole = rounds_for(path_, "v");
+  EXPECT_GT(whole, 0);
+  add_attribute(path_);
+  EXPECT_EQ(rounds_for(path_, "v"), whole);
 }
 
 }  // namespace
