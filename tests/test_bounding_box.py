@@ -200,6 +200,7 @@ def test_edges_that_are_float32_are_taken(tmp_path, west, east):
     (np.arange(0, 360, 5.0), "350:360", True), (np.arange(0, 360, 5.0), "0:360", True), (np.arange(0, 360, 5.0), ":20", True),
     (np.arange(-180, 180, 5.0), "0:360", False), (np.arange(-180, 180, 5.0), "170:200", False), (np.arange(-180, 181, 5.0), "170:180", True),
     (np.arange(-180, 180, 5.0), "-180:180", True), (np.arange(0, 45, 5.0), "-20:20", True), (np.arange(355, -1, -5.0), "350:20", True),
+    (np.array([0.0]), "170:-170", False), (np.array([0.0]), "-10:10", True),
 ])
 def test_longitudes_that_are_counted_in_another_way(tmp_path, lons, asked, fits):
     xr.Dataset({"v": ("lon", lons)}, coords={"lon": ("lon", lons, {"units": "degrees_east"})}).to_netcdf(tmp_path / "g.nc")
@@ -224,3 +225,19 @@ def test_a_box_holds_no_longitude_twice(tmp_path, lons, west, east):
     once = {lon % 360 for lon in lons if (lon - west) % 360 <= east_of_west}
     with xr.open_dataset(tmp_path / "o.nc") as got:
         np.testing.assert_allclose(got.v, lats * len(once) + sum(lon**1.5 for lon in once), rtol=1e-12)
+
+
+@pytest.mark.parametrize("lons,box,fits", [
+    (np.arange(0, 360, 5.0), "-180,-90,180,90", False), (np.arange(0, 360, 5.0), "-20,-90,20,90", False), (np.arange(0, 360, 5.0), "0,-90,360,90", True),
+    (np.arange(-180, 180, 5.0), "0,-90,360,90", False), (np.arange(-180, 180, 5.0), "-180,-90,180,90", True), (np.arange(0, 360, 5.0), "-95,-90,-75,90", False),
+    (np.arange(0, 360, 5.0, dtype="f4") + np.float32(0.1), "0.1,-90,20,90", True),
+])
+def test_a_condition_on_longitudes_that_the_box_counts_in_another_way(tmp_path, lons, box, fits):
+    coords = {"lat": ("lat", [0.0], {"units": "degrees_north"}), "lon": ("lon", lons, {"units": "degrees_east"})}
+    xr.Dataset({"v": (("lat", "lon"), np.ones((1, len(lons))))}, coords=coords).to_netcdf(tmp_path / "g.nc")
+    run = upwell("aggregate", tmp_path / "g.nc", "--reduce", "lat,lon:count", f"--bbox={box}", "--where", "lon < 10", "-o", "-", status=0 if fits else 64)
+    if fits:
+        west, _, east, _ = map(float, box.split(","))
+        assert int(run.stdout.split()[-1]) == ((lons < 10) & (lons >= west - 1e-5) & (lons <= east)).sum()
+    else:
+        assert "give the longitudes by --bbox alone" in run.stderr

@@ -191,8 +191,8 @@ Result<> check_target(const AggregateArguments& args, const std::vector<std::str
   return output == "-" ? Result<>() : refs::check_no_source(output, urls);
 }
 
-/// Joined across the ends of its longitudes where the box needs it. What then counts from WEST
-/// would mean something else in a condition.
+/// Joined across the ends of its longitudes where the box needs it. A condition on longitudes that
+/// the box counts in another way would mean one thing to the reader and another here.
 Result<Dataset> join_for_box(const AggregateArguments& args, Context& context,
                              const Dataset& dataset, const std::vector<std::string>& paths,
                              const Refinement& refinement) {
@@ -200,21 +200,17 @@ Result<Dataset> join_for_box(const AggregateArguments& args, Context& context,
   UPWELL_TRY(const auto beside, refinement.paths(dataset));
   std::vector<std::string> all = beside;
   all.insert(all.end(), paths.begin(), paths.end());
-  UPWELL_TRY(Dataset joined, join_across(context.session(), dataset, all, box));
   for (const std::string& path : beside) {
-    const Array& before = *dataset.root.find_array(path);
-    if (before.shape.size() != 1 || !cf::is_longitude(before)) continue;
-    UPWELL_TRY(const Values stored, read_raw(context.session(), dataset, before));
-    UPWELL_TRY(const Values now,
-               read_raw(context.session(), joined, *joined.root.find_array(path)));
-    if (stored.data != now.data)
-      return fail(
-          Code::kInvalidArgument,
-          fmt::format("--where: the box is one piece only where {} is counted from {}, which "
-                      "changes the condition: give the longitudes by --bbox alone",
-                      path, box.west));
+    const Array& array = *dataset.root.find_array(path);
+    if (array.shape.size() != 1 || !cf::is_longitude(array)) continue;
+    UPWELL_TRY(const bool otherwise, counts_otherwise(context.session(), dataset, array, box));
+    if (otherwise)
+      return fail(Code::kInvalidArgument,
+                  fmt::format("--where: {} is not counted from {} on as the box is, which changes "
+                              "the condition: give the longitudes by --bbox alone",
+                              path, box.west));
   }
-  return joined;
+  return join_across(context.session(), dataset, all, box);
 }
 
 /// Of the variables and of what is read beside them.
@@ -414,8 +410,8 @@ void add_aggregate_command(Program& program) {
       ->group(joining);
   app->add_option("--on-drift", args->on_drift,
                   "When a granule differs in packing, chunks, codecs, type or time units: decode "
-                  "each as it is (keep), refuse all, or skip it. What cannot be one variable is "
-                  "never kept")
+                  "each as it is (keep), or refuse all; skip: keep, and leave out the granules "
+                  "that cannot be one variable, for which the others end the command")
       ->check(CLI::IsMember({"keep", "refuse", "skip"}))
       ->capture_default_str()
       ->group(joining);

@@ -56,7 +56,9 @@ std::string neighbours_of(const Values& values, double place) {
 /// Whether the last of these longitudes is the first once more.
 bool comes_again(const Values& longitudes) {
   const uint64_t n = longitudes.count();
-  return n > 1 && std::abs(std::abs(longitudes.number(n - 1) - longitudes.number(0)) - 360) < kSame;
+  if (n < 2) return false;
+  const double once_around = std::abs(longitudes.number(n - 1) - longitudes.number(0));
+  return std::abs(once_around - 360) < 2 * rounding_of(longitudes.type) + kSame;
 }
 
 /// The run of elements that `inside` takes, as "first:end". No longitude is in a box twice.
@@ -281,6 +283,19 @@ Result<BoundingBox> parse_bounding_box(const std::string& text) {
                   fmt::format("--bbox {}: longitudes lie in -180 to 360; {} is {}", text, longitude,
                               longitude - 360 * std::floor((longitude + 180) / 360)));
   return box;
+}
+
+Result<bool> counts_otherwise(io::Session& session, const Dataset& dataset, const Array& longitudes,
+                              const BoundingBox& box) {
+  UPWELL_TRY(const Values values, decoded_values(session, dataset, longitudes));
+  const double rounding = rounding_of(values.type);
+  const double east = box.east + (box.east < box.west ? 360 : 0);
+  for (uint64_t i = 0; i < values.count(); ++i) {
+    const double v = values.number(i);
+    if (is_within(box, v, rounding) && !(v >= box.west - rounding && v <= east + rounding))
+      return true;
+  }
+  return false;
 }
 
 Result<std::vector<AxisRequest>> select_box(io::Session& session, const Dataset& dataset,

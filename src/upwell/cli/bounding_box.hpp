@@ -24,6 +24,10 @@ Result<BoundingBox> parse_bounding_box(const std::string& text);
 Result<Dataset> join_across(io::Session& session, Dataset dataset,
                             const std::vector<std::string>& paths, const BoundingBox& box);
 
+/// Whether longitudes lie in the box that are counted otherwise: 350 in one from -20 to 20.
+Result<bool> counts_otherwise(io::Session& session, const Dataset& dataset, const Array& longitudes,
+                              const BoundingBox& box);
+
 /// The elements of `array` whose longitude and latitude lie in the box, ends included, whichever
 /// way the coordinates run and wherever the longitudes begin (-180, 0). Goes by the 1-D coordinate
 /// variables of its dimensions (CF 4.1, 4.2). kInvalidArgument where there are none, where no

@@ -151,7 +151,7 @@ Result<> check_longitudes(const AxisRequest& request, const std::vector<double>&
   const std::string instead =
       ": take what lies on either side by itself, or write --bbox WEST,SOUTH,EAST,NORTH, which "
       "goes across";
-  if (low > high && values.front() < values.back())
+  if (low > high && (values.size() == 1 || values.front() < values.back()))
     return bad_axis(request, "the first longitude lies east of the last" + instead);
   if (low > high) std::swap(low, high);
   if (std::isinf(low) || std::isinf(high)) return {};
@@ -389,7 +389,10 @@ Result<NamedSelection> resolve_selection(io::Session& session, const Dataset& da
       return bad_axis(request, why);
     }
     size_t d = *axis;
-    if (taken[d]) return bad_axis(request, "selected twice");
+    if (taken[d])
+      return bad_axis(request,
+                      "the axis is selected twice (--bbox takes those of longitude and "
+                      "latitude, --sel and --isel those they name)");
     taken[d] = true;
     Result<AxisChoice> choice = request.by_label ? choose_by_label(session, dataset, labels,
                                                                    request, array.shape[d], nearest)

@@ -68,12 +68,19 @@ class FarStore : public MemoryStore {
                                                  const Arrived& arrived) override {
     auto answers = read(requests);
     asked = requests.size();
+    if (breaks) answers.front() = fail(Code::kInvalidData, "broken");
     for (size_t i = requests.size(); i-- > 0;)
       if (answers[i] && i != silent) arrived(i, *answers[i]);
     return answers;
   }
+  std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests) override {
+    for (const ReadRequest& request : requests) bytes += request.range.length;
+    return MemoryStore::read(requests);
+  }
   size_t asked = 0;
   size_t silent = 1;
+  bool breaks = false;  // the first part of a batch
+  uint64_t bytes = 0;
 };
 
 TEST(Arrivals, ASessionTellsOfWhatIsReadTogetherAndInParts) {
@@ -105,6 +112,31 @@ TEST(Arrivals, ASessionTellsOfWhatIsReadTogetherAndInParts) {
   told.list.clear();
   EXPECT_TRUE(session.read(std::span(requests).first(1), told.arrived).front());  // kept
   EXPECT_EQ(told.list.size(), 0u);
+}
+
+TEST(Arrivals, WhatHasBeenToldOfIsNotReadAgainWhereItsNeighbourFails) {
+  auto store = std::make_shared<FarStore>();
+  store->put("memory://o", Bytes(1 << 20, 'x'));
+  store->breaks = true;
+  store->silent = SIZE_MAX;
+  Session session;
+  session.mount("memory", store);
+  std::vector<ReadRequest> requests;
+  for (uint64_t at = 0; at < 1 << 20; at += 1 << 16)
+    requests.push_back({"memory://o", {at, 1 << 16}});
+  Told told;
+  const auto answers = session.read(requests, told.arrived);
+  EXPECT_GT(store->asked, 2u);
+  std::vector<bool> here(requests.size());
+  for (const auto& [i, text] : told.list) here[i] = true;
+  uint64_t again = 0;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_NE(here[i], answers[i].has_value()) << i;
+    if (!here[i]) again += requests[i].range.length;
+  }
+  EXPECT_GT(again, 0u);
+  EXPECT_GT(told.list.size(), 0u);
+  EXPECT_EQ(store->bytes, (1 << 20) + again);
 }
 
 }  // namespace

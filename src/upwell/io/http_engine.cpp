@@ -24,10 +24,12 @@ constexpr size_t kSparesUnasked = 3;
 /// A walk takes its next step within a round trip.
 constexpr std::chrono::seconds kSpareLife(3);
 
-/// Whose services offer HTTP/1.1 alone: S3's, to which the archives' gateways send.
-bool is_amazon(const std::string& url) {
-  const std::string host = host_of(url);
-  return host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+/// S3, to which the archives' gateways send, offers HTTP/1.1 alone; other services of Amazon do
+/// not.
+bool is_amazon_s3(const std::string& url) {
+  const std::string host = "." + host_of(url);
+  return (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")) &&
+         (host.find(".s3.") != std::string::npos || host.find(".s3-") != std::string::npos);
 }
 
 }  // namespace
@@ -214,7 +216,7 @@ void HttpEngine::Impl::open_spares() {
     if (at.multiplexed.value_or(false) || Clock::now() < at.no_spares_until ||
         !host.waiting.empty() || (!tls && addresses.proxies.any()))
       continue;
-    const bool serial = at.multiplexed || !tls || is_amazon(wish.url);
+    const bool serial = at.multiplexed || !tls || is_amazon_s3(wish.url);
     const size_t spares = serial ? wish.spares : std::min(wish.spares, kSparesUnasked);
     const size_t wanted = std::min(options.parallelism_per_host, host.active + spares);
     while (at.sockets + at.unassigned < wanted) {

@@ -256,7 +256,7 @@ void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> as
         // One range past the end must not fail its neighbours.
         bool merged_badly =
             answers[f].error().code == Code::kInvalidData && fetches[f].members.size() > 1;
-        if (merged_badly) alone.push_back(i);
+        if (merged_badly && !(arrivals && arrivals->told(f, i))) alone.push_back(i);
         results[i] = fail(answers[f].error());
         continue;
       }
