@@ -334,6 +334,22 @@ def write_day(path, day, names):
     return path
 
 
+def test_skip_leaves_out_what_cannot_stay_alone(tmp_path):
+    """Other packing is decoded, as without the option."""
+    paths = [write_day(tmp_path / f"{day}.nc", day, ["ice"] if day == 3 else ["ice", "sst"]) for day in range(4)]
+    for scale, path in zip((0.5, 0.25, 0.125), paths):
+        with xr.open_dataset(path) as day:
+            day.load()
+        day.to_netcdf(path, encoding={"sst": {"dtype": "i2", "scale_factor": scale, "_FillValue": -9999}})
+    command = ("aggregate", *paths, "--variables", "sst", "--reduce", "time:sum")
+    assert "1 of 4 granules" in upwell(*command, "-o", tmp_path / "o.nc", status=65).stderr
+    done = upwell(*command, "--on-drift", "skip", "-o", tmp_path / "o.nc")
+    assert [line for line in done.stderr.splitlines() if "does not fit" in line and "3.nc" in line] and "1.nc" not in done.stderr.split("kept:")[0]
+    with xr.open_dataset(tmp_path / "o.nc") as got, xr.open_mfdataset(paths[:3]) as days:
+        assert np.array_equal(got["sst"], days["sst"].sum("time"))
+    assert "--on-drift" not in upwell("aggregate", *paths, "--variables", "nosuch", "--reduce", "time:sum", "-o", "-", status=66).stderr
+
+
 @pytest.mark.parametrize("lacking", [0, 1, 2])
 def test_a_variable_that_one_granule_lacks(tmp_path, lacking):
     """Whichever it is: neither the variable nor the granule is left out in silence."""

@@ -344,6 +344,7 @@ def test_a_granule_that_was_withdrawn(earthdata, tmp_path):
     run = ("--collection", MUR, *SHORT, "-o", tmp_path)
     done = generate(earthdata, *run, status=66)
     assert name in done.stderr and not list(tmp_path.glob("*.json"))
+    assert "withdrawn" in done.stderr and "--skip-missing" in done.stderr
     done = generate(earthdata, *run, "--skip-missing")
     assert f"missing s3://{BUCKET}/{MUR}/{name}" in done.stderr and "3 added" in done.stderr
     for document in both(tmp_path):

@@ -122,6 +122,19 @@ def test_a_withdrawn_granule_is_named(earthdata, tmp_path):
         np.testing.assert_allclose(np.ma.filled(result["analysed_sst"][:], np.nan), mean_of_days_without_fault(earthdata, tmp_path), rtol=1e-12)
 
 
+def test_a_download_of_what_is_there(earthdata, tmp_path):
+    """--allow-partial: one that was withdrawn is told of, and all of them are an error still."""
+    earthdata.fault("status", status=404, host="podaac", path="*20020602*")
+    gone = day(2).rsplit("/", 1)[-1]
+    done = upwell(earthdata, "download", *FIRST_DAYS, "-d", tmp_path, status=66)
+    assert gone in done.stderr and "withdrawn" in done.stderr
+    done = upwell(earthdata, "download", *FIRST_DAYS, "-d", tmp_path, "--allow-partial")
+    assert "warning: 1 of 3 files are not there" in done.stderr and gone in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(day(n).rsplit("/", 1)[-1] for n in (1, 3))
+    earthdata.fault("status", status=404, host="podaac", path="*2002060*")
+    upwell(earthdata, "download", *FIRST_DAYS, "-d", tmp_path / "none", "--allow-partial", status=66)
+
+
 def mean_of_days_without_fault(fake, tmp_path):
     fake.mend()
     return mean_of_days(fake, tmp_path, (1, 3))

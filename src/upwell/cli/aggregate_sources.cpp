@@ -84,8 +84,12 @@ Result<> begin_with_complete(AggregateArguments& args, Context& context,
                  done.error().to_string());
       continue;
     }
-    if (lacks && !skip)
-      done.error().message += "\n  --on-drift skip goes on without granules that lack it";
+    if (lacks && !skip) {
+      // A name that no granule has is a mistake, which leaving granules out does not mend.
+      auto last = refs::open_source_with(context.session(), urls.back(), open);
+      if (last && drop_unneeded(args, *last, request, refinement))
+        done.error().message += "\n  --on-drift skip goes on without granules that lack it";
+    }
     if (!done) return fail(std::move(done).error().with(io::shown_url(urls[first])));
     urls.erase(urls.begin(), urls.begin() + static_cast<ptrdiff_t>(first));
     return {};
@@ -170,7 +174,7 @@ Result<Dataset> open_sources(AggregateArguments& args, Context& context,
   }
   refs::VirtualizeOptions& options = args.combine;
   options.combine.skip_offenders = args.on_drift == "skip";
-  options.combine.keep_drift = args.on_drift == "keep";
+  options.combine.keep_drift = args.on_drift != "refuse";
   options.combine.keep_segments = true;
   options.combine.check_values = args.check == "values";
   options.combine.load_given = args.load_given;

@@ -157,8 +157,9 @@ void print_results(const std::vector<access::DownloadItem>& items,
   }
 }
 
-/// The failures in a list, and one status for all.
-Result<> verdict_on(const std::vector<access::DownloadResult>& results) {
+/// The failures in a list, and one status for all. `partial`: what is not there is only told of,
+/// where the rest is.
+Result<> verdict_on(const std::vector<access::DownloadResult>& results, bool partial) {
   std::string list;
   Code code = Code::kUnavailable;
   size_t failed = 0, gone = 0;
@@ -172,6 +173,10 @@ Result<> verdict_on(const std::vector<access::DownloadResult>& results) {
       code = r.error->code;
   }
   if (failed == 0) return {};
+  if (partial && failed == gone && gone < results.size()) {
+    fmt::print(stderr, "warning: {} of {} files are not there:{}\n", gone, results.size(), list);
+    return {};
+  }
   if (gone > 0)
     list += fmt::format(
         "\n{} not there: the archive may have withdrawn or replaced {} since; search again",
@@ -253,7 +258,7 @@ Result<> run_download(DownloadArguments& args, Context& context) {
   if (!context.options().quiet)
     fmt::print(stderr, "{} fetched, {} resumed, {} there already; {} verified by checksum\n",
                count(How::kFetched), count(How::kResumed), count(How::kPresent), verified);
-  return verdict_on(results);
+  return verdict_on(results, args.search.allow_partial);
 }
 
 }  // namespace

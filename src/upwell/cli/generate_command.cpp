@@ -10,6 +10,7 @@
 #include "base/machine.hpp"
 #include "base/parallel.hpp"
 #include "cli/cmr_options.hpp"
+#include "cli/granule_search.hpp"
 #include "generate/generate.hpp"
 #include "generate/names.hpp"
 #include "io/parameter_store.hpp"
@@ -145,8 +146,10 @@ void print_generated(const GenerateArguments& args, const generate::GenerateRepo
   const refs::AppendReport& changes = report.changes;
   print_granules(changes.virtualize.combine, report.created);
   if (!changes.written) {
-    fmt::print(stderr, "{}: nothing to do, {} granules are in it\n", report.output,
-               changes.granules);
+    fmt::print(stderr, "{}: nothing to do, {} granules are in it{}\n", report.output,
+               changes.granules,
+               changes.copies > 0 ? fmt::format("; {} other sets of it written", changes.copies)
+                                  : std::string());
     return;
   }
   const refs::ReferenceCounts& counts = changes.virtualize.counts;
@@ -213,7 +216,7 @@ Result<> run_generate(GenerateArguments& args, Context& context) {
     if (!written && result) result = std::move(written);
   }
   if (result && !context.options().quiet) print_generated(args, report);
-  return result;
+  return with_withdrawal_advice(std::move(result), "--skip-missing");
 }
 
 void add_container_options(CLI::App* app, GenerateArguments& args) {

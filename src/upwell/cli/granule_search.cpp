@@ -298,12 +298,18 @@ Result<std::string> find_one_source(Context& context, const GranuleSearch& searc
 }
 
 Result<> with_search_advice(const GranuleSearch& search, Result<> outcome) {
-  if (outcome || !search.given() || outcome.error().code != Code::kNotFound) return outcome;
+  if (!search.given()) return outcome;
+  return with_withdrawal_advice(std::move(outcome), "--allow-partial");
+}
+
+Result<> with_withdrawal_advice(Result<> outcome, const std::string& option) {
+  if (outcome || outcome.error().code != Code::kNotFound) return outcome;
   Error error = std::move(outcome).error();
   if (error.message.find("404") != std::string::npos)
     error.message +=
         "; the catalogue lists this granule, but the archive does not have it: it may have been "
-        "withdrawn or replaced since (--allow-partial goes on without such granules)";
+        "withdrawn or replaced since (" +
+        option + " goes on without such granules)";
   return fail(std::move(error));
 }
 

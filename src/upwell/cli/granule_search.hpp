@@ -51,5 +51,7 @@ Result<std::string> find_one_source(Context& context, const GranuleSearch& searc
 /// `outcome` of what was done with sources that a search found: a granule that is not there (404)
 /// was withdrawn since the catalogue last heard of it, which has its own advice.
 Result<> with_search_advice(const GranuleSearch& search, Result<> outcome);
+/// The same of whatever a catalogue listed; `option` goes on without such granules.
+Result<> with_withdrawal_advice(Result<> outcome, const std::string& option);
 
 }  // namespace upwell::cli

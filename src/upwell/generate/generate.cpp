@@ -249,8 +249,10 @@ class Generation {
     const bool bucket = seen || seen.error().message.find("NoSuchBucket") == std::string::npos;
     if (seen || (seen.error().code == Code::kNotFound && bucket)) return true;
     if (without_https != nullptr) return fail(std::move(seen).error());
-    context_.say("granules are read over https, since S3 is not open from here (" +
-                 seen.error().to_string() + "; --access https does not try)");
+    // Without a login, or with a wrong one, https will tell, unless it needs none.
+    if (seen.error().code != Code::kUnauthenticated)
+      context_.say("granules are read over https, since S3 is not open from here (" +
+                   seen.error().to_string() + "; --access https does not try)");
     return false;
   }
 

@@ -135,7 +135,9 @@ class Append {
         continue;
       missing.copies.push_back(copy);
     }
-    return write_copies(session_, set, record_, missing);
+    UPWELL_CHECK(write_copies(session_, set, record_, missing));
+    report_.copies = missing.copies.size();
+    return {};
   }
 
   Result<> write_anew() {

@@ -21,7 +21,8 @@ struct AppendReport {
   std::vector<std::string> unchanged;  ///< sources that were in the store already, as they are
   size_t added = 0, replaced = 0, removed = 0, skipped = 0;
   size_t granules = 0;   ///< in the set now
-  bool written = false;  ///< false: there was nothing to do, and nothing was touched
+  bool written = false;  ///< false: there was nothing to do, and the set was not touched
+  size_t copies = 0;     ///< that were lacking, or behind, beside a set that was not touched
   std::string to_json() const;
 };
 

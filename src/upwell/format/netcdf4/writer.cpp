@@ -26,6 +26,22 @@ Result<> check(int status, const std::string& what) {
   return fail(Code::kCannotWrite, fmt::format("{}: {}", what, nc_strerror(status)));
 }
 
+/// netCDF-C does not tell why: HDF5 keeps the system's reason to itself, or calls it permission.
+Result<> check_room(const std::filesystem::path& path) {
+  constexpr uint64_t kLeastRoom = 64 << 10;
+  std::error_code unknown;
+  const auto room =
+      std::filesystem::space(path.parent_path().empty() ? "." : path.parent_path(), unknown);
+  if (!unknown && room.available < kLeastRoom)
+    return fail(Code::kCannotWrite, path.string() + ": No space left on device");
+  return {};
+}
+
+Result<> check_file(int status, const std::filesystem::path& path) {
+  if (status != NC_NOERR) UPWELL_CHECK(check_room(path));
+  return check(status, path.string());
+}
+
 bool is_text(const DataType& type) {
   return type.kind == Kind::kString || type.kind == Kind::kVlenString ||
          type.kind == Kind::kUnicode;
@@ -189,6 +205,7 @@ class Writer {
 /// `done`, with the file that its error is of.
 Result<> of_file(const std::filesystem::path& path, Result<> done) {
   if (done) return done;
+  UPWELL_CHECK(check_room(path));
   return fail(std::move(done).error().with(path.string()));
 }
 
@@ -228,7 +245,8 @@ struct Output::Impl {
   Result<> open() {
     std::lock_guard lock(library_lock());
     int created = 0;
-    UPWELL_CHECK(check(nc_create(file.path().c_str(), NC_NETCDF4 | NC_CLOBBER, &created), target));
+    UPWELL_CHECK(
+        check_file(nc_create(file.path().c_str(), NC_NETCDF4 | NC_CLOBBER, &created), target));
     id = created;
     int old_mode = 0;
     nc_set_fill(id, NC_NOFILL, &old_mode);
@@ -237,7 +255,7 @@ struct Output::Impl {
   }
   Result<> close() {
     std::lock_guard lock(library_lock());
-    return check(nc_close(std::exchange(id, -1)), target);
+    return check_file(nc_close(std::exchange(id, -1)), target);
   }
 };
 
@@ -274,11 +292,11 @@ Result<> write(const std::filesystem::path& target, const File& file) {
 Result<> write_in_place(const std::filesystem::path& path, const File& file) {
   std::lock_guard lock(library_lock());
   int id = 0;
-  UPWELL_CHECK(check(nc_create(path.c_str(), NC_NETCDF4 | NC_CLOBBER, &id), path.string()));
+  UPWELL_CHECK(check_file(nc_create(path.c_str(), NC_NETCDF4 | NC_CLOBBER, &id), path));
   // Not without fill: the value is in the file for those who look for it there, and never used.
   Writer writer(id);
   Result<> written = of_file(path, write_all(id, file, writer));
-  Result<> closed = check(nc_close(id), path.string());
+  Result<> closed = check_file(nc_close(id), path);
   UPWELL_CHECK(std::move(written));
   UPWELL_CHECK(std::move(closed));
   return put_direct_chunks(path, file);
