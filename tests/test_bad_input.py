@@ -460,19 +460,54 @@ def test_full_disk(noise, tmp_path, how, name, size, older):
         assert target.read_bytes() == b"older"
 
 
-@pytest.mark.parametrize("how", (signal.SIGINT, signal.SIGTERM))
-def test_a_signal_leaves_nothing(tmp_path, how):
-    """It ends the run as it always does, and the temporary file goes."""
-    with netCDF4.Dataset(tmp_path / "long.nc", "w") as nc:
+@pytest.fixture(scope="module")
+def long_runs(tmp_path_factory):
+    """What each kind of output is written from, for long enough to be stopped."""
+    directory = tmp_path_factory.mktemp("long")
+    with netCDF4.Dataset(directory / "long.nc", "w") as nc:
         nc.createDimension("x", 5_000_000)
-        nc.createVariable("v", "f8", ("x",))[:] = np.random.default_rng(5).random(5_000_000)
-    out = tmp_path / "out"
-    out.mkdir()
-    run = subprocess.Popen([UPWELL, "read", tmp_path / "long.nc", "v", "-o", out / "o.csv"])
+        nc.createVariable("v", "f8", ("x",), chunksizes=(5_000,))[:] = np.random.default_rng(5).random(5_000_000)
+    with netCDF4.Dataset(directory / "wide.nc", "w") as nc:
+        nc.createDimension("x", 10)
+        for n in range(500):
+            nc.createVariable(f"v{n}", "f8", ("x",))[:] = 0
+    runs = {name: ("read", directory / "long.nc", "v", "-o") for name in ("o.csv", "o.nc", "o.zarr")}
+    return runs | {"o.parquet": ("virtualize", directory / "wide.nc", "-o")}
+
+
+def stopped(long_runs, target, signals):
+    """Started, and sent these as soon as there is a temporary name in the target's directory; its status."""
+    before = set(os.listdir(target.parent))
+    run = subprocess.Popen([UPWELL, *long_runs[target.name], target], stdout=subprocess.DEVNULL)
     end = time.monotonic() + 20
-    while not list(out.iterdir()):
+    while set(os.listdir(target.parent)) == before:
         assert run.poll() is None and time.monotonic() < end
-        time.sleep(0.001)
-    run.send_signal(how)
-    assert run.wait(timeout=20) == -how
-    assert list(out.iterdir()) == []
+    for how in signals:
+        run.send_signal(how)
+    return run.wait(timeout=20)
+
+
+@pytest.mark.parametrize("signals", ([signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP] * 3), ids=("INT", "TERM", "HUPs"))
+@pytest.mark.parametrize("name", ("o.csv", "o.nc", "o.zarr", "o.parquet"))
+def test_a_signal_leaves_nothing(long_runs, tmp_path, name, signals):
+    """It ends the run as it always does, also when it comes more than once, and the temporary file or directory goes."""
+    assert stopped(long_runs, tmp_path / name, signals) == -signals[0]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_signal_leaves_the_older_directory(long_runs, tmp_path):
+    target = tmp_path / "o.zarr"
+    target.mkdir()
+    (target / ".zgroup").write_text("older")
+    assert stopped(long_runs, target, [signal.SIGTERM]) == -signal.SIGTERM
+    assert os.listdir(tmp_path) == ["o.zarr"] and (target / ".zgroup").read_text() == "older"
+
+
+def test_an_ignored_signal_stays_ignored(long_runs, tmp_path):
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert stopped(long_runs, tmp_path / "o.zarr", [signal.SIGHUP]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert os.listdir(tmp_path) == ["o.zarr"]

@@ -19,7 +19,9 @@ MEGABYTE = 1 << 20
 
 
 class Objects(http.server.BaseHTTPRequestHandler):
-    """Ranges of `server.objects`, unless not `server.ranges`; `server.fault(name, first byte)` gives a status in place of an answer."""
+    """Ranges of `server.objects`, unless not `server.ranges`; an answer to a request without a range breaks off unless `server.whole`.
+    `server.fault(name, first byte)` gives a status, or one with headers, in place of an answer.
+    """
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
@@ -38,8 +40,10 @@ class Objects(http.server.BaseHTTPRequestHandler):
         first = int(span[1]) if span else 0
         fault = 404 if data is None else self.server.fault(name, first)
         if fault:
-            self.send_response(fault)
-            self.send_header("Content-Length", "0")
+            status, headers = fault if isinstance(fault, tuple) else (fault, {})
+            self.send_response(status)
+            for header in ({"Content-Length": "0"} | headers).items():
+                self.send_header(*header)
             self.end_headers()
             return
         part = data[first:int(span[2]) + 1 if span[2] else None] if span else data
@@ -50,6 +54,8 @@ class Objects(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", '"' + hashlib.md5(data).hexdigest() + '"')
         self.end_headers()
         if with_body:
+            if "Range" not in self.headers and not self.server.whole:
+                part, self.close_connection = part[:len(part) // 2], True
             self.server.sent += len(part)
             try:
                 self.wfile.write(part)
@@ -59,7 +65,7 @@ class Objects(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def serving_objects(objects, fault=lambda name, first: None, ranges=True):
-    with serving_with(Objects, objects=objects, fault=fault, ranges=ranges, sent=0) as server:
+    with serving_with(Objects, objects=objects, fault=fault, ranges=ranges, whole=True, sent=0) as server:
         yield server
 
 
@@ -113,6 +119,37 @@ def test_what_broke_off_is_gone_on_with(tmp_path):
         assert result["status"] == "resumed" and 16 * MEGABYTE <= result["bytes"] < len(data)
         assert server.sent == result["bytes"]
         assert (tmp_path / "big.nc").read_bytes() == data and [p.name for p in tmp_path.iterdir()] == ["big.nc"]
+
+
+@pytest.mark.parametrize("refusal", [405, 501, 505, (200, {"Content-Encoding": "br"}), (302, {"Location": "ftp://127.0.0.1/big.nc"})])
+def test_what_broke_off_is_kept_when_a_server_refuses(tmp_path, refusal):
+    """Only one that ignores ranges is asked for the whole."""
+    data = os.urandom(40 * MEGABYTE)
+    once = iter([refusal])
+    with serving_objects({"big.nc": data}, lambda name, first: next(once, None) if first >= 20 * MEGABYTE else None) as server:
+        url = f"{server.url}/big.nc"
+        download(url, "-d", tmp_path, "--retries", 0, status=65)
+        part = (tmp_path / ".big.nc.part").read_bytes()
+        assert len(part) >= 16 * MEGABYTE and data.startswith(part) and next(once, None) is None
+        server.sent = 0
+        assert json.loads(download(url, "-d", tmp_path, "--json").stdout)["status"] == "resumed"
+        assert server.sent == len(data) - len(part) and (tmp_path / "big.nc").read_bytes() == data
+
+
+def test_a_part_is_kept_until_the_whole_is_there(tmp_path):
+    """A server that ignores ranges all at once, and breaks off."""
+    data = os.urandom(40 * MEGABYTE)
+    broken = [True]
+    with serving_objects({"big.nc": data}, lambda name, first: 503 if broken[0] and first >= 20 * MEGABYTE else None) as server:
+        url = f"{server.url}/big.nc"
+        download(url, "-d", tmp_path, "--retries", 0, status=75)
+        part = (tmp_path / ".big.nc.part").read_bytes()
+        broken[0], server.ranges, server.whole = False, False, False
+        assert "bytes remaining" in download(url, "-d", tmp_path, "--retries", 0, status=75).stderr
+        assert len(part) >= 16 * MEGABYTE and (tmp_path / ".big.nc.part").read_bytes() == part
+        server.whole = True
+        assert json.loads(download(url, "-d", tmp_path, "--json").stdout)["status"] == "fetched"
+        assert (tmp_path / "big.nc").read_bytes() == data
 
 
 def test_a_part_of_another_state_is_not_gone_on_with(tmp_path):

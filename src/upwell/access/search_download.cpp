@@ -19,6 +19,7 @@
 #include "base/text.hpp"
 #include "io/digest.hpp"
 #include "io/url.hpp"
+#include "io/whole_only.hpp"
 
 namespace upwell::access {
 namespace {
@@ -224,8 +225,8 @@ Result<bool> Download::is_present() {
 
 Result<> Download::fetch(io::ByteStore& store, PartFile& part, uint64_t& from, uint64_t size) {
   auto done = fetch_pieces(store, part, from, size);
-  if (done || done.error().code != Code::kUnsupported) return done;
-  from = 0;  // the server ignores ranges: it gives all or nothing
+  if (done || !io::is_whole_only(done.error())) return done;
+  from = 0;
   return fetch_whole(store, part);
 }
 
@@ -233,10 +234,10 @@ Result<> Download::fetch(io::ByteStore& store, PartFile& part, uint64_t& from, u
 Result<> Download::fetch_whole(io::ByteStore& store, PartFile& part) {
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
-  UPWELL_CHECK(part.restart());
   const io::ReadRequest all{item.url, {0, io::kToEnd}};
   auto answers = store.read({&all, 1});
   if (!answers[0]) return fail(std::move(answers[0]).error());
+  UPWELL_CHECK(part.restart());  // not before all is there: what was there may be gone on with
   result.bytes += answers[0]->size();
   return part.append(answers[0]->span());
 }

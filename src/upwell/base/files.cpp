@@ -86,6 +86,20 @@ Result<> rename_to(const fs::path& file, const fs::path& target, unsigned flags)
   return cannot_write(target, errno);
 }
 
+/// In one step; true: nothing is at `directory` any more, else what was at the target.
+Result<bool> exchange_directory(const fs::path& directory, const fs::path& target) {
+  HeldLeftovers held;  // a signal must not remove what has the target's name, or is about to get it
+  if (::rename(directory.c_str(), target.c_str()) == 0) {
+    held.forget(directory);
+    return true;
+  }
+  // The target is a directory with content: swap the two, then drop the old one (now under the
+  // temporary name).
+  if (errno != ENOTEMPTY && errno != EEXIST) return cannot_write(target, errno);
+  UPWELL_CHECK(rename_to(directory, target, RENAME_EXCHANGE));
+  return false;
+}
+
 }  // namespace
 
 Result<fs::path> followed_links(const fs::path& path) {
@@ -165,14 +179,18 @@ AtomicDirectory::~AtomicDirectory() {
   if (temporary_.empty()) return;
   std::error_code ignored;
   fs::remove_all(temporary_, ignored);
+  HeldLeftovers().forget(temporary_);
 }
 
 Result<AtomicDirectory> AtomicDirectory::create(const fs::path& target) {
   fs::path clean = without_trailing_slash(target);
   for (int attempt = 0;; ++attempt) {
     fs::path temporary = temporary_name(clean);
-    if (::mkdir(temporary.c_str(), 0777) == 0)
+    HeldLeftovers held;
+    if (::mkdir(temporary.c_str(), 0777) == 0) {
+      held.note(temporary);
       return AtomicDirectory(std::move(clean), std::move(temporary));
+    }
     // A process of our number, perhaps in another container, may have left one.
     if (errno != EEXIST || attempt == kMostNames) return cannot_write(clean, errno);
   }
@@ -188,17 +206,8 @@ Result<> AtomicDirectory::commit(Sync sync) {
     if (error) return cannot_write(target_, error.value());
     UPWELL_CHECK(sync_path(temporary_));
   }
-  if (::rename(temporary_.c_str(), target_.c_str()) == 0) {
-    temporary_.clear();
-    return sync_parent(target_, sync);
-  }
-  // The target is a directory with content: swap the two in one step, then drop the old one (now
-  // under the temporary name).
-  if (errno != ENOTEMPTY && errno != EEXIST) return cannot_write(target_, errno);
-  if (::syscall(SYS_renameat2, AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(),
-                RENAME_EXCHANGE) != 0) {
-    return cannot_write(target_, errno);
-  }
+  UPWELL_TRY(const bool moved, exchange_directory(temporary_, target_));
+  if (moved) temporary_.clear();
   return sync_parent(target_, sync);
 }
 

@@ -7,6 +7,7 @@
 #include "io/ranges.hpp"
 #include "io/session.hpp"
 #include "io/url.hpp"
+#include "io/whole_only.hpp"
 
 namespace upwell::io {
 namespace {
@@ -306,9 +307,10 @@ Verdict Judge::whole() {
   std::string length = r.head.content_length ? std::to_string(*r.head.content_length) : "unknown";
   if (r.end == Response::End::kUnwanted || r.end == Response::End::kTooLong) {
     if (job.ranged()) {
-      return done_with(job, Code::kUnsupported,
-                       "the server ignores Range requests, and the whole object (" + length +
-                           " bytes) is too large to read for a part of it");
+      job.error = whole_only(job.failed(
+          Code::kUnsupported, "the server ignores Range requests, and the whole object (" + length +
+                                  " bytes) is too large to read for a part of it"));
+      return {};
     }
     return done_with(job, Code::kResourceExhausted,
                      length + " bytes are more than a response may have");

@@ -10,6 +10,7 @@
 #include "io/http_message.hpp"
 #include "io/test_servers.hpp"
 #include "io/url.hpp"
+#include "io/whole_only.hpp"
 
 namespace upwell::io {
 namespace {
@@ -196,6 +197,7 @@ TEST(HttpStore, ServersThatIgnoreRangesOfLargeObjectsAreRefused) {
   Misbehaviour told(
       [](const SeenRequest&, size_t) { return RawAnswer{http_answer(200, "", kObject)}; }, options);
   told.expect_error(Code::kUnsupported, "ignores Range requests", 1);
+  EXPECT_TRUE(is_whole_only(told.result.error()));
   Misbehaviour chunked(
       [](const SeenRequest&, size_t) {
         return RawAnswer{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n24\r\n" + kObject +
@@ -203,6 +205,11 @@ TEST(HttpStore, ServersThatIgnoreRangesOfLargeObjectsAreRefused) {
       },
       options);
   chunked.expect_error(Code::kUnsupported, "ignores Range requests", 1);
+  EXPECT_TRUE(is_whole_only(chunked.result.error()));
+  Misbehaviour other([](const SeenRequest&, size_t) { return RawAnswer{http_answer(501, "", "")}; },
+                     options);
+  other.expect_error(Code::kUnsupported, "HTTP 501", 1);
+  EXPECT_FALSE(is_whole_only(other.result.error()));
 }
 
 TEST(HttpStore, WrongContentRangesAreErrors) {
