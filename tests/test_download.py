@@ -5,7 +5,9 @@ import http.server
 import json
 import os
 import re
+import signal
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 
@@ -289,3 +291,28 @@ def test_a_name_of_a_file_is_one(tmp_path):
         assert sorted(p.name for p in (tmp_path / "two.nc").iterdir()) == ["x.nc", "y.nc"]
         download(f"{server.url}/x.nc", "-o", tmp_path / "v1.2")
         assert (tmp_path / "v1.2" / "x.nc").read_bytes() == data
+
+
+def test_a_run_that_is_killed_keeps_the_pieces_that_came(tmp_path):
+    data = os.urandom(26 * MEGABYTE)
+    held = threading.Event()
+
+    def hold(_, first):
+        if first == 12 * MEGABYTE and not held.is_set():
+            held.wait(60)
+
+    with serving_objects({"g.nc": data}, hold) as server:
+        command = [UPWELL, "download", f"{server.url}/g.nc", "-d", tmp_path]
+        run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        part = tmp_path / ".g.nc.part"
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not (part.exists() and part.stat().st_size == 12 * MEGABYTE):
+            time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        run.wait(30)
+        held.set()
+        assert part.stat().st_size == 12 * MEGABYTE
+        before = server.sent
+        assert "0 fetched, 1 resumed" in download(f"{server.url}/g.nc", "-d", tmp_path).stderr
+        assert (tmp_path / "g.nc").read_bytes() == data
+        assert server.sent - before <= 18 * MEGABYTE  # the 14 that lacked, and the 4 that were held

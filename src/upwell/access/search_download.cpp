@@ -9,9 +9,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
+#include <functional>
+#include <future>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "access/umm_records.hpp"
 #include "base/files.hpp"
@@ -194,6 +200,44 @@ Result<> add_record(DownloadItem& item, const DownloadItem& other) {
   return {};
 }
 
+/// Gives the answers to `take` one after the other, each as soon as it and those before it are
+/// there: what breaks off then loses no more than it has to.
+Result<> in_order(io::ByteStore& store, std::span<const io::ReadRequest> requests,
+                  const std::function<Result<>(ByteSpan)>& take) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::optional<SharedBytes>> here(requests.size());
+  bool ended = false;
+  const auto end = [&](void*) {
+    const std::lock_guard lock(mutex);
+    ended = true;
+    changed.notify_all();
+  };
+  auto reading = std::async(std::launch::async, [&] {
+    const std::unique_ptr<void, decltype(end)> at_the_end(&ended, end);  // whatever is thrown
+    return store.read_and_tell(requests, [&](size_t i, const SharedBytes& bytes) {
+      const std::lock_guard lock(mutex);
+      here[i] = bytes;
+      changed.notify_all();
+    });
+  });
+  size_t next = 0;
+  for (; next < requests.size(); ++next) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return ended || here[next]; });
+    if (!here[next]) break;  // it was not told of
+    const SharedBytes bytes = *std::exchange(here[next], std::nullopt);
+    lock.unlock();
+    UPWELL_CHECK(take(bytes.span()));
+  }
+  auto answers = reading.get();
+  for (; next < requests.size(); ++next) {
+    if (!answers[next]) return fail(std::move(answers[next]).error());
+    UPWELL_CHECK(take(answers[next]->span()));
+  }
+  return {};
+}
+
 /// One file.
 struct Download {
   io::Session& session;
@@ -252,11 +296,11 @@ Result<> Download::fetch_pieces(io::ByteStore& store, PartFile& part, uint64_t f
       requests.push_back({item.url, {to, length}});
       to += length;
     }
-    for (auto& piece : store.read(requests)) {
-      if (!piece) return fail(std::move(piece).error());
-      UPWELL_CHECK(part.append(piece->span()));
-      result.bytes += piece->size();
-    }
+    UPWELL_CHECK(in_order(store, requests, [&](ByteSpan piece) -> Result<> {
+      UPWELL_CHECK(part.append(piece));
+      result.bytes += piece.size();
+      return {};
+    }));
     from = to;
   }
   return {};
