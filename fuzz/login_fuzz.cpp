@@ -1,4 +1,5 @@
-// What logins are told in: netrc files, tokens, S3 keys, cookies, redirects that are kept.
+// What logins are told in: URLs with secrets, netrc files, tokens, S3 keys, cookies, redirects that
+// are kept.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "access/netrc.hpp"
 #include "access/s3_keys.hpp"
 #include "access/token.hpp"
+#include "base/url_secrets.hpp"
 #include "io/kept_redirects.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -25,6 +27,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   head.cache_control = text;
   head.expires = text;
   (void)upwell::io::redirect_life(head, "https://a/b?" + std::string(text), 0);
+  // What is shown is without secrets: there is nothing more to take out.
+  const std::string shown = upwell::without_url_secrets(std::string(text));
+  if (upwell::without_url_secrets(shown) != shown) std::abort();
   // What is written can be read, and is what was meant.
   const auto changed = upwell::access::with_netrc_entry(text, "host", "me", "w\"o\\rd #1");
   if (!changed) return 0;

@@ -114,7 +114,7 @@ def test_sets_that_hold_secrets_are_read_and_judged(world):
 
 def test_no_set_is_made_that_holds_secrets(world):
     urls, local = [world.url(name) for name in ("a.nc", "b.nc", "c.nc")], ("--allow-host", "127.0.0.1")
-    said = "holds a user name or password" if "@" in urls[0] else "this URL is signed"
+    said = "holds a user name or password" if "@" in urls[0] else "holds a signature, token or key"
     for output in ("c.json", "c.parq", "c.upwell", "s3://bucket/c.json"):
         done = world.run("virtualize", *urls, "-o", output, "--report", "report.json")
         assert done.returncode == 64 and said in done.stderr and not (world.folder / "out" / output).exists()
@@ -142,3 +142,42 @@ def test_a_prefix_takes_the_user_out(world):
     done = world.run("virtualize", world.url("a.nc"), world.url("b.nc"), "-o", "c.json", "--url-prefix", f"{world.prefix}/={world.base}/")
     assert done.returncode == 0, done.stderr
     assert f"{world.base}/a.nc" in (world.folder / "out/c.json").read_text()
+
+
+@pytest.fixture
+def plain_world(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    write_granule(data / "a.nc", 0)
+    with serving_files(data) as base:
+        yield World(base, tmp_path, False, "")
+
+
+@pytest.mark.parametrize("name", ["token", "access_token", "apikey", "key", "X-Amz-Security-Token", "sig", "x-amz-signature", "signature", "SIGNATURE", "%74oken"])
+def test_every_name_of_a_secret_is_refused_and_blotted(plain_world, name):
+    url = f"{plain_world.base}/a.nc?format=nc&{name}={SIGNATURE}"
+    for output in ("c.json", "c.parq", "c.upwell", "c.zarr"):
+        done = plain_world.run("virtualize", url, "-o", output)
+        assert done.returncode == 64 and "holds a signature, token or key" in done.stderr, done.stderr
+    plain = plain_world.folder / "out/plain.json"
+    assert plain_world.run("virtualize", plain_world.base + "/a.nc", "-o", plain).returncode == 0
+    assert plain_world.run("append", plain, url).returncode == 64
+    for command in (["info", url], ["verify", url], ["doctor", url, "--json"]):
+        plain_world.run(*command)
+
+
+@pytest.mark.parametrize("query", ["service=WCS&format=nc", "version=1", "cycle=5&pass=12", "keyword=token", "code=KJFK"])
+def test_ordinary_queries_stay(plain_world, query):
+    done = plain_world.run("virtualize", f"{plain_world.base}/a.nc?{query}", "-o", "c.json")
+    assert done.returncode == 0, done.stderr
+    assert query in (plain_world.folder / "out/c.json").read_text()
+
+
+@pytest.mark.parametrize("url", [f"https://user:pa'{WORD}@127.0.0.1:1/x.nc", f"https://user:p/{WORD}@127.0.0.1:1/x.nc",
+                                 f'https://user:p"/{WORD}@127.0.0.1:1/x.nc', f"https://me@org:p#{WORD}@127.0.0.1:1/x.nc",
+                                 f"https://127.0.0.1:1/x.nc?a='1'&token={WORD}", f"https://127.0.0.1:1/x.nc#access_token={WORD}"])
+def test_passwords_that_are_no_proper_urls(plain_world, url):
+    for command in (["info", url], ["info", url, "--json"], ["read", url, "sst"], ["virtualize", url, "-o", "c.json"], ["download", url], ["download", url, "--json"],
+                    ["verify", url], ["verify", url, "--json"], ["doctor", url], ["doctor", url, "--json"], ["compare", url, url],
+                    ["compare", url, url, "--json"], ["aggregate", url, "--reduce", "time:mean", "-o", "m.nc"]):
+        assert plain_world.run(*command, "--retries", "0").returncode != 0

@@ -41,12 +41,14 @@ TEST(Url, NormalForm) {
 }
 
 TEST(Url, SecretsAreNotShown) {
-  for (const char* url : {"https://me:secret@h/p", "http://me@h", "s3://u:p@bucket/key"})
+  for (const char* url :
+       {"https://me:secret@h/p", "http://me@h", "s3://u:p@bucket/key", "https://u:p/w@h/x"})
     EXPECT_TRUE(has_user(url)) << url;
   for (const char* url :
        {"https://h/me@x", "https://h?a=b@c", "/data/me@x", "file:///me@x", "me@x"})
     EXPECT_FALSE(has_user(url)) << url;
   EXPECT_EQ(shown_url("https://me:secret@h/p?X-Amz-Signature=abc"), "https://h/p?...");
+  EXPECT_EQ(shown_url("https://me:se/cr et\"@h/p#token=abc"), "https://h/p#...");
   EXPECT_EQ(origin_of("https://me@H.org:443/p@q"), "https://h.org");
   EXPECT_EQ(origin_of("http://h:8080"), "http://h:8080");
 }

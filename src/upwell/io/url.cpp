@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/text.hpp"
+#include "base/url_secrets.hpp"
 #include "io/session.hpp"
 
 namespace upwell::io {
@@ -91,28 +92,25 @@ std::string normal_url(const std::string& source) {
 
 bool has_user(const std::string& url) {
   const size_t scheme = scheme_length(url);
-  if (scheme == 0 || url.compare(scheme, 3, "://") != 0) return false;
-  const size_t end = std::min(url.find_first_of("/?#", scheme + 3), url.size());
-  return url.find('@', scheme + 3) < end;
+  return scheme > 0 && url.compare(scheme, 3, "://") == 0 && user_length(url, scheme + 3) > 0;
 }
 
 std::string shown_url(const std::string& url) {
-  size_t scheme = scheme_length(url);
+  const size_t scheme = scheme_length(url);
   if (scheme == 0 || url.compare(scheme, 3, "://") != 0) return url;
-  size_t authority = scheme + 3;
-  size_t end = std::min(url.find_first_of("/?#", authority), url.size());
-  size_t user = url.substr(authority, end - authority).rfind('@');
-  size_t host = user == std::string::npos ? authority : authority + user + 1;
-  size_t query = std::min(url.find('?', end), url.size());
-  return url.substr(0, authority) + url.substr(host, query - host) +
+  const size_t host = scheme + 3 + user_length(url, scheme + 3);
+  const size_t query = std::min(url.find('?', host), url.size());
+  return without_url_secrets(url.substr(0, scheme + 3) + url.substr(host, query - host)) +
          (query < url.size() ? "?..." : "");
 }
 
 std::string origin_of(const std::string& url) {
-  size_t scheme = scheme_length(url);
-  std::string shown = shown_url(url);
-  std::string origin =
-      lower_case(shown.substr(0, std::min(shown.find_first_of("/?#", scheme + 3), shown.size())));
+  const size_t scheme = scheme_length(url), start = scheme + 3;
+  std::string origin = url.substr(0, url.find_first_of("/?#", start));
+  const size_t user = origin.rfind('@');
+  if (scheme > 0 && user != std::string::npos && user >= start)
+    origin.erase(start, user + 1 - start);
+  origin = lower_case(origin);
   if (origin.starts_with("https://") && origin.ends_with(":443")) origin.resize(origin.size() - 4);
   if (origin.starts_with("http://") && origin.ends_with(":80")) origin.resize(origin.size() - 3);
   return origin;

@@ -1,6 +1,6 @@
 #include "refs/published_urls.hpp"
 
-#include "io/kept_redirects.hpp"
+#include "base/url_secrets.hpp"
 #include "io/url.hpp"
 
 namespace upwell::refs {
@@ -12,13 +12,13 @@ Result<> check_published(const std::string& url) {
                     ": this URL holds a user name or password, which everybody would see who reads "
                     "the reference set. Name it without: NASA's hosts are logged in to by netrc or "
                     "a token (upwell login). Or write other URLs: --url-prefix OLD=NEW");
-  if (io::is_signed_url(url))
+  if (url.find("://") != std::string::npos && query_holds_secret(url))
     return fail(Code::kInvalidArgument,
                 io::shown_url(url) +
-                    ": this URL is signed: everybody who reads the reference set could use the "
-                    "signature, and the set would lead nowhere when that ends. Name the object's "
-                    "own URL, and log in: by netrc or a token (upwell login), or with AWS keys for "
-                    "s3:// URLs");
+                    ": this URL holds a signature, token or key, which everybody could use who "
+                    "reads the reference set, and the set would lead nowhere when that ends. Name "
+                    "the object's own URL, and log in: by netrc or a token (upwell login), or with "
+                    "AWS keys for s3:// URLs");
   return {};
 }
 

@@ -9,7 +9,8 @@
 
 namespace upwell::refs {
 
-/// kInvalidArgument, with what to do, for a URL with a user and password or with a signature.
+/// kInvalidArgument, with what to do, for a URL with a user and password, or with a secret
+/// in its query.
 Result<> check_published(const std::string& url);
 /// Likewise of all granules, as `form` writes them.
 Result<> check_published(const GranuleTable& granules, const ReferenceOutputOptions& form);

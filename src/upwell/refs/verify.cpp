@@ -12,6 +12,7 @@
 #include "base/parallel.hpp"
 #include "cube/cf.hpp"
 #include "cube/plan.hpp"
+#include "io/url.hpp"
 #include "refs/granule_record.hpp"
 #include "refs/open.hpp"
 #include "refs/pieces.hpp"
@@ -467,7 +468,8 @@ Result<> outcome(const VerifyReport& report) {
   add(gone, "granules vanished");
   add(unreachable, "granules cannot be read");
   const bool only_gone = report.findings.empty() && changed + unreachable == 0;
-  return fail(only_gone ? Code::kNotFound : Code::kInvalidData, report.source + ": " + text);
+  return fail(only_gone ? Code::kNotFound : Code::kInvalidData,
+              io::shown_url(report.source) + ": " + text);
 }
 
 }  // namespace
@@ -478,7 +480,7 @@ Result<> verify(io::Session& session, const std::string& source, const VerifyOpt
   std::sort(report.findings.begin(), report.findings.end(), [](const Finding& a, const Finding& b) {
     return std::tie(a.path, a.granule, a.kind) < std::tie(b.path, b.granule, b.kind);
   });
-  if (!done) return fail(std::move(done).error().with(source));
+  if (!done) return fail(std::move(done).error().with(io::shown_url(source)));
   return outcome(report);
 }
 
