@@ -79,7 +79,8 @@ def test_twenty_thousand_granules_take_no_more_memory_than_four_thousand(tmp_pat
         assert len(urls) == count == len(set(urls))
         peaks[count] = stats(run)["peak_memory_bytes"]
     print(peaks)
-    assert peaks[20_000] < 1.15 * peaks[4_000] and peaks[20_000] < 120e6, peaks
+    # Where the next page is there before the one before has gone, a third of some 10 MB is held: 4,000 granules have but two.
+    assert peaks[20_000] < 1.4 * peaks[4_000] and peaks[20_000] < 120e6, peaks
 
 
 def test_what_comes_twice_is_written_once():
