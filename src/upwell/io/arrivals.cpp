@@ -41,18 +41,10 @@ Arrivals::Arrivals(std::span<const ReadRequest> asked, std::span<const Fetch> fe
                    const Arrived& arrived)
     : asked_(asked), arrived_(arrived), coming_(fetches.size()) {
   for (size_t f = 0; f < fetches.size(); ++f)
-    for (const size_t i : fetches[f].members)
-      if (is_told_of(i)) coming_[f].waiting.push_back(i);
-}
-
-bool Arrivals::is_told_of(size_t i) const {
-  return asked_[i].range.length != kToEnd && asked_[i].range.length > 0;
-}
-
-bool Arrivals::told(size_t f, size_t i) {
-  std::lock_guard lock(mutex_);
-  const auto& waiting = coming_[f].waiting;
-  return is_told_of(i) && std::find(waiting.begin(), waiting.end(), i) == waiting.end();
+    for (const size_t i : fetches[f].members) {
+      const Range& range = asked[i].range;
+      if (range.length != kToEnd && range.length > 0) coming_[f].waiting.push_back(i);
+    }
 }
 
 void Arrivals::take(size_t f, uint64_t offset, const SharedBytes& bytes) {

@@ -18,15 +18,12 @@ class Arrivals {
            const Arrived& arrived);
   /// Bytes of fetch `f`, from `offset` of the object on.
   void take(size_t f, uint64_t offset, const SharedBytes& bytes);
-  /// Whether member `i` of fetch `f` has been told of.
-  bool told(size_t f, size_t i);
 
  private:
   struct Coming {
     std::map<uint64_t, SharedBytes> parts;  // by offset; what nobody waits for is dropped
     std::vector<size_t> waiting;            // members
   };
-  bool is_told_of(size_t i) const;
 
   std::span<const ReadRequest> asked_;
   const Arrived& arrived_;

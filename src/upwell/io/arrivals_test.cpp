@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -84,6 +83,15 @@ class FarStore : public MemoryStore {
   uint64_t bytes = 0;
 };
 
+class CachedFarStore : public FarStore {
+ public:
+  StoreTraits traits() const override {
+    StoreTraits line = FarStore::traits();
+    line.worth_caching = true;
+    return line;
+  }
+};
+
 TEST(Arrivals, ASessionTellsOfWhatIsReadTogetherAndInParts) {
   std::string content(1 << 20, '\0');
   for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 7 + (i >> 8));
@@ -101,19 +109,12 @@ TEST(Arrivals, ASessionTellsOfWhatIsReadTogetherAndInParts) {
   EXPECT_LT(store->asked, requests.size());
   EXPECT_GT(told.list.size(), requests.size() / 2);
   EXPECT_LT(told.list.size(), requests.size() - 1);
-  for (size_t i = 0; i + 1 < requests.size(); ++i)
-    EXPECT_TRUE(answers[i] || std::any_of(told.list.begin(), told.list.end(),
-                                          [&](const auto& one) { return one.first == i; }))
-        << i;
   std::vector<bool> once(requests.size());
   for (const auto& [i, text] : told.list) {
     EXPECT_FALSE(once[i]);
     once[i] = true;
-    // Those that were asked for together with the one past the end.
-    if (!answers[i])
-      EXPECT_EQ(to_string(answers[i].error().code), to_string(Code::kInvalidData));
-    else
-      EXPECT_TRUE(as_text(answers[i]->span()) == text) << i;
+    ASSERT_TRUE(answers[i]);
+    EXPECT_TRUE(as_text(answers[i]->span()) == text) << i;
     EXPECT_TRUE(content.compare(requests[i].range.offset, 60000, text) == 0) << i;
   }
   EXPECT_FALSE(answers.back());
@@ -122,29 +123,24 @@ TEST(Arrivals, ASessionTellsOfWhatIsReadTogetherAndInParts) {
   EXPECT_EQ(told.list.size(), 0u);
 }
 
-TEST(Arrivals, WhatHasBeenToldOfIsNotReadAgainWhereItsNeighbourFails) {
-  auto store = std::make_shared<FarStore>();
+TEST(Arrivals, WhatHasComeIsNotReadAgainWhereItsNeighbourFails) {
+  auto store = std::make_shared<CachedFarStore>();
   store->put("memory://o", Bytes(1 << 20, 'x'));
   store->breaks = true;
   store->silent = SIZE_MAX;
   Session session;
   session.mount("memory", store);
   std::vector<ReadRequest> requests;
-  for (uint64_t at = 0; at < 1 << 20; at += 1 << 16)
-    requests.push_back({"memory://o", {at, 1 << 16}});
+  for (uint64_t at = 0; at < 1 << 20; at += 1 << 12)
+    requests.push_back({"memory://o", {at, 1 << 12}});
   Told told;
   const auto answers = session.read(requests, told.arrived);
   EXPECT_GT(store->asked, 2u);
-  std::vector<bool> here(requests.size());
-  for (const auto& [i, text] : told.list) here[i] = true;
-  uint64_t again = 0;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    EXPECT_NE(here[i], answers[i].has_value()) << i;
-    if (!here[i]) again += requests[i].range.length;
-  }
-  EXPECT_GT(again, 0u);
-  EXPECT_GT(told.list.size(), 0u);
-  EXPECT_EQ(store->bytes, (1 << 20) + again);
+  EXPECT_GT(told.list.size(), requests.size() / 2);
+  for (const auto& answer : answers) EXPECT_TRUE(answer);
+  // Of each part no more than the member that goes on in the next.
+  const uint64_t first = (1 << 20) / store->asked + 1;
+  EXPECT_LE(store->bytes, (1 << 20) + first + (store->asked + 1) * (1 << 12));
 }
 
 }  // namespace

@@ -77,8 +77,7 @@ class Session {
 
   /// See ByteStore. Ranges of the whole batch, over all objects, are coalesced and fetched
   /// together: do not loop over single reads. `arrived`, if there is one, is told of some answers
-  /// while others are under way, see ByteStore::read_and_tell. What it has been told of is right,
-  /// also where the answer in the end is that a larger request has failed of which it was a part.
+  /// while others are under way, see ByteStore::read_and_tell.
   std::vector<Result<SharedBytes>> read(std::span<const ReadRequest> requests,
                                         const Arrived& arrived = {});
   Result<SharedBytes> read_one(const std::string& url, Range range = {},

@@ -72,6 +72,9 @@ struct Session::Impl {
   using Came = std::function<void(size_t, uint64_t, const SharedBytes&)>;
   std::vector<Result<SharedBytes>> fetch(ByteStore& store, std::span<const ReadRequest> merged,
                                          const Came& came);
+  void keep_of_failed(ByteStore& store, std::span<const ReadRequest> merged,
+                      std::span<const ReadRequest> parts,
+                      std::span<const Result<SharedBytes>> answers);
   std::vector<Result<SharedBytes>> fetch_and_keep(ByteStore& store,
                                                   std::span<const ReadRequest> merged,
                                                   const Came& came);

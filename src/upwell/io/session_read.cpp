@@ -61,7 +61,9 @@ std::vector<Result<SharedBytes>> Session::Impl::fetch(ByteStore& store,
   } else {
     const std::vector<ReadRequest> parts = in_parts(merged, part);
     asked_for = parts.size();
-    answers = joined(merged, part, ask(parts));
+    auto of_parts = ask(parts);
+    keep_of_failed(store, merged, parts, of_parts);
+    answers = joined(merged, part, std::move(of_parts));
   }
   uint64_t bytes = 0;
   for (size_t i = 0; i < answers.size(); ++i) {
@@ -91,6 +93,19 @@ void Session::Impl::keep(ByteStore& store, const ReadRequest& request,
   } else if (answer.error().code == Code::kChanged) {
     memory.forget(request.url);
   }
+}
+
+/// What has come of requests that fail for another of their parts: their members are asked for
+/// again one by one.
+void Session::Impl::keep_of_failed(ByteStore& store, std::span<const ReadRequest> merged,
+                                   std::span<const ReadRequest> parts,
+                                   std::span<const Result<SharedBytes>> answers) {
+  const auto owner = owners(merged, parts);
+  std::vector<bool> failed(merged.size());
+  for (size_t p = 0; p < parts.size(); ++p)
+    if (!answers[p]) failed[owner[p]] = true;
+  for (size_t p = 0; p < parts.size(); ++p)
+    if (answers[p] && failed[owner[p]]) keep(store, parts[p], answers[p]);
 }
 
 /// Fetches what is neither under way nor just landed, and lets others join.
@@ -256,7 +271,7 @@ void Session::Impl::read_store(ByteStore& store, std::span<const ReadRequest> as
         // One range past the end must not fail its neighbours.
         bool merged_badly =
             answers[f].error().code == Code::kInvalidData && fetches[f].members.size() > 1;
-        if (merged_badly && !(arrivals && arrivals->told(f, i))) alone.push_back(i);
+        if (merged_badly) alone.push_back(i);
         results[i] = fail(answers[f].error());
         continue;
       }
