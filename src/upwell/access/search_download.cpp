@@ -13,7 +13,6 @@
 #include <cstring>
 #include <functional>
 #include <future>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -200,35 +199,52 @@ Result<> add_record(DownloadItem& item, const DownloadItem& other) {
   return {};
 }
 
+/// Answers of a batch as they come. Thread-safe.
+class Pieces {
+ public:
+  explicit Pieces(size_t n) : here_(n) {}
+  void put(size_t i, const SharedBytes& bytes) {
+    const std::lock_guard lock(mutex_);
+    here_[i] = bytes;
+    changed_.notify_all();
+  }
+  void end() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+  }
+  /// Waits for it; nothing: it does not come.
+  std::optional<SharedBytes> take(size_t i) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ended_ || here_[i]; });
+    return std::exchange(here_[i], std::nullopt);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::optional<SharedBytes>> here_;
+  bool ended_ = false;
+};
+
 /// Gives the answers to `take` one after the other, each as soon as it and those before it are
 /// there: what breaks off then loses no more than it has to.
 Result<> in_order(io::ByteStore& store, std::span<const io::ReadRequest> requests,
                   const std::function<Result<>(ByteSpan)>& take) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::vector<std::optional<SharedBytes>> here(requests.size());
-  bool ended = false;
-  const auto end = [&](void*) {
-    const std::lock_guard lock(mutex);
-    ended = true;
-    changed.notify_all();
-  };
+  Pieces pieces(requests.size());
   auto reading = std::async(std::launch::async, [&] {
-    const std::unique_ptr<void, decltype(end)> at_the_end(&ended, end);  // whatever is thrown
-    return store.read_and_tell(requests, [&](size_t i, const SharedBytes& bytes) {
-      const std::lock_guard lock(mutex);
-      here[i] = bytes;
-      changed.notify_all();
-    });
+    const struct End {
+      Pieces& pieces;
+      ~End() { pieces.end(); }
+    } at_the_end{pieces};  // whatever is thrown
+    return store.read_and_tell(requests,
+                               [&](size_t i, const SharedBytes& bytes) { pieces.put(i, bytes); });
   });
   size_t next = 0;
   for (; next < requests.size(); ++next) {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return ended || here[next]; });
-    if (!here[next]) break;  // it was not told of
-    const SharedBytes bytes = *std::exchange(here[next], std::nullopt);
-    lock.unlock();
-    UPWELL_CHECK(take(bytes.span()));
+    const auto piece = pieces.take(next);
+    if (!piece) break;  // it was not told of
+    UPWELL_CHECK(take(piece->span()));
   }
   auto answers = reading.get();
   for (; next < requests.size(); ++next) {

@@ -123,8 +123,16 @@ class Append {
   /// `set` is.
   Result<> copy_unchanged(const Dataset& set) {
     VirtualizeOptions missing = options_.virtualize;
-    if (missing.renew_copies) return write_copies(session_, set, record_, missing);
-    missing.copies.clear();
+    if (!missing.renew_copies) {
+      UPWELL_TRY(missing.copies, lacking_copies());
+    }
+    UPWELL_CHECK(write_copies(session_, set, record_, missing));
+    report_.copies = missing.copies.size();
+    return {};
+  }
+
+  Result<std::vector<ReferenceCopy>> lacking_copies() const {
+    std::vector<ReferenceCopy> lacking;
     for (const ReferenceCopy& copy : options_.virtualize.copies) {
       auto there = read_store_record(session_, copy.output, true);
       const Code code = there ? Code::kInternal : there.error().code;
@@ -133,11 +141,9 @@ class Append {
         return fail(std::move(there).error());
       if (there && *there && record_json(**there) == record_json(record_of_copy(copy, record_)))
         continue;
-      missing.copies.push_back(copy);
+      lacking.push_back(copy);
     }
-    UPWELL_CHECK(write_copies(session_, set, record_, missing));
-    report_.copies = missing.copies.size();
-    return {};
+    return lacking;
   }
 
   Result<> write_anew() {
